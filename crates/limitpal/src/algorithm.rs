@@ -1,0 +1,186 @@
+//! What a bucket holds and when it gives: pure functions of (level, cost, now).
+//!
+//! Token bucket and leaky bucket are one arithmetic, the generic cell rate algorithm (ITU-T
+//! I.371): a bucket is a single instant, the one at which it is as new again. A permit moves it
+//! `interval` further; it may lie `capacity * interval` ahead of now. The two differ in when one
+//! who waits may go: see [`Pace`].
+
+mod level;
+
+pub(crate) use self::level::Level;
+use std::time::Duration;
+
+use crate::config::{HUNDRED_YEARS, InvalidConfig};
+use crate::decision::{Decision, RetryAfter};
+use crate::rate::{Interval, Rate};
+use crate::time::Instant;
+
+/// When one who waits may go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// As soon as the bucket has room: a token bucket, bursts pass.
+    Burst,
+    /// One interval after the one before: a leaky bucket, nothing bunches up.
+    Even,
+}
+
+impl Pace {
+    /// Returns what the rate of such a bucket is called.
+    pub fn rate_name(self) -> &'static str {
+        match self {
+            Self::Burst => "refill_rate",
+            Self::Even => "leak_rate",
+        }
+    }
+}
+
+/// A bucket's settings: how much it holds and how fast it is as new again.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bucket {
+    capacity: u32,
+    rate: Rate,
+    pace: Pace,
+    interval: Interval,
+    /// `capacity * interval`: how far ahead of now the level may lie.
+    full: Level,
+}
+
+impl Bucket {
+    /// Checks the settings.
+    pub fn new(capacity: u32, rate: Rate, pace: Pace) -> Result<Self, InvalidConfig> {
+        if capacity == 0 {
+            let advice = "give a whole number from 1 to 4294967295";
+            return Err(InvalidConfig::new("capacity", capacity, advice));
+        }
+        let interval = rate.interval();
+        let full = Level::times(interval, capacity.into());
+        let bucket = Self { capacity, rate, pace, interval, full };
+        if full.ceil() > Instant::ZERO + HUNDRED_YEARS {
+            let name = bucket.rate_name();
+            let advice = format!("raise it, so that capacity / {name} is 100 years at most");
+            return Err(InvalidConfig::new(name, rate.as_per_second(), advice));
+        }
+        Ok(bucket)
+    }
+
+    /// Returns what such a bucket is called.
+    pub fn name(&self) -> &'static str {
+        match self.pace {
+            Pace::Burst => "TokenBucket",
+            Pace::Even => "LeakyBucket",
+        }
+    }
+
+    /// Returns what its rate is called.
+    pub fn rate_name(&self) -> &'static str {
+        self.pace.rate_name()
+    }
+
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Returns whether a cost can ever be served.
+    #[inline]
+    pub(crate) fn serves(&self, cost: u64) -> bool {
+        cost <= u64::from(self.capacity)
+    }
+
+    /// Takes if possible now: the level after it.
+    #[inline]
+    pub(crate) fn take(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
+        let after = self.after(level, cost, now);
+        (self.serves(cost) && after <= self.limit(now)).then_some(after)
+    }
+
+    /// Returns the level once `cost` has been taken, whether or not it may be.
+    #[inline]
+    pub(crate) fn after(&self, level: Level, cost: u64, now: Instant) -> Level {
+        level.max(Level::at(now)).plus(self.span(cost), self.interval.parts)
+    }
+
+    /// Returns when one who waits, and leaves the bucket at `after`, may go.
+    pub(crate) fn due(&self, after: Level, cost: u64) -> Instant {
+        let ahead = match self.pace {
+            Pace::Burst => self.full,
+            Pace::Even => self.span(cost),
+        };
+        after.minus(ahead, self.interval.parts).ceil()
+    }
+
+    /// Answers for a bucket at `level`: with `cost` taken from it already, or still to be taken.
+    pub(crate) fn decision(&self, level: Level, answer: RetryAfter, now: Instant) -> Decision {
+        let remaining = self.count(self.limit(now), level.max(Level::at(now)));
+        Decision::new(self.capacity, remaining, answer, self.fresh_after(level, now))
+    }
+
+    /// Returns when `take` would succeed, if nobody else takes.
+    pub(crate) fn retry_after(&self, level: Level, cost: u64, now: Instant) -> RetryAfter {
+        if !self.serves(cost) {
+            return RetryAfter::Never;
+        }
+        let after = self.after(level, cost, now);
+        let due = after.minus(self.full, self.interval.parts).ceil();
+        RetryAfter::wait(due.saturating_duration_since(now))
+    }
+
+    /// Returns what a take that left the bucket at `after` can still give back: nothing once it
+    /// has refilled since, whatever others took (then `after` lies behind now).
+    pub(crate) fn refund(&self, after: Level, cost: u64, now: Instant) -> Level {
+        let left = after.minus(Level::at(now), self.interval.parts);
+        left.clamp(Level::ZERO, self.span(cost))
+    }
+
+    /// Returns `level` with a refund taken off.
+    pub(crate) fn pulled(&self, level: Level, refund: Level) -> Level {
+        level.minus(refund, self.interval.parts)
+    }
+
+    /// Returns the time until a bucket is as new.
+    pub(crate) fn fresh_after(&self, level: Level, now: Instant) -> Duration {
+        level.ceil().saturating_duration_since(now)
+    }
+
+    /// Returns the permits left now, in fractions: `capacity - (level - now) / interval`.
+    pub(crate) fn tokens(&self, level: Level, now: Instant) -> f64 {
+        (f64::from(self.capacity) - self.backlog(level, now)).max(0.0)
+    }
+
+    /// Returns the permits not yet drained, in fractions: `(level - now) / interval`.
+    pub(crate) fn backlog(&self, level: Level, now: Instant) -> f64 {
+        let (over, under) = self.ratio(level.max(Level::at(now)), Level::at(now));
+        over as f64 / under as f64
+    }
+
+    /// Returns the backlog in whole permits, rounded up.
+    pub(crate) fn queued(&self, level: Level, now: Instant) -> u64 {
+        let (over, under) = self.ratio(level.max(Level::at(now)), Level::at(now));
+        u64::try_from(over.unsigned_abs().div_ceil(under.unsigned_abs())).unwrap_or(u64::MAX)
+    }
+
+    #[inline]
+    fn limit(&self, now: Instant) -> Level {
+        Level::at(now).plus(self.full, self.interval.parts)
+    }
+
+    #[inline]
+    fn span(&self, cost: u64) -> Level {
+        if cost == 1 { Level::of(self.interval) } else { Level::times(self.interval, cost) }
+    }
+
+    /// Returns the whole permits between two levels, none if they are out of order.
+    fn count(&self, later: Level, earlier: Level) -> u32 {
+        let (over, under) = self.ratio(later, earlier);
+        u32::try_from(over.max(0) / under).unwrap_or(u32::MAX)
+    }
+
+    /// Returns `later - earlier` over the interval, both in parts of a nanosecond.
+    fn ratio(&self, later: Level, earlier: Level) -> (i128, i128) {
+        let parts = self.interval.parts;
+        (later.in_parts(parts) - earlier.in_parts(parts), Level::of(self.interval).in_parts(parts))
+    }
+}

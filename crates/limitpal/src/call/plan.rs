@@ -1,0 +1,52 @@
+//! What a run goes through, and what its limits count.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::circuit_breaker::BreakerCell;
+use crate::retry::RetrySettings;
+
+/// What quota and circuit breaker count.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum Charge {
+    /// Runs: quota is taken once, and the breaker hears once, when the run ends.
+    #[default]
+    Call,
+    /// Attempts: quota is taken before each and the breaker hears of each. For a provider that
+    /// counts every request.
+    Attempt,
+}
+
+impl Charge {
+    /// Returns what is counted as one word: `call` or `attempt`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Attempt => "attempt",
+        }
+    }
+}
+
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The stages that a [`Call`](crate::Call) goes through. An absent one does nothing.
+#[derive(Clone, Default, Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// How many attempts, and the delays between them; without it there is one attempt.
+    pub retry: Option<Arc<RetrySettings>>,
+    /// Whom to ask before the function is called, and who hears how it went.
+    pub breaker: Option<Arc<BreakerCell>>,
+    /// Whether quota is needed.
+    pub has_limiter: bool,
+    /// What quota and breaker count.
+    pub charge: Charge,
+    /// How long to wait for quota in the whole run; without it, as long as it takes.
+    pub acquire_timeout: Option<Duration>,
+}

@@ -1,0 +1,40 @@
+//! What a run does next.
+
+use std::time::Duration;
+
+use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+
+/// What the loop that drives a [`Call`](crate::Call) does next, and what it tells the call then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Step {
+    /// Take quota, waiting for at most this long; then `granted` or `refused`.
+    ///
+    /// The loop keeps the quota until the next attempt, which spends it. If the run stops before
+    /// that, the loop gives it back.
+    Acquire {
+        /// The longest wait; without it, as long as it takes.
+        timeout: Option<Duration>,
+    },
+    /// Sleep for this long; then `slept`.
+    Wait(Duration),
+    /// Call the user's function for the time with this number, counted from 1; then `succeeded`,
+    /// `failed` or `own_refusal`.
+    Attempt(u32),
+    /// The run is over, without a value.
+    Stop(Stop),
+}
+
+/// Why a run ended without a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Stop {
+    /// There was no quota in time, and the function was not called.
+    RateLimitExceeded(RateLimitExceeded),
+    /// The circuit is open, and the function was not called.
+    CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The last error deserved another attempt, which there was not.
+    RetryExhausted(StopReason),
+    /// The last error deserved no other attempt: it comes out unchanged.
+    Failed,
+}

@@ -1,0 +1,56 @@
+//! Why a call through a circuit breaker gave no value, and which errors it does not count.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+use crate::config::InvalidConfig;
+use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded};
+
+/// Why a call through a circuit breaker gave no value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum BreakerError<E> {
+    /// The circuit is open; the function was not called.
+    CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The function failed, with this error of its own.
+    Failed(E),
+}
+
+impl<E> From<CircuitBreakerOpen> for BreakerError<E> {
+    fn from(refusal: CircuitBreakerOpen) -> Self {
+        Self::CircuitBreakerOpen(refusal)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for BreakerError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CircuitBreakerOpen(refusal) => refusal.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for BreakerError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::CircuitBreakerOpen(_) => None,
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
+
+/// Returns whether an error is a refusal of ours, which says nothing about the other side.
+pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
+    let error: &dyn Any = error;
+    let in_box = error.downcast_ref::<Box<dyn Error + Send + Sync>>().is_some_and(|error| {
+        error.is::<RateLimitExceeded>()
+            || error.is::<CircuitBreakerOpen>()
+            || error.is::<InvalidConfig>()
+    });
+    in_box
+        || error.is::<RateLimitExceeded>()
+        || error.is::<CircuitBreakerOpen>()
+        || error.is::<InvalidConfig>()
+}

@@ -1,0 +1,61 @@
+//! The clock of every day: it only goes forward, and its sleeps are real.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::{Clock, Sleep};
+use crate::config::HUNDRED_YEARS;
+use crate::time::Instant;
+
+/// Zero of the real clocks: when this process first asked for the time.
+static START: OnceLock<std::time::Instant> = OnceLock::new();
+
+/// Real time, which never steps back. The default clock everywhere.
+///
+/// Its async sleep works on any executor: inside a tokio runtime it uses tokio's own timer,
+/// elsewhere a small timer thread. A runtime built by hand needs its time driver
+/// (`Builder::enable_time` or `enable_all`); tokio panics without it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use limitpal::{Clock, MonotonicClock};
+///
+/// let start = MonotonicClock.now();
+/// MonotonicClock.sleep_blocking(Duration::from_millis(1));
+/// assert!(MonotonicClock.now() >= start + Duration::from_millis(1));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MonotonicClock;
+
+impl Clock for MonotonicClock {
+    #[inline]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    fn now(&self) -> Instant {
+        since_start(std::time::Instant::now())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    fn sleep_blocking(&self, span: Duration) {
+        std::thread::sleep(span);
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep {
+        #[cfg(feature = "tokio")]
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Box::pin(tokio::time::sleep(span));
+        }
+        // The timer adds the span to the present and would overflow at the end of time.
+        Box::pin(futures_timer::Delay::new(span.min(HUNDRED_YEARS)))
+    }
+}
+
+/// Returns a reading of the system's clock as ours; one before the start is negative.
+#[inline]
+pub(super) fn since_start(reading: std::time::Instant) -> Instant {
+    let start = *START.get_or_init(|| reading);
+    match reading.checked_duration_since(start) {
+        Some(after) => Instant::ZERO.saturating_add(after),
+        None => Instant::ZERO.saturating_sub(start.saturating_duration_since(reading)),
+    }
+}

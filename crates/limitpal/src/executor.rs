@@ -1,0 +1,287 @@
+//! Everything in one call: breaker, quota, attempts, record.
+
+mod blocking;
+mod error;
+mod future;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::error::{RetryExhausted, RunError};
+use crate::call::{Call, Charge, Plan};
+use crate::circuit_breaker::{CircuitBreaker, is_own_refusal};
+use crate::clock::SharedClock;
+use crate::config::InvalidConfig;
+use crate::limiter::{AnyLimiter, Quota};
+use crate::retry::RetryPolicy;
+use crate::time::Instant;
+
+/// Runs a function through a circuit breaker, a limiter and retries, in this order:
+///
+/// 1. **Breaker**: an open circuit refuses at once, and no quota is taken.
+/// 2. **Limiter**: wait for quota, at most `acquire_timeout` in the whole run.
+/// 3. **Attempts**: call; after a retryable error wait, and call again. After each wait, for quota
+///    or between attempts, the breaker is asked again: if others have opened it meanwhile, quota
+///    goes back and the run stops.
+/// 4. **Record**: the breaker hears how it went.
+///
+/// Every part is optional.
+///
+/// | option | default | |
+/// |---|---|---|
+/// | `limiter` | none | |
+/// | `retry_policy` | none | one attempt |
+/// | `circuit_breaker` | none | |
+/// | `clock` | the one its parts share, else [`MonotonicClock`](crate::MonotonicClock) | sleeps between attempts |
+/// | `charge` | [`Charge::Call`] | what quota and breaker count |
+/// | `acquire_timeout` | none | wait for quota as long as it takes |
+/// | `ignore` | nothing | errors the breaker does not count |
+///
+/// The refusals of ours that the function itself returns (`RateLimitExceeded`,
+/// `CircuitBreakerOpen`, `InvalidConfig`, also in a `Box<dyn Error + Send + Sync>`) are never
+/// retried and never counted. In an error type of your own only you can see them: say so with
+/// `retry_if` and `ignore`, for an executor within this one by [`RunError::is_refusal`].
+///
+/// It is a handle: a clone shares everything. A run that is dropped or panics counts as neither
+/// success nor failure; permits go back, and so does quota that no attempt has spent.
+///
+/// ```
+/// use limitpal::{CircuitBreaker, MockClock, ResilientExecutor, RetryPolicy};
+///
+/// let clock = MockClock::new();
+/// let executor = ResilientExecutor::builder()
+///     .retry_policy(RetryPolicy::default())
+///     .circuit_breaker(CircuitBreaker::builder().clock(clock.clone()).build()?)
+///     .build()?;
+///
+/// let mut attempts = 0;
+/// let answer = executor.run_blocking("user:7", || {
+///     attempts += 1;
+///     if attempts < 3 { Err("timed out") } else { Ok(attempts) }
+/// });
+/// assert_eq!(3, answer.unwrap());
+/// assert_eq!(300_000_000, clock.now().as_nanos());
+/// # Ok::<(), limitpal::InvalidConfig>(())
+/// ```
+pub struct ResilientExecutor<E> {
+    parts: Arc<Parts<E>>,
+}
+
+/// Says whether the breaker ignores an error of the user's.
+type Predicate<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
+
+/// What an executor was built of.
+struct Parts<E> {
+    limiter: Option<AnyLimiter>,
+    retry_policy: Option<RetryPolicy<E>>,
+    breaker: Option<CircuitBreaker>,
+    clock: SharedClock,
+    ignore: Option<Predicate<E>>,
+    plan: Plan,
+}
+
+impl<E> ResilientExecutor<E> {
+    /// Returns a builder of an executor without any part.
+    pub fn builder() -> ResilientExecutorBuilder<E> {
+        ResilientExecutorBuilder::default()
+    }
+}
+
+impl<E> Parts<E> {
+    /// Reads the breaker's clock, which the call asks for only if there is a breaker.
+    #[inline]
+    fn now(&self) -> Result<Instant, Infallible> {
+        self.breaker.as_ref().map_or(Ok(Instant::ZERO), CircuitBreaker::now)
+    }
+
+    fn limiter(&self) -> &AnyLimiter {
+        self.limiter.as_ref().expect("only a plan with a limiter asks for quota")
+    }
+
+    /// Tells the call of a failed attempt.
+    fn report(&self, call: &mut Call<&Plan>, error: &E)
+    where
+        E: 'static,
+    {
+        if is_own_refusal(error) {
+            return call.own_refusal();
+        }
+        let retryable = self.retry_policy.as_ref().is_some_and(|policy| policy.is_retryable(error));
+        let counts = !self.ignore.as_ref().is_some_and(|ignore| ignore(error));
+        let Ok(()) = call.failed(retryable, counts, || self.now());
+    }
+}
+
+/// Quota that no attempt has spent. Dropped, it goes back.
+struct Unspent<'a> {
+    limiter: &'a AnyLimiter,
+    quota: Option<Quota>,
+}
+
+impl<'a> Unspent<'a> {
+    fn new(limiter: &'a AnyLimiter, quota: Quota) -> Self {
+        Self { limiter, quota: Some(quota) }
+    }
+
+    fn spend(mut self) {
+        self.quota = None;
+    }
+}
+
+impl Drop for Unspent<'_> {
+    fn drop(&mut self) {
+        if let Some(quota) = self.quota.take() {
+            self.limiter.give_back(quota);
+        }
+    }
+}
+
+impl<E> Clone for ResilientExecutor<E> {
+    fn clone(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts) }
+    }
+}
+
+impl<E> fmt::Debug for ResilientExecutor<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.parts;
+        let mut shown = f.debug_struct("ResilientExecutor");
+        if let Some(limiter) = &parts.limiter {
+            shown.field("limiter", limiter);
+        }
+        if let Some(policy) = &parts.retry_policy {
+            shown.field("retry_policy", policy);
+        }
+        if let Some(breaker) = &parts.breaker {
+            shown.field("circuit_breaker", breaker);
+        }
+        shown.field("clock", &parts.clock).field("charge", &parts.plan.charge);
+        if let Some(timeout) = &parts.plan.acquire_timeout {
+            shown.field("acquire_timeout", timeout);
+        }
+        if parts.ignore.is_some() {
+            shown.field("ignore", &format_args!("a closure"));
+        }
+        shown.finish()
+    }
+}
+
+/// Puts a [`ResilientExecutor`] together, which lists the defaults.
+pub struct ResilientExecutorBuilder<E> {
+    limiter: Option<AnyLimiter>,
+    retry_policy: Option<RetryPolicy<E>>,
+    breaker: Option<CircuitBreaker>,
+    clock: Option<SharedClock>,
+    charge: Charge,
+    acquire_timeout: Option<Duration>,
+    ignore: Option<Predicate<E>>,
+}
+
+impl<E> ResilientExecutorBuilder<E> {
+    /// Sets the limiter to take quota from.
+    #[must_use]
+    pub fn limiter(mut self, limiter: impl Into<AnyLimiter>) -> Self {
+        self.limiter = Some(limiter.into());
+        self
+    }
+
+    /// Sets which errors deserve another attempt, and when.
+    #[must_use]
+    pub fn retry_policy(mut self, policy: RetryPolicy<E>) -> Self {
+        self.retry_policy = Some(policy);
+        self
+    }
+
+    /// Sets the circuit breaker.
+    #[must_use]
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Sets the clock that sleeps between attempts. Limiter and breaker keep their own.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Into<SharedClock>) -> Self {
+        self.clock = Some(clock.into());
+        self
+    }
+
+    /// Sets what quota and breaker count.
+    #[must_use]
+    pub fn charge(mut self, charge: Charge) -> Self {
+        self.charge = charge;
+        self
+    }
+
+    /// Sets how long to wait for quota in the whole run. None at all means refuse, never wait.
+    #[must_use]
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.acquire_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets which errors the breaker counts as neither success nor failure.
+    #[must_use]
+    pub fn ignore(mut self, ignore: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
+        self.ignore = Some(Arc::new(ignore));
+        self
+    }
+
+    /// Builds the executor.
+    ///
+    /// # Errors
+    ///
+    /// None today; options whose ranges can be wrong will be checked here.
+    pub fn build(self) -> Result<ResilientExecutor<E>, InvalidConfig> {
+        let clock = self.clock.clone().unwrap_or_else(|| self.shared_clock());
+        let plan = Plan {
+            retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
+            breaker: self.breaker.as_ref().map(|breaker| breaker.cell().clone()),
+            has_limiter: self.limiter.is_some(),
+            charge: self.charge,
+            acquire_timeout: self.acquire_timeout,
+        };
+        let Self { limiter, retry_policy, breaker, ignore, .. } = self;
+        let parts = Parts { limiter, retry_policy, breaker, clock, ignore, plan };
+        Ok(ResilientExecutor { parts: Arc::new(parts) })
+    }
+
+    /// Returns the clock that the parts share, else the monotonic one.
+    fn shared_clock(&self) -> SharedClock {
+        let limiter = self.limiter.as_ref().map(AnyLimiter::clock);
+        match (limiter, self.breaker.as_ref().map(CircuitBreaker::clock)) {
+            (Some(limiter), Some(breaker)) if limiter.same(breaker) => limiter.clone(),
+            (Some(clock), None) | (None, Some(clock)) => clock.clone(),
+            (Some(_), Some(_)) | (None, None) => SharedClock::default(),
+        }
+    }
+}
+
+impl<E> Default for ResilientExecutorBuilder<E> {
+    fn default() -> Self {
+        Self {
+            limiter: None,
+            retry_policy: None,
+            breaker: None,
+            clock: None,
+            charge: Charge::default(),
+            acquire_timeout: None,
+            ignore: None,
+        }
+    }
+}
+
+impl<E> fmt::Debug for ResilientExecutorBuilder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResilientExecutorBuilder")
+            .field("limiter", &self.limiter)
+            .field("retry_policy", &self.retry_policy)
+            .field("circuit_breaker", &self.breaker)
+            .field("clock", &self.clock)
+            .field("charge", &self.charge)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .finish_non_exhaustive()
+    }
+}

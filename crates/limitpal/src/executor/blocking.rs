@@ -1,0 +1,62 @@
+//! The loop that blocks its thread to wait.
+
+use super::error::RunError;
+use super::{ResilientExecutor, Unspent};
+use crate::call::{Call, Step};
+
+impl<E: 'static> ResilientExecutor<E> {
+    /// Runs `function` to its value or its last error, blocking the thread to wait.
+    ///
+    /// `key` says whose quota is taken.
+    ///
+    /// # Errors
+    ///
+    /// The function's own error, or why it was not called (again).
+    pub fn run_blocking<T>(
+        &self,
+        key: &str,
+        mut function: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, RunError<E>> {
+        let parts = &*self.parts;
+        let mut call = Call::new(&parts.plan);
+        let mut unspent: Option<Unspent<'_>> = None;
+        let mut last_error = None;
+        loop {
+            let Ok(step) = call.next(|| parts.now());
+            match step {
+                Step::Acquire { timeout } => {
+                    let limiter = parts.limiter();
+                    match limiter.acquire_quota_blocking(key, timeout) {
+                        Ok(quota) => {
+                            call.granted(quota.waited());
+                            unspent = Some(Unspent::new(limiter, quota));
+                        }
+                        Err(refusal) => call.refused(refusal.retry_after()),
+                    }
+                }
+                Step::Wait(delay) => {
+                    parts.clock.sleep_blocking(delay);
+                    call.slept();
+                }
+                Step::Attempt(_) => {
+                    if let Some(quota) = unspent.take() {
+                        quota.spend();
+                    }
+                    match function() {
+                        Ok(value) => {
+                            let Ok(()) = call.succeeded(|| parts.now());
+                            return Ok(value);
+                        }
+                        Err(error) => {
+                            parts.report(&mut call, &error);
+                            last_error = Some(error);
+                        }
+                    }
+                }
+                Step::Stop(stop) => {
+                    return Err(RunError::new(stop, call.attempts(), last_error));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Why a run gave no value.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::call::Stop;
+use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+
+/// Why a run gave no value.
+///
+/// ```
+/// use limitpal::{ResilientExecutor, RetryPolicy, RunError, StopReason};
+/// use std::time::Duration;
+///
+/// let policy = RetryPolicy::builder().base_delay(Duration::ZERO).build()?;
+/// let executor = ResilientExecutor::builder().retry_policy(policy).build()?;
+///
+/// match executor.run_blocking("user:7", || Err::<(), _>("timed out")) {
+///     Err(RunError::RetryExhausted(end)) => {
+///         assert_eq!("timed out", end.last_error);
+///         assert_eq!(StopReason::Attempts, end.reason);
+///         assert_eq!("gave up after 3 attempts", end.to_string());
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), limitpal::InvalidConfig>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum RunError<E> {
+    /// There was no quota in time; the function was not called.
+    RateLimitExceeded(RateLimitExceeded),
+    /// The circuit is open; the function was not called.
+    CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The last error deserved another attempt, which there was not.
+    RetryExhausted(RetryExhausted<E>),
+    /// The function failed with this error of its own, which deserved no other attempt.
+    Failed(E),
+}
+
+impl<E> RunError<E> {
+    /// Returns whether the function was not called at all, which says nothing about it.
+    ///
+    /// An executor within another should neither be retried nor counted then:
+    ///
+    /// ```
+    /// use limitpal::{ResilientExecutor, RetryPolicy, RunError};
+    ///
+    /// type InnerError = RunError<std::io::Error>;
+    ///
+    /// let policy = RetryPolicy::builder().retry_if(|e: &InnerError| !e.is_refusal()).build()?;
+    /// let outer = ResilientExecutor::builder()
+    ///     .retry_policy(policy)
+    ///     .ignore(InnerError::is_refusal)
+    ///     .build()?;
+    /// # let _: ResilientExecutor<InnerError> = outer;
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) => true,
+            Self::RetryExhausted(_) | Self::Failed(_) => false,
+        }
+    }
+
+    /// Returns how a run ends for its caller.
+    pub(super) fn new(stop: Stop, attempts: u32, last_error: Option<E>) -> Self {
+        let last_error = || last_error.expect("a run that called the function has its error");
+        match stop {
+            Stop::RateLimitExceeded(refusal) => Self::RateLimitExceeded(refusal),
+            Stop::CircuitBreakerOpen(refusal) => Self::CircuitBreakerOpen(refusal),
+            Stop::RetryExhausted(reason) => {
+                Self::RetryExhausted(RetryExhausted { attempts, last_error: last_error(), reason })
+            }
+            Stop::Failed => Self::Failed(last_error()),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for RunError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RateLimitExceeded(refusal) => refusal.fmt(f),
+            Self::CircuitBreakerOpen(refusal) => refusal.fmt(f),
+            Self::RetryExhausted(end) => end.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Shows and explains itself as the error it holds.
+impl<E: Error + 'static> Error for RunError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) => None,
+            Self::RetryExhausted(end) => end.source(),
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
+
+/// A run that stopped after an error that deserved another attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct RetryExhausted<E> {
+    /// How often the function was called.
+    pub attempts: u32,
+    /// The error of the last attempt.
+    pub last_error: E,
+    /// Why there was no other attempt.
+    pub reason: StopReason,
+}
+
+impl<E> fmt::Display for RetryExhausted<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        write!(f, "gave up after {} attempt{plural}", self.attempts)?;
+        match self.reason {
+            StopReason::Attempts => Ok(()),
+            StopReason::CircuitOpen => f.write_str("; the circuit opened meanwhile"),
+            StopReason::RateLimited => f.write_str("; no permit in time for another"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for RetryExhausted<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.last_error)
+    }
+}

@@ -1,0 +1,53 @@
+//! Rate limiting, retry and circuit breaking in one pipeline, with one clock, sync and async.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod algorithm;
+mod backoff;
+mod breaker;
+mod call;
+mod circuit_breaker;
+mod clock;
+mod config;
+mod decision;
+mod executor;
+mod limiter;
+mod outcome;
+mod random;
+mod rate;
+mod refusal;
+mod retry;
+mod store;
+mod time;
+mod waiting;
+
+pub use crate::call::{Call, Charge, Plan, Step, Stop};
+#[doc(hidden)]
+pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
+pub use crate::circuit_breaker::{
+    BreakerError, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
+};
+#[cfg(feature = "tokio")]
+pub use crate::clock::TokioClock;
+pub use crate::clock::{Clock, MockClock, MonotonicClock, SharedClock, Sleep, TimeSource};
+pub use crate::config::InvalidConfig;
+pub use crate::decision::{Decision, RetryAfter};
+pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
+pub use crate::limiter::{
+    AnyLimiter, Ask, BucketBuilder, CompositeLimiter, Cost, LeakyBucket, Quota, TokenBucket,
+};
+pub use crate::rate::Rate;
+pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+#[doc(hidden)]
+pub use crate::retry::RetrySettings;
+pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
+pub use crate::time::Instant;
+
+/// The parts below: for whoever brings a clock that can fail, or a runtime of their own.
+///
+/// The Python package is built on these. They may change with any release.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::algorithm::{Bucket, Pace};
+    pub use crate::limiter::{Composite, Keyed, KeyedOptions, Step as CompositeStep};
+    pub use crate::store::{Fingerprint, Grant, Pending, Place, Store, StoreOptions, Turn};
+}

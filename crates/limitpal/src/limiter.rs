@@ -1,0 +1,270 @@
+//! What a user holds to limit a rate: buckets, a clock, and a way to wait.
+
+/// What a handle to a keyed limiter has besides its read-outs.
+macro_rules! keyed_handle {
+    ($handle:ident) => {
+        impl $handle {
+            /// Returns whether a key is remembered now.
+            pub fn contains(&self, key: &str) -> bool {
+                sure(self.keyed.contains(self.keyed.fingerprint(key)))
+            }
+
+            /// Returns how many keys are remembered now.
+            pub fn len(&self) -> usize {
+                sure(self.keyed.len())
+            }
+
+            /// Returns whether no key is remembered now.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Returns how many buckets `max_buckets` has cost that were not full again.
+            pub fn evicted_live(&self) -> u64 {
+                self.keyed.store().evicted_live()
+            }
+        }
+
+        impl From<Arc<Keyed<SharedClock>>> for $handle {
+            fn from(keyed: Arc<Keyed<SharedClock>>) -> Self {
+                Self { any: keyed.clone().into(), keyed }
+            }
+        }
+
+        impl From<$handle> for AnyLimiter {
+            fn from(limiter: $handle) -> Self {
+                limiter.any
+            }
+        }
+
+        impl Deref for $handle {
+            type Target = AnyLimiter;
+
+            fn deref(&self) -> &AnyLimiter {
+                &self.any
+            }
+        }
+
+        impl fmt::Debug for $handle {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.any.fmt(f)
+            }
+        }
+    };
+}
+use keyed_handle;
+
+mod ask;
+mod builder;
+mod composite;
+mod keyed;
+mod leaky_bucket;
+mod quota;
+mod token_bucket;
+mod turn;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::ask::{Ask, Cost};
+pub use self::builder::BucketBuilder;
+pub use self::composite::{Composite, CompositeLimiter, Step};
+pub use self::keyed::{Keyed, KeyedOptions};
+pub use self::leaky_bucket::LeakyBucket;
+pub use self::quota::Quota;
+pub use self::token_bucket::TokenBucket;
+use crate::clock::SharedClock;
+use crate::decision::Decision;
+use crate::refusal::RateLimitExceeded;
+
+/// Any limiter: what [`TokenBucket`], [`LeakyBucket`] and [`CompositeLimiter`] have in common.
+///
+/// Each of them dereferences to it and turns into it with `into()`. Cloning is cheap and shares
+/// the state. Every call takes a key, or a key and a [`Cost`]:
+///
+/// ```
+/// use limitpal::{AnyLimiter, Cost, Rate, TokenBucket};
+///
+/// let limiter: AnyLimiter = TokenBucket::new(10, Rate::per_second(5.0)?)?.into();
+/// assert!(limiter.allow("user:7"));
+/// assert!(limiter.allow(("user:7", Cost::new(9)?)));
+/// assert!(!limiter.allow("user:7"));
+/// # Ok::<(), limitpal::InvalidConfig>(())
+/// ```
+#[derive(Clone)]
+pub struct AnyLimiter(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Keyed(Arc<Keyed<SharedClock>>),
+    Composite(Arc<Composite<SharedClock>>),
+}
+
+impl AnyLimiter {
+    /// Takes if possible now; never waits.
+    #[inline]
+    pub fn allow<'k>(&self, ask: impl Into<Ask<'k>>) -> bool {
+        let ask = ask.into();
+        sure(match &self.0 {
+            Kind::Keyed(keyed) => keyed.allow(keyed.fingerprint(ask.key()), ask.cost()),
+            Kind::Composite(composite) => composite.allow(ask.key(), ask.cost()),
+        })
+    }
+
+    /// As [`allow`](Self::allow), with the numbers.
+    pub fn check<'k>(&self, ask: impl Into<Ask<'k>>) -> Decision {
+        let ask = ask.into();
+        sure(match &self.0 {
+            Kind::Keyed(keyed) => keyed.check(keyed.fingerprint(ask.key()), ask.cost()),
+            Kind::Composite(composite) => composite.check(ask.key(), ask.cost()),
+        })
+    }
+
+    /// Says what [`check`](Self::check) would say, without taking and without creating the key.
+    pub fn peek<'k>(&self, ask: impl Into<Ask<'k>>) -> Decision {
+        let ask = ask.into();
+        sure(match &self.0 {
+            Kind::Keyed(keyed) => keyed.peek(keyed.fingerprint(ask.key()), ask.cost()),
+            Kind::Composite(composite) => composite.peek(ask.key(), ask.cost()),
+        })
+    }
+
+    /// Waits for the turn, in order of arrival. A dropped future gives its place to the next.
+    ///
+    /// # Errors
+    ///
+    /// A cost above the capacity, at once: it would never be served.
+    pub async fn acquire<'k>(&self, ask: impl Into<Ask<'k>>) -> Result<(), RateLimitExceeded> {
+        self.acquire_quota(ask, None).await.map(drop)
+    }
+
+    /// Waits for the turn, unless that would take longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// At once, without waiting and without taking, if it would.
+    pub async fn acquire_timeout<'k>(
+        &self,
+        ask: impl Into<Ask<'k>>,
+        timeout: Duration,
+    ) -> Result<(), RateLimitExceeded> {
+        self.acquire_quota(ask, Some(timeout)).await.map(drop)
+    }
+
+    /// Blocks the thread until the turn comes; otherwise as [`acquire`](Self::acquire).
+    ///
+    /// # Errors
+    ///
+    /// A cost above the capacity, at once: it would never be served.
+    pub fn acquire_blocking<'k>(&self, ask: impl Into<Ask<'k>>) -> Result<(), RateLimitExceeded> {
+        self.acquire_quota_blocking(ask, None).map(drop)
+    }
+
+    /// Blocks the thread; otherwise as [`acquire_timeout`](Self::acquire_timeout).
+    ///
+    /// # Errors
+    ///
+    /// At once, without waiting and without taking, if it would take longer than `timeout`.
+    pub fn acquire_timeout_blocking<'k>(
+        &self,
+        ask: impl Into<Ask<'k>>,
+        timeout: Duration,
+    ) -> Result<(), RateLimitExceeded> {
+        self.acquire_quota_blocking(ask, Some(timeout)).map(drop)
+    }
+
+    /// Acquires what can be given back; `None` waits as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    pub async fn acquire_quota<'k>(
+        &self,
+        ask: impl Into<Ask<'k>>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let ask = ask.into();
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.acquire(ask, timeout).await,
+            Kind::Composite(composite) => composite.acquire(ask, timeout).await,
+        }
+    }
+
+    /// Blocks the thread; otherwise as [`acquire_quota`](Self::acquire_quota).
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    pub fn acquire_quota_blocking<'k>(
+        &self,
+        ask: impl Into<Ask<'k>>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let ask = ask.into();
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.acquire_blocking(ask, timeout),
+            Kind::Composite(composite) => composite.acquire_blocking(ask, timeout),
+        }
+    }
+
+    /// Gives back quota that was not used: at most what the bucket would hold had it never been
+    /// taken, so nothing once the bucket has refilled since.
+    pub fn give_back(&self, quota: Quota) {
+        match (&self.0, quota.into_grants()) {
+            (Kind::Keyed(keyed), quota::Grants::One(grant)) => keyed.give_back(grant),
+            (Kind::Composite(composite), quota::Grants::Each(grants)) => {
+                composite.give_back(grants);
+            }
+            // Quota of another limiter's is worth nothing here.
+            (Kind::Keyed(_), quota::Grants::Each(_))
+            | (Kind::Composite(_), quota::Grants::One(_)) => {}
+        }
+    }
+
+    /// Forgets one key; those who wait for it then go in their order.
+    pub fn reset(&self, key: &str) {
+        sure(match &self.0 {
+            Kind::Keyed(keyed) => keyed.reset(keyed.fingerprint(key)),
+            Kind::Composite(composite) => composite.reset(key),
+        });
+    }
+
+    /// Forgets all keys; those who wait then go in their order.
+    pub fn reset_all(&self) {
+        sure(match &self.0 {
+            Kind::Keyed(keyed) => keyed.reset_all(),
+            Kind::Composite(composite) => composite.reset_all(),
+        });
+    }
+
+    /// Returns the clock it reads.
+    pub fn clock(&self) -> &SharedClock {
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.source(),
+            Kind::Composite(composite) => composite.source(),
+        }
+    }
+}
+
+impl fmt::Debug for AnyLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.fmt(f),
+            Kind::Composite(composite) => composite.fmt(f),
+        }
+    }
+}
+
+impl From<Arc<Keyed<SharedClock>>> for AnyLimiter {
+    fn from(keyed: Arc<Keyed<SharedClock>>) -> Self {
+        Self(Kind::Keyed(keyed))
+    }
+}
+
+/// Unwraps what a clock of Rust's cannot fail with.
+fn sure<T>(result: Result<T, Infallible>) -> T {
+    let Ok(value) = result;
+    value
+}

@@ -1,0 +1,356 @@
+//! All or nothing over several limiters.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ask::Ask;
+use super::keyed::Keyed;
+use super::quota::Quota;
+use super::{AnyLimiter, Kind, sure};
+use crate::clock::{SharedClock, TimeSource};
+use crate::config::InvalidConfig;
+use crate::decision::{Decision, RetryAfter};
+use crate::refusal::RateLimitExceeded;
+use crate::store::{Grant, Place, Turn};
+
+/// Several limiters as one: a call goes if all of them let it.
+///
+/// A refusal leaves every part as it was. One who waits holds a place only in the part with the
+/// longest wait, and takes from all at the instant it goes.
+///
+/// ```
+/// use limitpal::{CompositeLimiter, MockClock, Rate, TokenBucket};
+///
+/// let clock = MockClock::new();
+/// let rate = Rate::per_second(1.0)?;
+/// let per_user = TokenBucket::builder(2, rate).clock(clock.clone()).build()?;
+/// let overall = TokenBucket::builder(3, rate).clock(clock).per_key(false).build()?;
+/// let limiter = CompositeLimiter::new([per_user.clone().into(), overall.into()])?;
+///
+/// assert!(limiter.allow("ann") && limiter.allow("ann"));
+/// assert!(!limiter.allow("ann"), "her own two are gone");
+/// assert!(limiter.allow("bob"));
+/// assert!(!limiter.allow("bob"), "the three for everybody are gone");
+/// assert_eq!(1.0, per_user.tokens("bob"), "and nothing of his own was taken");
+/// # Ok::<(), limitpal::InvalidConfig>(())
+/// ```
+#[derive(Clone)]
+pub struct CompositeLimiter {
+    any: AnyLimiter,
+}
+
+impl CompositeLimiter {
+    /// Joins limiters; a composite among them counts as its parts.
+    ///
+    /// Its own clock is the one its parts share, else the monotonic one.
+    ///
+    /// # Errors
+    ///
+    /// No limiter at all, or the same one twice.
+    pub fn new(limiters: impl IntoIterator<Item = AnyLimiter>) -> Result<Self, InvalidConfig> {
+        let mut parts = Vec::new();
+        for limiter in limiters {
+            match limiter.0 {
+                Kind::Keyed(part) => parts.push(part),
+                Kind::Composite(composite) => parts.extend(composite.parts.iter().cloned()),
+            }
+        }
+        let shared = parts.first().map(|part| part.source().clone()).unwrap_or_default();
+        let is_shared = parts.iter().all(|part| part.source().same(&shared));
+        let clock = if is_shared { shared } else { SharedClock::default() };
+        let composite = Arc::new(Composite::new(parts, clock)?);
+        Ok(Self { any: AnyLimiter(Kind::Composite(composite)) })
+    }
+}
+
+impl Deref for CompositeLimiter {
+    type Target = AnyLimiter;
+
+    fn deref(&self) -> &AnyLimiter {
+        &self.any
+    }
+}
+
+impl From<CompositeLimiter> for AnyLimiter {
+    fn from(limiter: CompositeLimiter) -> Self {
+        limiter.any
+    }
+}
+
+impl fmt::Debug for CompositeLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.any.fmt(f)
+    }
+}
+
+/// What is next for one who acquires from all parts.
+#[derive(Debug)]
+pub enum Step {
+    /// Go: all have been taken from.
+    Go(Vec<Grant>),
+    /// Wait for a place in this part, then ask again.
+    Wait(usize, Place, Duration),
+    /// It would take too long. Nothing was taken.
+    Refused(RetryAfter),
+}
+
+/// Decides over several keyed limiters; whoever waits does it elsewhere.
+pub struct Composite<S> {
+    parts: Vec<Arc<Keyed<S>>>,
+    source: S,
+}
+
+impl<S: TimeSource> Composite<S> {
+    /// Joins keyed limiters.
+    pub fn new(parts: Vec<Arc<Keyed<S>>>, source: S) -> Result<Self, InvalidConfig> {
+        if parts.is_empty() {
+            return Err(InvalidConfig::new("limiters", "empty", "give at least one limiter"));
+        }
+        let twice = |(rank, part)| parts[..rank].iter().any(|other| Arc::ptr_eq(other, part));
+        if parts.iter().enumerate().any(twice) {
+            let advice = "give each limiter once, or make a second of its kind";
+            return Err(InvalidConfig::new("limiters", "the same limiter twice", advice));
+        }
+        Ok(Self { parts, source })
+    }
+
+    pub fn parts(&self) -> &[Arc<Keyed<S>>] {
+        &self.parts
+    }
+
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    pub fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        Ok(self.take(key, cost)?.is_some())
+    }
+
+    pub fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        if self.take(key, cost)?.is_some() {
+            return self.standing(key);
+        }
+        let refused = self.peek(key, cost)?;
+        // Between the two somebody may have left room; then the caller may try again at once.
+        Ok(Decision { allowed: false, ..refused })
+    }
+
+    /// Shows the part with the longest wait, or when all allow it the one with the least left.
+    pub fn peek(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        self.worst(|part| part.peek(part.fingerprint(key), cost))
+    }
+
+    /// Shows the part with the least left after a take.
+    fn standing(&self, key: &str) -> Result<Decision, S::Error> {
+        self.worst(|part| {
+            let decision = part.peek(part.fingerprint(key), 1)?;
+            Ok(Decision { allowed: true, retry_after: RetryAfter::Now, ..decision })
+        })
+    }
+
+    fn worst(
+        &self,
+        look: impl Fn(&Keyed<S>) -> Result<Decision, S::Error>,
+    ) -> Result<Decision, S::Error> {
+        let mut worst = look(&self.parts[0])?;
+        for part in &self.parts[1..] {
+            let decision = look(part)?;
+            if is_worse(&decision, &worst) {
+                worst = decision;
+            }
+        }
+        Ok(worst)
+    }
+
+    /// Takes from every part, or from none.
+    pub fn take(&self, key: &str, cost: u64) -> Result<Option<Vec<Grant>>, S::Error> {
+        // Asking first leaves a refused composite's parts untouched, recency and all.
+        for part in &self.parts {
+            if !part.peek(part.fingerprint(key), cost)?.allowed {
+                return Ok(None);
+            }
+        }
+        self.take_each(None, |part| {
+            part.store().take(part.fingerprint(key), cost, || part.source().now())
+        })
+    }
+
+    /// Takes from every part but the one held; if another thread was faster, gives all back.
+    fn take_each(
+        &self,
+        held: Option<(usize, Grant)>,
+        take: impl Fn(&Keyed<S>) -> Result<Option<Grant>, S::Error>,
+    ) -> Result<Option<Vec<Grant>>, S::Error> {
+        let mut taken = Taken { parts: &self.parts, grants: held.into_iter().collect() };
+        for (index, part) in self.parts.iter().enumerate() {
+            if held.is_none_or(|(held, _)| held != index) {
+                let Some(grant) = take(part)? else { return Ok(None) };
+                taken.grants.push((index, grant));
+            }
+        }
+        let mut grants = std::mem::take(&mut taken.grants);
+        grants.sort_unstable_by_key(|(index, _)| *index);
+        Ok(Some(grants.into_iter().map(|(_, grant)| grant).collect()))
+    }
+
+    /// Gives back what was taken from the parts, in their order.
+    pub fn give_back(&self, grants: Vec<Grant>) {
+        let grants = grants.into_iter().enumerate().collect();
+        drop(Taken { parts: &self.parts, grants });
+    }
+
+    /// Decides what is next for one who has waited in part `held` already, or in none yet.
+    ///
+    /// `left` is what remains of the timeout; `fixed` says which parts' sleepers cannot be moved.
+    pub fn step(
+        &self,
+        key: &str,
+        cost: u64,
+        left: Option<Duration>,
+        mut held: Option<(usize, Grant)>,
+        fixed: impl Fn(&S) -> bool,
+    ) -> Result<Step, S::Error> {
+        loop {
+            // Given back on every way out but the one on which it goes along.
+            let kept = Taken { parts: &self.parts, grants: held.take().into_iter().collect() };
+            let (longest, wait) = self.longest_wait(key, cost, kept.first())?;
+            if wait == RetryAfter::Now {
+                match self.take_each(kept.into_first(), |part| part.take_at_once(key, cost))? {
+                    Some(grants) => return Ok(Step::Go(grants)),
+                    None => continue,
+                }
+            }
+            drop(kept);
+            let Some(span) = wait.duration() else { return Ok(Step::Refused(wait)) };
+            if left.is_some_and(|left| span > left) {
+                return Ok(Step::Refused(wait));
+            }
+            let part = &self.parts[longest];
+            let (own, read) = (part.fingerprint(key), || part.source().now());
+            match part.store().reserve(own, cost, left, fixed(part.source()), read)? {
+                Turn::Now(grant) => held = Some((longest, grant)),
+                Turn::Wait(place, wait) => return Ok(Step::Wait(longest, place, wait)),
+                Turn::Refused(retry_after) => return Ok(Step::Refused(retry_after)),
+            }
+        }
+    }
+
+    /// Returns the part in which one would wait longest, the one held apart.
+    fn longest_wait(
+        &self,
+        key: &str,
+        cost: u64,
+        held: Option<usize>,
+    ) -> Result<(usize, RetryAfter), S::Error> {
+        let mut longest = (0, RetryAfter::Now);
+        for (index, part) in self.parts.iter().enumerate() {
+            if held != Some(index) {
+                let wait = part.quote(part.fingerprint(key), cost)?;
+                if wait > longest.1 {
+                    longest = (index, wait);
+                }
+            }
+        }
+        Ok(longest)
+    }
+
+    pub fn reset(&self, key: &str) -> Result<(), S::Error> {
+        self.parts.iter().try_for_each(|part| part.reset(part.fingerprint(key)))
+    }
+
+    pub fn reset_all(&self) -> Result<(), S::Error> {
+        self.parts.iter().try_for_each(|part| part.reset_all())
+    }
+}
+
+/// Returns whether a part's answer says more than another's: a longer wait, or less left.
+fn is_worse(one: &Decision, other: &Decision) -> bool {
+    let share =
+        |decision: &Decision, of: &Decision| u64::from(decision.remaining) * u64::from(of.limit);
+    one.retry_after > other.retry_after
+        || one.retry_after == other.retry_after && share(one, other) < share(other, one)
+}
+
+/// Grants by part, given back when dropped.
+struct Taken<'c, S: TimeSource> {
+    parts: &'c [Arc<Keyed<S>>],
+    grants: Vec<(usize, Grant)>,
+}
+
+impl<S: TimeSource> Taken<'_, S> {
+    fn first(&self) -> Option<usize> {
+        self.grants.first().map(|(index, _)| *index)
+    }
+
+    fn into_first(mut self) -> Option<(usize, Grant)> {
+        self.grants.pop()
+    }
+}
+
+impl<S: TimeSource> Drop for Taken<'_, S> {
+    fn drop(&mut self) {
+        for (index, grant) in self.grants.drain(..) {
+            self.parts[index].give_back(grant);
+        }
+    }
+}
+
+impl<S: TimeSource> fmt::Debug for Composite<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompositeLimiter").field("limiters", &self.parts).finish()
+    }
+}
+
+impl Composite<SharedClock> {
+    pub(super) async fn acquire(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let start = self.source.now();
+        let mut held = None;
+        loop {
+            let waited = self.source.now().saturating_duration_since(start);
+            match self.next(ask, timeout, waited, held.take(), |_| false) {
+                Step::Go(grants) => return Ok(Quota::each(grants, waited)),
+                Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
+                Step::Wait(part, place, _) => {
+                    held = Some((part, self.parts[part].turn(place).await));
+                }
+            }
+        }
+    }
+
+    pub(super) fn acquire_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let start = self.source.now();
+        let mut held = None;
+        loop {
+            let waited = self.source.now().saturating_duration_since(start);
+            match self.next(ask, timeout, waited, held.take(), |clock| !clock.parks()) {
+                Step::Go(grants) => return Ok(Quota::each(grants, waited)),
+                Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
+                Step::Wait(part, place, wait) => {
+                    held = Some((part, self.parts[part].turn_blocking(place, wait)));
+                }
+            }
+        }
+    }
+
+    fn next(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+        waited: Duration,
+        held: Option<(usize, Grant)>,
+        fixed: impl Fn(&SharedClock) -> bool,
+    ) -> Step {
+        let left = timeout.map(|timeout| timeout.saturating_sub(waited));
+        sure(self.step(ask.key(), ask.cost(), left, held, fixed))
+    }
+}

@@ -1,0 +1,163 @@
+//! A limiter with a bucket for each key: a store and the clock it is read by.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::algorithm::Bucket;
+use crate::clock::TimeSource;
+use crate::config::InvalidConfig;
+use crate::decision::{Decision, RetryAfter};
+use crate::store::{Fingerprint, Grant, Store, StoreOptions, Turn};
+
+/// Maps a caller's key to the bucket's.
+pub(super) type KeyBy = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// What a keyed limiter does besides counting.
+#[derive(Clone)]
+pub struct KeyedOptions {
+    /// What is remembered, and how long.
+    pub store: StoreOptions,
+    /// A bucket for each key, or one for everybody.
+    pub per_key: bool,
+    pub(super) key_by: Option<KeyBy>,
+}
+
+impl KeyedOptions {
+    /// Puts options together that map no keys.
+    pub fn new(store: StoreOptions, per_key: bool) -> Self {
+        Self { store, per_key, key_by: None }
+    }
+}
+
+impl Default for KeyedOptions {
+    fn default() -> Self {
+        Self::new(StoreOptions::default(), true)
+    }
+}
+
+impl fmt::Debug for KeyedOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedOptions")
+            .field("store", &self.store)
+            .field("per_key", &self.per_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Buckets by key, and the clock they are read by. The building block of every limiter; the
+/// Python package reads clocks that can fail.
+pub struct Keyed<S> {
+    store: Store,
+    source: S,
+    per_key: bool,
+    key_by: Option<KeyBy>,
+}
+
+impl<S: TimeSource> Keyed<S> {
+    /// Makes a limiter of such buckets.
+    pub fn new(bucket: Bucket, options: KeyedOptions, source: S) -> Result<Self, InvalidConfig> {
+        let KeyedOptions { store, per_key, key_by } = options;
+        Ok(Self { store: Store::new(bucket, store)?, source, per_key, key_by })
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    pub fn per_key(&self) -> bool {
+        self.per_key
+    }
+
+    /// Returns the bucket that a key belongs to.
+    #[inline]
+    pub fn fingerprint(&self, key: &str) -> Fingerprint {
+        if !self.per_key {
+            return Fingerprint::EVERYBODY;
+        }
+        match &self.key_by {
+            Some(key_by) => self.store.fingerprint(&key_by(key)),
+            None => self.store.fingerprint(key),
+        }
+    }
+
+    #[inline]
+    pub fn allow(&self, key: Fingerprint, cost: u64) -> Result<bool, S::Error> {
+        self.store.take(key, cost, || self.source.now()).map(|grant| grant.is_some())
+    }
+
+    pub fn check(&self, key: Fingerprint, cost: u64) -> Result<Decision, S::Error> {
+        self.store.check(key, cost, || self.source.now())
+    }
+
+    pub fn peek(&self, key: Fingerprint, cost: u64) -> Result<Decision, S::Error> {
+        self.store.peek(key, cost, || self.source.now())
+    }
+
+    /// Says how long one would have to wait to acquire.
+    pub fn quote(&self, key: Fingerprint, cost: u64) -> Result<RetryAfter, S::Error> {
+        self.store.quote(key, cost, || self.source.now())
+    }
+
+    /// Takes if acquiring makes one wait not at all.
+    pub(super) fn take_at_once(&self, key: &str, cost: u64) -> Result<Option<Grant>, S::Error> {
+        let key = self.fingerprint(key);
+        match self.store.reserve(key, cost, Some(Duration::ZERO), true, || self.source.now())? {
+            Turn::Now(grant) => Ok(Some(grant)),
+            Turn::Wait(..) | Turn::Refused(_) => Ok(None),
+        }
+    }
+
+    pub fn give_back(&self, grant: Grant) {
+        self.store.give_back(grant, self.source.now().ok());
+    }
+
+    pub fn reset(&self, key: Fingerprint) -> Result<(), S::Error> {
+        self.store.reset(key, || self.source.now())
+    }
+
+    pub fn reset_all(&self) -> Result<(), S::Error> {
+        self.store.reset_all(|| self.source.now())
+    }
+
+    pub fn contains(&self, key: Fingerprint) -> Result<bool, S::Error> {
+        self.store.contains(key, || self.source.now())
+    }
+
+    pub fn len(&self) -> Result<usize, S::Error> {
+        self.store.len(|| self.source.now())
+    }
+
+    /// Returns the permits left now, in fractions.
+    pub fn tokens(&self, key: Fingerprint) -> Result<f64, S::Error> {
+        self.store.view(key, || self.source.now(), Bucket::tokens)
+    }
+
+    /// Returns the backlog in whole permits, rounded up.
+    pub fn queued(&self, key: Fingerprint) -> Result<u64, S::Error> {
+        self.store.view(key, || self.source.now(), Bucket::queued)
+    }
+}
+
+impl<S: TimeSource> fmt::Debug for Keyed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bucket, options) = (self.store.bucket(), self.store.options());
+        let mut debug = f.debug_struct(bucket.name());
+        debug.field("capacity", &bucket.capacity()).field(bucket.rate_name(), &bucket.rate());
+        debug.field("clock", &self.source);
+        if let Some(ttl) = options.ttl {
+            debug.field("ttl", &ttl);
+        }
+        if let Some(max_buckets) = options.max_buckets {
+            debug.field("max_buckets", &max_buckets);
+        }
+        if !self.per_key {
+            debug.field("per_key", &false);
+        }
+        debug.finish_non_exhaustive()
+    }
+}

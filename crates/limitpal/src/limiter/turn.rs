@@ -1,0 +1,163 @@
+//! Waiting for one's turn: the two loops, blocking and async, that every wait in Rust goes through.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use super::ask::Ask;
+use super::keyed::Keyed;
+use super::quota::Quota;
+use super::sure;
+use crate::clock::{SharedClock, Sleep};
+use crate::refusal::RateLimitExceeded;
+use crate::store::{Grant, Pending, Place, Turn};
+use crate::time::Instant;
+
+impl Keyed<SharedClock> {
+    pub(super) async fn acquire(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        match self.reserve(ask, timeout, false) {
+            Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
+            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+            Turn::Wait(place, _) => {
+                let start = self.source().now();
+                let grant = self.turn(place).await;
+                Ok(Quota::one(grant, self.source().now().saturating_duration_since(start)))
+            }
+        }
+    }
+
+    pub(super) fn acquire_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        match self.reserve(ask, timeout, !self.source().parks()) {
+            Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
+            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+            Turn::Wait(place, wait) => {
+                let start = self.source().now();
+                let grant = self.turn_blocking(place, wait);
+                Ok(Quota::one(grant, self.source().now().saturating_duration_since(start)))
+            }
+        }
+    }
+
+    fn reserve(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn {
+        let key = self.fingerprint(ask.key());
+        let read = || crate::clock::TimeSource::now(self.source());
+        sure(self.store().reserve(key, ask.cost(), timeout, fixed, read))
+    }
+
+    /// Sleeps until the turn comes; a moved place wakes the task once more, to sleep anew.
+    pub(super) async fn turn(&self, place: Place) -> Grant {
+        let mut seat = Seat { keyed: self, place: Some(place) };
+        let mut sleep = None;
+        poll_fn(|context| seat.poll(&mut sleep, context)).await
+    }
+
+    pub(super) fn turn_blocking(&self, place: Place, wait: Duration) -> Grant {
+        let mut seat = Seat { keyed: self, place: Some(place) };
+        if self.source().parks() {
+            return seat.park();
+        }
+        // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
+        self.source().sleep_blocking(wait);
+        seat.place = None;
+        self.store().arrived(place)
+    }
+}
+
+/// A place in line that is left when it is dropped.
+struct Seat<'l> {
+    keyed: &'l Keyed<SharedClock>,
+    place: Option<Place>,
+}
+
+/// A sleep, and what it waits for.
+struct Nap {
+    due: Instant,
+    waker: Waker,
+    sleep: Sleep,
+}
+
+impl Seat<'_> {
+    fn poll(&mut self, nap: &mut Option<Nap>, context: &mut Context<'_>) -> Poll<Grant> {
+        let place = self.place.expect("a turn is not polled once it has come");
+        loop {
+            let pending = match self.claim(place) {
+                Ok(grant) => return Poll::Ready(grant),
+                Err(pending) => pending,
+            };
+            let kept = nap.as_ref().is_some_and(|nap| nap.keeps(pending.due, context.waker()));
+            if !kept {
+                *nap = Some(self.lie_down(place, context.waker().clone()));
+            }
+            let Some(Nap { sleep, .. }) = nap else { continue };
+            if Pin::new(sleep).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            *nap = None;
+        }
+    }
+
+    fn lie_down(&self, place: Place, waker: Waker) -> Nap {
+        let Pending { due, wait } = self.arm(place, waker.clone());
+        Nap { due, waker, sleep: self.keyed.source().sleep(wait) }
+    }
+
+    fn park(&mut self) -> Grant {
+        let place = self.place.expect("a turn is not awaited once it has come");
+        let waker = Waker::from(Arc::new(Parked(thread::current())));
+        loop {
+            if let Ok(grant) = self.claim(place) {
+                return grant;
+            }
+            let Pending { wait, .. } = self.arm(place, waker.clone());
+            self.keyed.source().park(wait);
+        }
+    }
+
+    fn claim(&mut self, place: Place) -> Result<Grant, Pending> {
+        let read = || crate::clock::TimeSource::now(self.keyed.source());
+        let claimed = sure(self.keyed.store().claim(place, read));
+        if claimed.is_ok() {
+            self.place = None;
+        }
+        claimed
+    }
+
+    fn arm(&self, place: Place, waker: Waker) -> Pending {
+        let read = || crate::clock::TimeSource::now(self.keyed.source());
+        sure(self.keyed.store().arm(place, waker, read))
+    }
+}
+
+impl Nap {
+    fn keeps(&self, due: Instant, waker: &Waker) -> bool {
+        self.due == due && self.waker.will_wake(waker)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.keyed.store().leave(place, Some(self.keyed.source().now()));
+        }
+    }
+}
+
+/// Wakes a parked thread.
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,92 @@
+//! Every way to be turned away, on one page.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::decision::RetryAfter;
+
+/// No quota within the time one was willing to wait. Nothing was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateLimitExceeded {
+    retry_after: RetryAfter,
+}
+
+impl RateLimitExceeded {
+    /// Makes the refusal that counts until a further attempt would succeed at once.
+    pub const fn new(retry_after: RetryAfter) -> Self {
+        Self { retry_after }
+    }
+
+    /// Returns the time until acquiring without waiting would succeed, if nobody else takes.
+    pub const fn retry_after(self) -> RetryAfter {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for RateLimitExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.retry_after {
+            RetryAfter::Now => f.write_str("no permit in time; try again now"),
+            RetryAfter::After(wait) => write!(f, "no permit in time; next in {wait:.2?}"),
+            RetryAfter::Never => f.write_str("the cost is above the capacity; lower the cost"),
+            RetryAfter::Unknown => f.write_str("no permit in time"),
+        }
+    }
+}
+
+impl std::error::Error for RateLimitExceeded {}
+
+/// The circuit is open, or its probes are all out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CircuitBreakerOpen {
+    retry_after: Duration,
+}
+
+impl CircuitBreakerOpen {
+    /// Makes the refusal that counts until the circuit may admit.
+    pub const fn new(retry_after: Duration) -> Self {
+        Self { retry_after }
+    }
+
+    /// Returns the time until the circuit may admit; while probes are out, until the oldest lapses.
+    pub const fn retry_after(self) -> Duration {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for CircuitBreakerOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the circuit is open; it may admit in {:.2?}", self.retry_after)
+    }
+}
+
+impl std::error::Error for CircuitBreakerOpen {}
+
+/// Why a run stopped after an error that deserved another attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The attempts are used up.
+    Attempts,
+    /// The circuit opened meanwhile.
+    CircuitOpen,
+    /// No quota for another attempt within `acquire_timeout`.
+    RateLimited,
+}
+
+impl StopReason {
+    /// Returns the reason as one word: `attempts`, `circuit_open` or `rate_limited`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempts => "attempts",
+            Self::CircuitOpen => "circuit_open",
+            Self::RateLimited => "rate_limited",
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

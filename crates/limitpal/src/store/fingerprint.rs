@@ -1,0 +1,44 @@
+//! A key as 128 keyed bits: what the store keeps instead of the text.
+
+use std::hash::{BuildHasher, RandomState};
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+
+/// The fingerprint of a key: equal keys have equal ones; that any two of ten million others share
+/// one has a chance of 10^-25.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Fingerprint {
+    /// Finds the slot.
+    pub(crate) low: u64,
+    /// Finds the shard.
+    pub(crate) high: u64,
+}
+
+/// Makes fingerprints, under two random seeds of its own, so that nobody can aim at a bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Fingerprinter {
+    low: SeedableRandomState,
+    high: SeedableRandomState,
+}
+
+impl Fingerprinter {
+    pub(crate) fn new() -> Self {
+        // The standard library's seeds come from the operating system.
+        let seeded = || {
+            let seed = RandomState::new().hash_one(0);
+            SeedableRandomState::with_seed(seed, SharedSeed::global_random())
+        };
+        Self { low: seeded(), high: seeded() }
+    }
+
+    #[inline]
+    pub(crate) fn of(&self, key: &str) -> Fingerprint {
+        Fingerprint { low: self.low.hash_one(key), high: self.high.hash_one(key) }
+    }
+}
+
+impl Fingerprint {
+    /// The one bucket of a limiter that tells no keys apart.
+    pub(crate) const EVERYBODY: Self = Self { low: 0, high: 0 };
+}

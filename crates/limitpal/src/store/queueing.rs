@@ -1,0 +1,306 @@
+//! What a shard does for those who wait: take a place, go, leave, give back, start over.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use super::fingerprint::Fingerprint;
+use super::shard::{FRESH, Settings, Shard};
+use super::{Full, Grant, Pending, Place, Turn};
+use crate::algorithm::{Bucket, Level};
+use crate::decision::RetryAfter;
+use crate::time::Instant;
+use crate::waiting::{Freed, Line, Waiter};
+
+/// What one asks for who is ready to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) key: Fingerprint,
+    pub(super) cost: u64,
+    pub(super) timeout: Option<Duration>,
+    /// Whether the sleeper cannot be moved once it sleeps.
+    pub(super) fixed: bool,
+}
+
+/// Where one more would go, and when.
+struct Plan {
+    after: Level,
+    due: Instant,
+    freed: Option<Freed<Level>>,
+}
+
+impl Shard {
+    /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
+    pub(super) fn reserve(
+        &mut self,
+        settings: &Settings,
+        request: Request,
+        now: Instant,
+    ) -> Result<Turn, Full> {
+        let Request { key, cost, timeout, fixed } = request;
+        if !settings.bucket.serves(cost) {
+            return Ok(Turn::Refused(RetryAfter::Never));
+        }
+        let level = self.level(key);
+        let Plan { after, due, freed } = self.plan(&settings.bucket, key, cost, now);
+        let wait = due.saturating_duration_since(now);
+        if timeout.is_some_and(|timeout| wait > timeout) {
+            return Ok(Turn::Refused(RetryAfter::After(wait)));
+        }
+        let born = match freed {
+            Some(place) => self.use_freed(key, place, now),
+            None => self.put(settings, key, after, now)?,
+        };
+        if wait.is_zero() {
+            let before = freed.is_none().then_some(level);
+            return Ok(Turn::Now(Grant { key, cost, after, before, born }));
+        }
+        let id = self.place_id();
+        let waiter = Waiter { id, cost, after, due, armed: due, waker: None, fixed };
+        self.lines.entry(key).or_insert_with(Line::new).join(waiter);
+        Ok(Turn::Wait(Place { key, id }, wait))
+    }
+
+    /// Says how long a reservation would have to wait.
+    pub(super) fn quote(
+        &self,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> RetryAfter {
+        if !settings.bucket.serves(cost) {
+            return RetryAfter::Never;
+        }
+        let plan = self.plan(&settings.bucket, key, cost, now);
+        RetryAfter::wait(plan.due.saturating_duration_since(now))
+    }
+
+    /// Finds the earliest place for one more: behind everybody, or one that was freed.
+    fn plan(&self, bucket: &Bucket, key: Fingerprint, cost: u64, now: Instant) -> Plan {
+        let after = bucket.after(self.level(key), cost, now);
+        let due = bucket.due(after, cost).max(now);
+        if due > now
+            && let Some(place) = self.find_freed(bucket, key, cost, now)
+        {
+            return Plan { after: place.after, due: place.due.max(now), freed: Some(place) };
+        }
+        Plan { after, due, freed: None }
+    }
+
+    /// Sets the level of a key, remembered or not; returns which of its buckets this is.
+    fn put(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        level: Level,
+        now: Instant,
+    ) -> Result<u32, Full> {
+        let used = self.stamp(now);
+        if let Some(slot) = self.slot(key) {
+            slot.level = level;
+            slot.used = used;
+            return Ok(slot.born);
+        }
+        self.make_room(settings, now)?;
+        Ok(self.insert(key, level, used))
+    }
+
+    fn place_id(&mut self) -> u64 {
+        self.places += 1;
+        self.places
+    }
+
+    /// Takes a place that a sleeper behind others has left, if one can be had this very moment.
+    pub(super) fn take_freed(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        born: u32,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Grant> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        let place = self.find_freed(&settings.bucket, key, cost, now)?;
+        if place.due > now {
+            return None;
+        }
+        self.use_freed(key, place, now);
+        Some(Grant { key, cost, after: place.after, before: None, born })
+    }
+
+    /// Returns the earliest freed place that still gives back the whole cost when it is due.
+    pub(super) fn find_freed(
+        &self,
+        bucket: &Bucket,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Freed<Level>> {
+        let line = self.lines.get(&key)?;
+        line.find_freed(|place| {
+            place.cost >= cost
+                && bucket.refund(place.after, cost, place.due.max(now))
+                    == bucket.refund(place.after, cost, Instant::MIN)
+        })
+    }
+
+    fn use_freed(&mut self, key: Fingerprint, place: Freed<Level>, now: Instant) -> u32 {
+        if let Some(line) = self.lines.get_mut(&key) {
+            line.take_freed(place);
+        }
+        let used = self.stamp(now);
+        self.slot(key).map_or(0, |slot| {
+            slot.used = used;
+            slot.born
+        })
+    }
+
+    /// Keeps the waker of one who waits; returns the waker it had, and how long to sleep.
+    pub(super) fn arm(
+        &mut self,
+        place: Place,
+        waker: Option<Waker>,
+        now: Instant,
+    ) -> (Option<Waker>, Pending) {
+        let line = self.lines.get_mut(&place.key);
+        let Some(waiter) = line.and_then(|line| line.find(place.id)) else {
+            return (waker, Pending { due: now, wait: Duration::ZERO });
+        };
+        waiter.armed = waiter.due;
+        let replaced = std::mem::replace(&mut waiter.waker, waker);
+        let wait = waiter.due.saturating_duration_since(now);
+        (replaced, Pending { due: waiter.due, wait })
+    }
+
+    /// Returns how long one who waits still has to, if at all.
+    pub(super) fn still(&mut self, place: Place, now: Instant) -> Option<Pending> {
+        let waiter = self.lines.get_mut(&place.key)?.find(place.id)?;
+        (waiter.due > now)
+            .then(|| Pending { due: waiter.due, wait: waiter.due.saturating_duration_since(now) })
+    }
+
+    /// Lets one who waits go. The first waker is the next one's, to be woken.
+    pub(super) fn go(
+        &mut self,
+        settings: &Settings,
+        place: Place,
+        now: Instant,
+    ) -> (Grant, [Option<Waker>; 2]) {
+        let Place { key, id } = place;
+        let line = self.lines.get_mut(&key);
+        let Some((waiter, line)) = line.and_then(|line| Some((line.remove(id)?, line))) else {
+            // Nobody knows the place any more: it has waited, so it goes, and has nothing to return.
+            return (Grant { key, cost: 0, after: FRESH, before: None, born: 0 }, [None, None]);
+        };
+        let next = line.oversleeper();
+        self.settle_freed(settings, key, now);
+        let born = self.slot(key).map_or(0, |slot| slot.born);
+        let (cost, after) = (waiter.cost, waiter.after);
+        (Grant { key, cost, after, before: None, born }, [next, waiter.waker])
+    }
+
+    /// Lets one who waits leave; the next in line moves up, or the place is kept for a newcomer.
+    pub(super) fn leave(
+        &mut self,
+        settings: &Settings,
+        place: Place,
+        now: Instant,
+    ) -> [Option<Waker>; 2] {
+        let Place { key, id } = place;
+        let Some(line) = self.lines.get_mut(&key) else { return [None, None] };
+        let Some(waiter) = line.remove(id) else { return [None, None] };
+        let freed = Freed { cost: waiter.cost, after: waiter.after, due: waiter.due };
+        self.hand_back(settings, key, freed, now);
+        let next = self.lines.get_mut(&key).and_then(Line::oversleeper);
+        self.settle_freed(settings, key, now);
+        [next, waiter.waker]
+    }
+
+    /// Undoes a take: exactly where nothing has happened since, else in part, else not at all.
+    pub(super) fn give_back(
+        &mut self,
+        settings: &Settings,
+        grant: Grant,
+        now: Instant,
+    ) -> Option<Waker> {
+        let Grant { key, cost, after, before, born } = grant;
+        let slot = self.slot(key).filter(|slot| slot.born == born)?;
+        match before {
+            Some(FRESH) if slot.level == after => self.remove(settings, key),
+            Some(before) if slot.level == after => self.lower(key, before),
+            _ => self.hand_back(settings, key, Freed { cost, after, due: now }, now),
+        }
+        self.lines.get_mut(&key).and_then(Line::oversleeper)
+    }
+
+    /// Gives what is left of a take to those behind it, to a newcomer, or to the bucket.
+    fn hand_back(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        place: Freed<Level>,
+        now: Instant,
+    ) {
+        let bucket = &settings.bucket;
+        let refund = bucket.refund(place.after, place.cost, now);
+        if refund == Level::ZERO {
+            return;
+        }
+        if let Some(line) = self.lines.get_mut(&key) {
+            if line.any_fixed_behind(place.after) {
+                return line.free(Freed { due: place.due.max(now), ..place });
+            }
+            for waiter in line.behind(place.after) {
+                waiter.after = bucket.pulled(waiter.after, refund);
+                // Nobody goes before now, nor later than it was told.
+                let due = bucket.due(waiter.after, waiter.cost);
+                waiter.due = due.max(waiter.due.min(now));
+            }
+        }
+        let level = bucket.pulled(self.level(key), refund);
+        self.lower(key, level);
+    }
+
+    /// Returns freed places behind which nobody waits to the bucket; ends a line that is empty.
+    fn settle_freed(&mut self, settings: &Settings, key: Fingerprint, now: Instant) {
+        while let Some(place) = self.lines.get_mut(&key).and_then(Line::pop_trailing_freed) {
+            let refund = settings.bucket.refund(place.after, place.cost, now);
+            let level = settings.bucket.pulled(self.level(key), refund);
+            self.lower(key, level);
+        }
+        if self.lines.get(&key).is_some_and(Line::is_empty) {
+            self.lines.remove(&key);
+        }
+    }
+
+    /// Forgets one key; those who wait for it go in their order, from a full bucket.
+    pub(super) fn reset(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        now: Instant,
+    ) -> Option<Waker> {
+        let Some(line) = self.lines.get_mut(&key) else {
+            self.remove(settings, key);
+            return None;
+        };
+        let bucket = &settings.bucket;
+        let mut level = FRESH;
+        line.clear_freed();
+        for waiter in line.iter_mut() {
+            level = bucket.after(level, waiter.cost, now);
+            waiter.after = level;
+            waiter.due = waiter.due.min(bucket.due(level, waiter.cost).max(now));
+        }
+        let next = line.oversleeper();
+        self.next = self.next.wrapping_add(1);
+        let born = self.next;
+        self.lower(key, level);
+        if let Some(slot) = self.slot(key) {
+            slot.born = born;
+        }
+        next
+    }
+}

@@ -1,0 +1,126 @@
+//! Who waits for a key, in what order, and who moves up when one leaves.
+//!
+//! A line knows nothing of buckets: `T` is the level that a take leaves behind, which also gives
+//! the order. Whoever holds the line computes the times; the line keeps them in order and says
+//! whose sleep has become too long.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use crate::time::Instant;
+
+/// Those who wait for one key, first come first.
+#[derive(Debug)]
+pub(crate) struct Line<T> {
+    waiters: VecDeque<Waiter<T>>,
+    freed: Vec<Freed<T>>,
+}
+
+/// One who waits, and has taken already: `after` is in the bucket's level.
+#[derive(Debug)]
+pub(crate) struct Waiter<T> {
+    pub(crate) id: u64,
+    pub(crate) cost: u64,
+    pub(crate) after: T,
+    /// When it may go.
+    pub(crate) due: Instant,
+    /// When its sleep ends; later than `due` if it has moved up since it fell asleep.
+    pub(crate) armed: Instant,
+    pub(crate) waker: Option<Waker>,
+    /// Whether its sleep cannot be moved; then a place freed before it goes to a newcomer.
+    pub(crate) fixed: bool,
+}
+
+/// A place left by a sleeper behind whom others cannot be moved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Freed<T> {
+    pub(crate) cost: u64,
+    pub(crate) after: T,
+    pub(crate) due: Instant,
+}
+
+impl<T: Copy + Ord> Line<T> {
+    pub(crate) fn new() -> Self {
+        Self { waiters: VecDeque::new(), freed: Vec::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// Adds one who waits, behind all whose takes came before.
+    pub(crate) fn join(&mut self, waiter: Waiter<T>) {
+        let ahead = self.waiters.iter().rev().take_while(|other| other.after > waiter.after);
+        let place = self.waiters.len() - ahead.count();
+        self.waiters.insert(place, waiter);
+    }
+
+    pub(crate) fn find(&mut self, id: u64) -> Option<&mut Waiter<T>> {
+        self.waiters.iter_mut().find(|waiter| waiter.id == id)
+    }
+
+    /// Takes one out of the line, wherever it stands.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Waiter<T>> {
+        let place = self.waiters.iter().position(|waiter| waiter.id == id)?;
+        self.waiters.remove(place)
+    }
+
+    /// Returns whether a sleeper that cannot be moved took after this one.
+    pub(crate) fn any_fixed_behind(&self, after: T) -> bool {
+        self.waiters.iter().any(|waiter| waiter.fixed && waiter.after > after)
+    }
+
+    /// Returns whether anybody's take came after this one.
+    fn any_behind(&self, after: T) -> bool {
+        self.waiters.back().is_some_and(|last| last.after > after)
+    }
+
+    /// Returns those whose takes came after this one.
+    pub(crate) fn behind(&mut self, after: T) -> impl Iterator<Item = &mut Waiter<T>> {
+        self.waiters.iter_mut().filter(move |waiter| waiter.after > after)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter<T>> {
+        self.waiters.iter_mut()
+    }
+
+    /// Returns the waker of the first in line if it sleeps longer than it has to.
+    ///
+    /// Only the first needs to know: when it goes, the next is asked in its turn, so that a place
+    /// given up costs one further wake for each that moves, and none at once.
+    #[must_use = "wake it once the lock is released"]
+    pub(crate) fn oversleeper(&mut self) -> Option<Waker> {
+        let first = self.waiters.front_mut()?;
+        if first.armed <= first.due {
+            return None;
+        }
+        first.armed = first.due;
+        first.waker.clone()
+    }
+
+    /// Keeps a place that nobody behind can move up to.
+    pub(crate) fn free(&mut self, place: Freed<T>) {
+        let rank = self.freed.partition_point(|other| other.after < place.after);
+        self.freed.insert(rank, place);
+    }
+
+    /// Returns the earliest freed place that `fits`.
+    pub(crate) fn find_freed(&self, fits: impl Fn(&Freed<T>) -> bool) -> Option<Freed<T>> {
+        self.freed.iter().copied().find(|place| fits(place))
+    }
+
+    /// Takes a freed place that [`find_freed`](Self::find_freed) has shown.
+    pub(crate) fn take_freed(&mut self, place: Freed<T>) {
+        self.freed.retain(|other| other.after != place.after);
+    }
+
+    /// Takes the last freed place if nobody waits behind it.
+    pub(crate) fn pop_trailing_freed(&mut self) -> Option<Freed<T>> {
+        let last = *self.freed.last()?;
+        if self.any_behind(last.after) { None } else { self.freed.pop() }
+    }
+
+    pub(crate) fn clear_freed(&mut self) {
+        self.freed.clear();
+    }
+}

@@ -1,0 +1,197 @@
+//! Makes limiters and breakers from what a case says of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use limitpal::{
+    AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, LeakyBucket, Rate, SharedClock, TokenBucket,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::cases::{Seconds, Seen, Step, number, retry_after, seconds, seen, span};
+
+/// `limiter` of a case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum LimiterSpec {
+    TokenBucket(BucketSpec),
+    LeakyBucket(BucketSpec),
+    Composite { parts: Vec<LimiterSpec> },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BucketSpec {
+    capacity: u32,
+    rate: String,
+    ttl: Option<Seconds>,
+    max_buckets: Option<usize>,
+    cleanup_interval: Option<usize>,
+    per_key: Option<bool>,
+    key_by: Option<HashMap<String, String>>,
+}
+
+/// A limiter and, for a composite, its parts.
+#[derive(Clone, Debug)]
+pub(super) struct Built {
+    pub(super) any: AnyLimiter,
+    token: Option<TokenBucket>,
+    leaky: Option<LeakyBucket>,
+    parts: Vec<Built>,
+}
+
+/// Sets the options that a case names.
+macro_rules! with_options {
+    ($builder:expr, $spec:expr, $clock:expr) => {{
+        let mut builder = $builder.clock($clock.clone());
+        if let Some(ttl) = $spec.ttl {
+            builder = builder.ttl(ttl.duration());
+        }
+        if let Some(max_buckets) = $spec.max_buckets {
+            builder = builder.max_buckets(max_buckets);
+        }
+        if let Some(cleanup_interval) = $spec.cleanup_interval {
+            builder = builder.cleanup_interval(cleanup_interval);
+        }
+        if let Some(per_key) = $spec.per_key {
+            builder = builder.per_key(per_key);
+        }
+        if let Some(table) = $spec.key_by.clone() {
+            let table = Arc::new(table);
+            builder = builder.key_by(move |key| table.get(key).map_or(key, |to| to).to_owned());
+        }
+        builder.build().unwrap()
+    }};
+}
+
+impl LimiterSpec {
+    pub(super) fn build(&self, clock: &SharedClock) -> Built {
+        match self {
+            Self::TokenBucket(spec) => {
+                let token =
+                    with_options!(TokenBucket::builder(spec.capacity, spec.rate()), spec, clock);
+                let any = token.clone().into();
+                Built { any, token: Some(token), leaky: None, parts: Vec::new() }
+            }
+            Self::LeakyBucket(spec) => {
+                let leaky =
+                    with_options!(LeakyBucket::builder(spec.capacity, spec.rate()), spec, clock);
+                let any = leaky.clone().into();
+                Built { any, token: None, leaky: Some(leaky), parts: Vec::new() }
+            }
+            Self::Composite { parts } => {
+                let parts: Vec<Built> = parts.iter().map(|part| part.build(clock)).collect();
+                let limiters = parts.iter().map(|part| part.any.clone());
+                let any = CompositeLimiter::new(limiters).unwrap().into();
+                Built { any, token: None, leaky: None, parts }
+            }
+        }
+    }
+}
+
+impl BucketSpec {
+    fn rate(&self) -> Rate {
+        Rate::per_second(number(&self.rate)).unwrap()
+    }
+}
+
+impl Built {
+    /// Returns the limiter that a step is for: a part, if it names one.
+    pub(super) fn target(&self, step: &mut Step) -> Result<&Self, String> {
+        let Some(part) = step.optional::<usize>("part")? else { return Ok(self) };
+        self.parts.get(part).ok_or_else(|| format!("there is no part {part}"))
+    }
+
+    /// Makes a call that does not wait.
+    pub(super) fn observe(&self, call: &str, step: &mut Step) -> Result<Seen, String> {
+        match call {
+            "reset_all" => {
+                self.any.reset_all();
+                return Ok(Seen::new());
+            }
+            "len" => return Ok(seen([("len", self.len()?.into())])),
+            "evicted_live" => return Ok(seen([("evicted_live", self.evicted_live()?.into())])),
+            _ => {}
+        }
+        let key: String = step.take("key")?;
+        Ok(match call {
+            "allow" => seen([("allowed", self.any.allow((&*key, cost(step)?)).into())]),
+            "check" => decision(self.any.check((&*key, cost(step)?))),
+            "peek" => decision(self.any.peek((&*key, cost(step)?))),
+            "reset" => {
+                self.any.reset(&key);
+                Seen::new()
+            }
+            "tokens" => seen([("tokens", decimal(self.token()?.tokens(&key)))]),
+            "queue_size" => seen([("queue_size", self.leaky()?.queue_size(&key).into())]),
+            "wait_time" => seen([("wait_time", span(self.leaky()?.wait_time(&key)).into())]),
+            "contains" => seen([("contains", self.contains(&key)?.into())]),
+            _ => return Err(format!("nothing is called `{call}` here")),
+        })
+    }
+
+    fn token(&self) -> Result<&TokenBucket, String> {
+        self.token.as_ref().ok_or_else(|| "it is no token bucket".to_owned())
+    }
+
+    fn leaky(&self) -> Result<&LeakyBucket, String> {
+        self.leaky.as_ref().ok_or_else(|| "it is no leaky bucket".to_owned())
+    }
+
+    fn len(&self) -> Result<usize, String> {
+        self.token().map(|token| token.len()).or_else(|_| self.leaky().map(|leaky| leaky.len()))
+    }
+
+    fn evicted_live(&self) -> Result<u64, String> {
+        let leaky = || self.leaky().map(|leaky| leaky.evicted_live());
+        self.token().map(|token| token.evicted_live()).or_else(|_| leaky())
+    }
+
+    fn contains(&self, key: &str) -> Result<bool, String> {
+        let leaky = || self.leaky().map(|leaky| leaky.contains(key));
+        self.token().map(|token| token.contains(key)).or_else(|_| leaky())
+    }
+}
+
+/// Takes the cost out of a step; 1 if it names none.
+pub(super) fn cost(step: &mut Step) -> Result<Cost, String> {
+    Ok(Cost::new(step.optional("cost")?.unwrap_or(1)).unwrap())
+}
+
+fn decision(decision: limitpal::Decision) -> Seen {
+    seen([
+        ("allowed", decision.allowed.into()),
+        ("limit", decision.limit.into()),
+        ("remaining", decision.remaining.into()),
+        ("retry_after", retry_after(decision.retry_after).into()),
+        ("reset_after", span(decision.reset_after).into()),
+    ])
+}
+
+/// Writes a float with nine decimals at most.
+fn decimal(value: f64) -> Value {
+    seconds((value * 1e9).round() as i64).into()
+}
+
+/// `breaker` of a case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BreakerSpec {
+    failure_threshold: u32,
+    recovery_timeout: Seconds,
+    half_open_success_threshold: Option<u32>,
+}
+
+impl BreakerSpec {
+    pub(super) fn build(&self, clock: &SharedClock) -> CircuitBreaker {
+        let mut builder = CircuitBreaker::builder()
+            .failure_threshold(self.failure_threshold)
+            .recovery_timeout(self.recovery_timeout.duration())
+            .clock(clock.clone());
+        if let Some(threshold) = self.half_open_success_threshold {
+            builder = builder.half_open_success_threshold(threshold);
+        }
+        builder.build().unwrap()
+    }
+}

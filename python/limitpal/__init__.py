@@ -1,0 +1,51 @@
+"""Rate limiting, retry and circuit breaking in one pipeline, with one clock, sync and async."""
+
+from importlib.metadata import version as _version
+
+from ._clock import Clock, MockClock, MonotonicClock
+from ._composite import AsyncCompositeLimiter
+from ._errors import (
+    CircuitBreakerOpen,
+    InvalidConfigError,
+    LimitPalError,
+    RateLimitExceeded,
+    RetryExhausted,
+)
+from ._executor import AsyncResilientExecutor
+from ._limiters import AsyncLeakyBucket, AsyncLimiter, AsyncTokenBucket, SyncLimiter
+from ._limitpal import (
+    CircuitBreaker,
+    CompositeLimiter,
+    Decision,
+    LeakyBucket,
+    ResilientExecutor,
+    RetryPolicy,
+    TokenBucket,
+)
+
+__version__ = _version("limitpal")
+
+__all__ = [
+    "AsyncCompositeLimiter",
+    "AsyncLeakyBucket",
+    "AsyncLimiter",
+    "AsyncResilientExecutor",
+    "AsyncTokenBucket",
+    "CircuitBreaker",
+    "CircuitBreakerOpen",
+    "Clock",
+    "CompositeLimiter",
+    "Decision",
+    "InvalidConfigError",
+    "LeakyBucket",
+    "LimitPalError",
+    "MockClock",
+    "MonotonicClock",
+    "RateLimitExceeded",
+    "ResilientExecutor",
+    "RetryExhausted",
+    "RetryPolicy",
+    "SyncLimiter",
+    "TokenBucket",
+    "__version__",
+]

@@ -1,0 +1,25 @@
+"""What `CircuitBreaker.call_async` runs: a real coroutine over the core's permits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._limitpal import CircuitBreaker
+
+
+async def call_async(
+    breaker: CircuitBreaker, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
+) -> Any:
+    """Call a function if the circuit lets it, and await what it returns."""
+    permit = breaker._lend()
+    try:
+        result = func(*args, **(kwargs or {}))
+        if hasattr(result, "__await__"):
+            result = await result
+    except BaseException as error:
+        permit.failed(error)
+        raise
+    permit.succeeded()
+    return result

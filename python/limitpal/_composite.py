@@ -1,0 +1,147 @@
+"""All or nothing over several async limiters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import _limitpal
+from ._limiters import AsyncKeyedLimiter, AsyncLimiter, check_async, refuse_to_pickle
+from ._limitpal import Decision
+from ._turn import take_turn
+
+if TYPE_CHECKING:
+    from ._clock import Clock
+    from ._limitpal import CompositeRun
+
+__all__ = ["AsyncCompositeLimiter"]
+
+
+class AsyncCompositeLimiter(AsyncLimiter):
+    """The async twin of `CompositeLimiter`: all or nothing over several async limiters.
+
+    >>> import asyncio
+    >>> from limitpal import AsyncCompositeLimiter, AsyncTokenBucket, MockClock
+    >>> async def main():
+    ...     clock = MockClock()
+    ...     limiter = AsyncCompositeLimiter([
+    ...         AsyncTokenBucket(capacity=2, refill_rate=1, clock=clock),
+    ...         AsyncTokenBucket(capacity=1, refill_rate=1, clock=clock, per_key=False),
+    ...     ])
+    ...     return await limiter.allow("ann"), await limiter.allow("bob")
+    >>> asyncio.run(main())
+    (True, False)
+    """
+
+    def __init__(self, limiters: Iterable[Any], clock: Clock | None = None) -> None:
+        cores, self._own, self._limiters = _sort(limiters)
+        # Parts of the user's own are awaited here; the core has the others.
+        self._core = _limitpal._CompositeCore(self._limiters, cores, bool(self._own), clock)
+
+    @property
+    def limiters(self) -> tuple[Any, ...]:
+        """The limiters it is made of, as they were given."""
+        return self._limiters
+
+    async def allow(self, key: str | int = "default", cost: int = 1) -> bool:
+        """Take from all if possible now, else from none; never wait."""
+        taken = self._core.take(key, cost)
+        if taken is None:
+            return False
+        allowed = False
+        try:
+            for limiter in self._own:
+                if not await limiter.allow(key, **_unless_default(cost)):
+                    break
+            else:
+                allowed = True
+        finally:
+            if not allowed:
+                taken.leave()
+        return allowed
+
+    async def acquire(
+        self, key: str | int = "default", timeout: float | None = None, cost: int = 1
+    ) -> None:
+        """Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`."""
+        await self._take(key, timeout, cost)
+
+    async def _take(
+        self, key: str | int, timeout: float | None, cost: int = 1
+    ) -> CompositeRun | None:
+        """Acquire; return what can be given back."""
+        run = self._core.begin(key, timeout, cost)
+        try:
+            while (place := run.next()) is not None:
+                await take_turn(place)
+            for limiter in self._own:
+                await limiter.acquire(key, **_unless_default(cost, run.left()))
+        except BaseException:
+            run.leave()
+            raise
+        return run
+
+    async def check(self, key: str | int = "default", cost: int = 1) -> Decision:
+        """As `allow`, with the numbers of the part that has the longest wait, or the least left."""
+        return self._core.check(key, cost)
+
+    async def peek(self, key: str | int = "default", cost: int = 1) -> Decision:
+        """Say what `check` would say, without taking and without creating the key."""
+        return self._core.peek(key, cost)
+
+    async def reset(self, key: str | int | None = None) -> None:
+        """Forget one key, or all of them, in every part that has a `reset`."""
+        self._core.reset(key)
+        for limiter in self._own:
+            if hasattr(limiter, "reset"):
+                await limiter.reset(key)
+
+    @property
+    def _clock(self) -> Clock:
+        return self._core.clock
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}([{', '.join(map(repr, self._limiters))}])"
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_pickle(self)
+
+
+def core_of(limiter: object) -> Any:
+    """Return what an async limiter of ours runs on, unless a subclass decides for itself."""
+    for base in (AsyncKeyedLimiter, AsyncCompositeLimiter):
+        if isinstance(limiter, base):
+            kind = type(limiter)
+            if kind.allow is base.allow and kind.acquire is base.acquire:
+                return limiter._core
+    return None
+
+
+def _sort(limiters: Iterable[Any]) -> tuple[list[Any], list[Any], tuple[Any, ...]]:
+    """Tell ours from the user's own, and flatten composites among them."""
+    given = tuple(limiters) if isinstance(limiters, Iterable) else ()
+    if not given or len({id(limiter) for limiter in given}) < len(given):
+        raise _limitpal._invalid_config(
+            "limiters", limiters, "give at least one limiter, each of them once"
+        )
+    cores: list[Any] = []
+    own: list[Any] = []
+    for rank, limiter in enumerate(given):
+        core = core_of(limiter)
+        if core is None:
+            check_async(limiter, f"limiters[{rank}]")
+            own.append(limiter)
+        elif isinstance(limiter, AsyncCompositeLimiter):
+            cores.extend(core.parts())
+            own.extend(limiter._own)
+        else:
+            cores.append(core)
+    return cores, own, given
+
+
+def _unless_default(cost: int, timeout: float | None = None) -> dict[str, Any]:
+    """Return the arguments that are not the default: a limiter need not know them."""
+    arguments: dict[str, Any] = {} if cost == 1 else {"cost": cost}
+    if timeout is not None:
+        arguments["timeout"] = timeout
+    return arguments

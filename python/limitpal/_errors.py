@@ -1,0 +1,97 @@
+"""Every error LimitPal raises.
+
+    LimitPalError
+    ├── RateLimitExceeded     no quota in time
+    ├── CircuitBreakerOpen    the circuit refuses
+    ├── RetryExhausted        a run stopped after an error worth another attempt
+    └── InvalidConfigError    an argument makes no sense (also a ValueError)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class LimitPalError(Exception):
+    """The base of every error LimitPal raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the attributes, if what they carry does."""
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+def _restore(cls: type[LimitPalError], args: tuple[Any, ...], state: dict[str, Any]) -> LimitPalError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class RateLimitExceeded(LimitPalError):
+    """There is no quota within the time one was willing to wait; nothing was taken.
+
+    `key` is the key as text. `retry_after` is the time in seconds until `acquire(timeout=0)` would
+    succeed if nobody else takes: `inf` when never, `None` when it cannot be known.
+    """
+
+    def __init__(
+        self,
+        message: str = "rate limit exceeded",
+        key: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.key = key
+        self.retry_after = retry_after
+
+
+class CircuitBreakerOpen(LimitPalError):
+    """The circuit is open, or its probes are all out; the function was not called.
+
+    `retry_after` is the time in seconds until the circuit may admit.
+    """
+
+    def __init__(
+        self, message: str = "circuit breaker is open", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RetryExhausted(LimitPalError):
+    """A run stopped after an error that was worth another attempt.
+
+    `last_error` is that error, the `__cause__` too. `reason` is one of `"attempts"` (they are used
+    up), `"circuit_open"` and `"rate_limited"` (there was no quota for another).
+    """
+
+    def __init__(
+        self,
+        message: str = "retry attempts exhausted",
+        attempts: int | None = None,
+        last_error: Exception | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+        self.last_error = last_error
+        self.reason = reason
+
+
+class InvalidConfigError(LimitPalError, ValueError):
+    """An argument makes no sense: `parameter` names it, `value` is what was given.
+
+    `reason` says what to give instead.
+    """
+
+    def __init__(
+        self,
+        message: str = "invalid configuration",
+        parameter: str | None = None,
+        value: object = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.value = value
+        self.reason = reason

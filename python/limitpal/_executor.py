@@ -1,0 +1,140 @@
+"""The async executor: the loop that awaits, over runs that the core decides."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
+
+from . import _limitpal
+from ._composite import AsyncCompositeLimiter, core_of
+from ._errors import RateLimitExceeded
+from ._limiters import check_async, refuse_to_pickle
+from ._turn import take_turn
+
+if TYPE_CHECKING:
+    from ._clock import Clock
+    from ._limiters import AsyncPart
+    from ._limitpal import CircuitBreaker, RetryPolicy, _Run
+
+__all__ = ["AsyncResilientExecutor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncResilientExecutor:
+    """The async twin of `ResilientExecutor`: the same options, `run` as a coroutine.
+
+    It takes coroutine functions, plain functions, and plain functions that return an awaitable.
+
+    >>> import asyncio
+    >>> from limitpal import AsyncResilientExecutor, MockClock, RetryPolicy
+    >>> async def main():
+    ...     clock = MockClock()
+    ...     executor = AsyncResilientExecutor(
+    ...         retry_policy=RetryPolicy(base_delay=1.0), clock=clock
+    ...     )
+    ...     answers = iter([TimeoutError("slow"), "fine"])
+    ...     async def call():
+    ...         answer = next(answers)
+    ...         if isinstance(answer, Exception):
+    ...             raise answer
+    ...         return answer
+    ...     return await executor.run("api", call), clock.now()
+    >>> asyncio.run(main())
+    ('fine', 1.0)
+    """
+
+    def __init__(
+        self,
+        limiter: AsyncPart | None = None,
+        retry_policy: RetryPolicy | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
+        clock: Clock | None = None,
+        *,
+        charge: Literal["call", "attempt"] = "call",
+        acquire_timeout: float | None = None,
+    ) -> None:
+        core = core_of(limiter)
+        if limiter is not None and core is None:
+            check_async(limiter, "limiter")
+        self._limiter: Any = limiter
+        # Whether quota that was acquired from it can be given back.
+        self._gives_back = isinstance(limiter, AsyncCompositeLimiter) and core is not None
+        self._core = _limitpal._ExecutorCore(
+            limiter is not None,
+            core,
+            retry_policy,
+            circuit_breaker,
+            clock,
+            charge,
+            acquire_timeout,
+        )
+
+    @overload
+    async def run(
+        self,
+        key: str | int,
+        func: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T: ...
+    @overload
+    async def run(
+        self, key: str | int, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+    async def run(
+        self, key: str | int, func: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a function through the pipeline; quota and state are those of `key`."""
+        run = self._core.begin(key)
+        if run.must_wait:
+            await self._prepare(run, key)
+        while True:
+            try:
+                result = func(*args, **kwargs)
+                if hasattr(result, "__await__"):
+                    result = await result
+            except BaseException as error:
+                if run.failed(error):
+                    raise
+            else:
+                run.succeeded()
+                return result
+            await self._prepare(run, key)
+
+    async def _prepare(self, run: _Run, key: str | int) -> None:
+        """Await whatever comes before the next attempt."""
+        try:
+            while (step := run.next(key)) is not None:
+                if step[0] == "sleep":
+                    await self._core.clock.sleep_async(step[1])
+                    run.slept()
+                elif step[0] == "turn":
+                    await take_turn(step[1])
+                    run.came()
+                else:
+                    await self._acquire(run, key, step[1])
+        except BaseException:
+            run.close()
+            raise
+
+    async def _acquire(self, run: _Run, key: str | int, timeout: float | None) -> None:
+        """Acquire from a limiter that the core cannot ask: a composite, or the user's own."""
+        try:
+            if self._gives_back:
+                held = await self._limiter._take(key, timeout)
+            else:
+                held = None
+                known = {} if timeout is None else {"timeout": timeout}
+                await self._limiter.acquire(key, **known)
+        except RateLimitExceeded as refusal:
+            run.refused(refusal)
+        else:
+            run.acquired(held)
+
+    def __repr__(self) -> str:
+        return self._core.show(type(self).__name__, self._limiter)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_pickle(self)

@@ -1,0 +1,273 @@
+"""The async limiters, over the same core as the sync ones, and the bases to subclass."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ._limitpal import CompositeLimiter, Decision, KeyedLimiter, LeakyBucket, TokenBucket
+from ._turn import take_turn
+
+if TYPE_CHECKING:
+    from ._clock import Clock
+    from ._limitpal import Place
+
+__all__ = [
+    "AsyncLeakyBucket",
+    "AsyncLimiter",
+    "AsyncTokenBucket",
+    "SyncLimiter",
+]
+
+
+class SyncLimiter(ABC):
+    """The base of a sync limiter of your own; inheriting from it is allowed and not needed."""
+
+    @abstractmethod
+    def allow(self, key: str = "default") -> bool:
+        """Take if possible now; never wait."""
+
+    @abstractmethod
+    def acquire(self, key: str = "default", timeout: float | None = None) -> None:
+        """Wait for the turn; raise `RateLimitExceeded` if that would exceed `timeout`."""
+
+
+class AsyncLimiter(ABC):
+    """The base of an async limiter of your own; inheriting from it is allowed and not needed."""
+
+    @abstractmethod
+    async def allow(self, key: str = "default") -> bool:
+        """Take if possible now; never wait."""
+
+    @abstractmethod
+    async def acquire(self, key: str = "default", timeout: float | None = None) -> None:
+        """Wait for the turn; raise `RateLimitExceeded` if that would exceed `timeout`."""
+
+
+SyncLimiter.register(KeyedLimiter)
+SyncLimiter.register(CompositeLimiter)
+
+
+class AsyncKeyedLimiter(AsyncLimiter):
+    """What the async token bucket and leaky bucket have in common."""
+
+    _core: KeyedLimiter
+
+    async def allow(self, key: str | int = "default", cost: int = 1) -> bool:
+        """Take if possible now; never wait."""
+        return self._core.allow(key, cost)
+
+    async def acquire(
+        self, key: str | int = "default", timeout: float | None = None, cost: int = 1
+    ) -> None:
+        """Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
+
+        A timeout of 0 never waits, a negative one is 0. Those who wait for one key go in the order
+        in which they came; one that is cancelled gives its place to the next.
+        """
+        place = self._core._reserve(key, timeout, cost)
+        if place is not None:
+            await take_turn(place)
+
+    async def check(self, key: str | int = "default", cost: int = 1) -> Decision:
+        """As `allow`, with the numbers."""
+        return self._core.check(key, cost)
+
+    async def peek(self, key: str | int = "default", cost: int = 1) -> Decision:
+        """Say what `check` would say, without taking and without creating the key."""
+        return self._core.peek(key, cost)
+
+    async def reset(self, key: str | int | None = None) -> None:
+        """Forget one key, or all of them; those who wait then go in their order."""
+        self._core.reset(key)
+
+    @property
+    def evicted_live(self) -> int:
+        """How many buckets `max_buckets` has cost that were not full again."""
+        return self._core.evicted_live
+
+    @property
+    def _clock(self) -> Clock:
+        return self._core._clock
+
+    async def _take(self, key: str | int, timeout: float | None) -> Place | None:
+        """Acquire; return what can be given back, where there was a wait."""
+        place = self._core._reserve(key, timeout)
+        if place is not None:
+            await take_turn(place)
+        return place
+
+    def __contains__(self, key: str | int) -> bool:
+        return key in self._core
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return _as_async(self, self._core)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_pickle(self)
+
+
+class AsyncTokenBucket(AsyncKeyedLimiter):
+    """The async twin of `TokenBucket`: the same options, its calls as coroutines.
+
+    >>> import asyncio
+    >>> from limitpal import AsyncTokenBucket, MockClock
+    >>> async def main():
+    ...     limiter = AsyncTokenBucket(capacity=1, refill_rate=2, clock=MockClock())
+    ...     return await limiter.allow("ann"), await limiter.allow("ann")
+    >>> asyncio.run(main())
+    (True, False)
+    """
+
+    _core: TokenBucket
+
+    def __init__(
+        self,
+        capacity: float,
+        refill_rate: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        per_key: bool = True,
+        key_by: Callable[[Any], str | int] | None = None,
+    ) -> None:
+        self._core = TokenBucket(
+            capacity,
+            refill_rate,
+            clock,
+            ttl,
+            max_buckets,
+            cleanup_interval,
+            per_key=per_key,
+            key_by=key_by,
+        )
+
+    @property
+    def capacity(self) -> int:
+        """The burst."""
+        return self._core.capacity
+
+    @property
+    def refill_rate(self) -> float:
+        """The rate per second in the long run."""
+        return self._core.refill_rate
+
+    async def get_tokens(self, key: str | int = "default") -> float:
+        """Return the tokens that a key has now."""
+        return self._core.get_tokens(key)
+
+
+class AsyncLeakyBucket(AsyncKeyedLimiter):
+    """The async twin of `LeakyBucket`: the same options, its calls as coroutines.
+
+    >>> import asyncio
+    >>> from limitpal import AsyncLeakyBucket, MockClock
+    >>> async def main():
+    ...     clock = MockClock()
+    ...     limiter = AsyncLeakyBucket(capacity=20, leak_rate=10, clock=clock)
+    ...     for _ in range(3):
+    ...         await limiter.acquire("jobs")
+    ...     return clock.now()
+    >>> asyncio.run(main())
+    0.2
+    """
+
+    _core: LeakyBucket
+
+    def __init__(
+        self,
+        capacity: float,
+        leak_rate: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        per_key: bool = True,
+        key_by: Callable[[Any], str | int] | None = None,
+    ) -> None:
+        self._core = LeakyBucket(
+            capacity,
+            leak_rate,
+            clock,
+            ttl,
+            max_buckets,
+            cleanup_interval,
+            per_key=per_key,
+            key_by=key_by,
+        )
+
+    @property
+    def capacity(self) -> int:
+        """The backlog up to which `allow` joins."""
+        return self._core.capacity
+
+    @property
+    def leak_rate(self) -> float:
+        """The rate per second at which a backlog drains."""
+        return self._core.leak_rate
+
+    async def get_queue_size(self, key: str | int = "default") -> int:
+        """Return a key's backlog, rounded up."""
+        return self._core.get_queue_size(key)
+
+    async def get_wait_time(self, key: str | int = "default") -> float:
+        """Return the seconds until `allow` would succeed."""
+        return self._core.get_wait_time(key)
+
+
+def check_sync(limiter: object, parameter: str) -> None:
+    """Refuse what is no sync limiter, by the name of its twin if it has one."""
+    kind = type(limiter).__name__
+    if isinstance(limiter, AsyncLimiter) or _is_coroutine_function(limiter, "acquire"):
+        twin = kind.removeprefix("Async") if kind.startswith("Async") else "a sync limiter"
+        raise TypeError(f"{parameter} is {_a(kind)}, which is async; give {twin}")
+    _check_calls(limiter, parameter)
+
+
+def check_async(limiter: object, parameter: str) -> None:
+    """Refuse what is no async limiter, by the name of its twin if it has one."""
+    kind = type(limiter).__name__
+    if isinstance(limiter, SyncLimiter):
+        ours = isinstance(limiter, (KeyedLimiter, CompositeLimiter))
+        twin = f"Async{kind}" if ours else "an async limiter"
+        raise TypeError(f"{parameter} is {_a(kind)}, which is sync; give {twin}")
+    _check_calls(limiter, parameter)
+
+
+def _check_calls(limiter: object, parameter: str) -> None:
+    if isinstance(limiter, type):
+        raise TypeError(f"{parameter} is the class {limiter.__name__}; give an instance of it")
+    for call in ("allow", "acquire"):
+        if not callable(getattr(limiter, call, None)):
+            kind = type(limiter).__name__
+            raise TypeError(f"{parameter} is {_a(kind)}, which has no {call}(); give a limiter")
+
+
+def _is_coroutine_function(limiter: object, call: str) -> bool:
+    return inspect.iscoroutinefunction(getattr(limiter, call, None))
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[:1] in "AEIOU" else f"a {kind}"
+
+
+def _as_async(limiter: object, core: object) -> str:
+    _, _, arguments = repr(core).partition("(")
+    return f"{type(limiter).__name__}({arguments}"
+
+
+def refuse_to_pickle(limiter: object) -> NoReturn:
+    kind = type(limiter).__name__
+    message = f"{_a(kind)} has live state and is not pickled or copied; make one in each process"
+    raise TypeError(message)

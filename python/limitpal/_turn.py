@@ -1,0 +1,117 @@
+"""Waiting for one's turn at an async limiter: every wait of the async twins goes through here."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ._clock import MockClock, running_loop, settle, try_running_loop
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ._limitpal import Place
+
+
+async def take_turn(place: Place) -> None:
+    """Wait until a place comes up; whoever is interrupted gives it to the next in line."""
+    try:
+        if place.movable:
+            turn = _Turn(place, running_loop("a wait for quota"))
+            try:
+                turn.start()
+                # Awaited directly: each hop between would cost a turn of the event loop.
+                await turn.future
+            finally:
+                turn.cancel()
+        else:
+            await place.clock.sleep_async(place.wait)
+            place.arrive()
+    except BaseException:
+        place.leave()
+        raise
+
+
+class _Turn:
+    """A place, the timer set for it, and the future its task awaits."""
+
+    __slots__ = ("_cancel_timer", "_clock", "_loop", "_place", "future")
+
+    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop) -> None:
+        self._place = place
+        self._clock = place.clock
+        self._loop = loop
+        self._cancel_timer: Callable[[], None] | None = None
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def start(self) -> None:
+        """Set the timer, and be told when the place comes up earlier."""
+        self._set_timer(self._place.arm(self._moved))
+
+    def cancel(self) -> None:
+        """Stop the timer, if it still runs."""
+        if self._cancel_timer is not None:
+            self._cancel_timer()
+            self._cancel_timer = None
+
+    def _set_timer(self, seconds: float) -> None:
+        if isinstance(self._clock, MockClock):
+            key = self._clock._call_later(self._loop, seconds, self._ring)
+            self._cancel_timer = partial(self._clock._cancel, key)
+        else:
+            self._cancel_timer = self._loop.call_later(seconds, self._ring).cancel
+
+    def _ring(self) -> None:
+        """Go, in the order of the timers: the quota is granted here, not when the task runs."""
+        if self.future.done():
+            return
+        try:
+            left = self._place.claim()
+            if left is None:
+                settle(self.future)
+            else:
+                self._set_timer(left)
+        except BaseException as error:
+            self.future.set_exception(error)
+
+    def _moved(self) -> None:
+        """Set the timer anew; the core calls this when the place comes up earlier, in any thread."""
+        running = try_running_loop()
+        if running is self._loop or (running is None and not self._loop.is_running()):
+            _moving.add(self._restart)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_moving.add, self._restart)
+
+    def _restart(self) -> None:
+        if not self.future.done():
+            self.cancel()
+            self.start()
+
+
+class _Moving(threading.local):
+    """Those to be moved in this thread, one after the other.
+
+    Who goes moves up the next, who may go at once and moves up the next: without a queue that
+    would be as deep a stack as the line is long.
+    """
+
+    def __init__(self) -> None:
+        self._queue: deque[Callable[[], None]] = deque()
+        self._busy = False
+
+    def add(self, restart: Callable[[], None]) -> None:
+        self._queue.append(restart)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._queue:
+                self._queue.popleft()()
+        finally:
+            self._busy = False
+
+
+_moving = _Moving()

@@ -1,0 +1,120 @@
+//! The arguments that every limiter takes: a key and a cost.
+
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+
+use crate::errors;
+
+/// A key: text, or an integer for its decimal text.
+#[derive(Clone)]
+pub(crate) enum Key<'a> {
+    Text(&'a str),
+    Number(String),
+}
+
+impl Key<'_> {
+    /// What is asked for where nobody says what.
+    pub(crate) const DEFAULT: Key<'static> = Key::Text("default");
+
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Key::Text(text) => text,
+            Key::Number(digits) => digits,
+        }
+    }
+
+    /// Returns the key as it was given.
+    pub(crate) fn for_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Key::Text(text) => Ok(PyString::new(py, text).into_any()),
+            Key::Number(digits) => py.get_type::<PyInt>().call1((digits,)),
+        }
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Key<'a> {
+    type Error = PyErr;
+
+    #[inline]
+    fn extract(key: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match <&str>::extract(key) {
+            Ok(text) => Ok(Key::Text(text)),
+            Err(error) if key.is_instance_of::<PyString>() => Err(explain(key, error)),
+            Err(_) => number(key),
+        }
+    }
+}
+
+#[cold]
+fn number<'a>(key: Borrowed<'a, '_, PyAny>) -> PyResult<Key<'a>> {
+    if key.is_instance_of::<PyInt>() && !key.is_instance_of::<PyBool>() {
+        // An int's own decimal text, whatever a subclass prints.
+        let digits = key.py().get_type::<PyInt>().call_method1("__repr__", (key,))?;
+        return Ok(Key::Number(digits.extract()?));
+    }
+    let kind = key.get_type().name()?;
+    let shown = key.repr()?.to_string().chars().take(80).collect::<String>();
+    Err(PyTypeError::new_err(format!("key is {shown} ({kind}); give a str or an int")))
+}
+
+/// Says of a text that is no Unicode what is wrong with it.
+#[cold]
+fn explain(key: Borrowed<'_, '_, PyAny>, error: PyErr) -> PyErr {
+    let py = key.py();
+    let explain = || {
+        let cause = error.value(py);
+        let (start, end) = (cause.getattr("start")?, cause.getattr("end")?);
+        let reason = "a key must be valid Unicode; this one has a lone surrogate";
+        PyResult::Ok(PyUnicodeEncodeError::new_err((
+            "utf-8",
+            key.to_owned().unbind(),
+            start.unbind(),
+            end.unbind(),
+            reason,
+        )))
+    };
+    explain().unwrap_or_else(|_| error.clone_ref(py))
+}
+
+/// How many permits one call takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost(pub(crate) u64);
+
+impl Cost {
+    pub(crate) const ONE: Self = Self(1);
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Cost {
+    type Error = PyErr;
+
+    #[inline]
+    fn extract(cost: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        whole("cost", &cost.to_owned(), "give a whole number of at least 1").map(Self)
+    }
+}
+
+/// Returns a whole number of at least 1; one that is too large counts as the largest.
+pub(crate) fn whole(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyResult<u64> {
+    let refuse = || errors::invalid_config(value.py(), parameter, value, advice);
+    if value.is_instance_of::<PyBool>() {
+        return Err(refuse());
+    }
+    let number = if let Ok(float) = value.cast::<PyFloat>() {
+        let float = float.value();
+        if float.fract() != 0.0 {
+            return Err(refuse());
+        }
+        float as u64
+    } else if value.is_instance_of::<PyInt>() {
+        match value.extract::<u64>() {
+            Ok(number) => number,
+            Err(_) if value.gt(0)? => u64::MAX,
+            Err(_) => 0,
+        }
+    } else {
+        0
+    };
+    if number == 0 { Err(refuse()) } else { Ok(number) }
+}

@@ -1,0 +1,238 @@
+//! `CompositeLimiter`: all or nothing over several limiters.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use limitpal::TimeSource;
+use limitpal::parts::{Composite, CompositeStep, Grant};
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::ask::{Cost, Key};
+use crate::clock::PyClock;
+use crate::composite_core::CompositeCore;
+use crate::composite_parts::{OwnParts, Parts};
+use crate::decision::Decision;
+use crate::limiter::{sit_out, unpicklable};
+use crate::{errors, seconds};
+
+/// Several limiters as one: a call goes if all of them let it.
+///
+/// - A refusal leaves every part as it was; its `retry_after` is the longest.
+/// - `acquire` takes from all at the instant it goes; until then it holds a place only in the part
+///   with the longest wait.
+/// - Parts of your own (any object with `allow` and `acquire`) are asked last, in order. If one
+///   refuses, ours go back; what others of your own took stays taken.
+///
+/// `clock` is the one the parts share, else the monotonic one. An empty list, and the same limiter
+/// twice, are an `InvalidConfigError`.
+///
+/// >>> from limitpal import CompositeLimiter, MockClock, TokenBucket
+/// >>> clock = MockClock()
+/// >>> per_user = TokenBucket(capacity=2, refill_rate=1, clock=clock)
+/// >>> overall = TokenBucket(capacity=3, refill_rate=1, clock=clock, per_key=False)
+/// >>> limiter = CompositeLimiter([per_user, overall])
+/// >>> [limiter.allow("ann") for _ in range(3)], limiter.allow("bob"), limiter.allow("bob")
+/// ([True, True, False], True, False)
+/// >>> per_user.get_tokens("bob")
+/// 1.0
+#[pyclass(frozen, subclass, module = "limitpal")]
+#[derive(Default)]
+pub(crate) struct CompositeLimiter {
+    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    inner: OnceLock<Inner>,
+}
+
+struct Inner {
+    limiters: Py<PyTuple>,
+    core: CompositeCore,
+    own: OwnParts,
+}
+
+/// What was taken from all parts of ours.
+pub(crate) struct Taken {
+    ours: Option<Arc<Composite<PyClock>>>,
+    grants: Vec<Grant>,
+}
+
+impl Taken {
+    pub(crate) fn give_back(self) {
+        if let Some(ours) = self.ours {
+            ours.give_back(self.grants);
+        }
+    }
+}
+
+impl CompositeLimiter {
+    fn inner(&self) -> PyResult<&Inner> {
+        self.inner.get().ok_or_else(|| {
+            PyTypeError::new_err("the limiter is not made yet; call super().__init__() first")
+        })
+    }
+
+    pub(crate) fn core(&self) -> PyResult<&CompositeCore> {
+        Ok(&self.inner()?.core)
+    }
+
+    pub(crate) fn own(&self) -> PyResult<&OwnParts> {
+        Ok(&self.inner()?.own)
+    }
+
+    /// Waits for the turn in every part.
+    pub(crate) fn take(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        timeout: Option<Duration>,
+        cost: Cost,
+    ) -> PyResult<Taken> {
+        let Inner { core, own, .. } = self.inner()?;
+        let start = core.source().now()?;
+        let left = || {
+            let waited = core.source().now()?.saturating_duration_since(start);
+            PyResult::Ok(timeout.map(|timeout| timeout.saturating_sub(waited)))
+        };
+        let ours = core.ours().cloned();
+        let grants = match &ours {
+            Some(ours) => take_ours(py, ours, key, cost, left)?,
+            None => Vec::new(),
+        };
+        let taken = Taken { ours, grants };
+        match own.acquire(py, key, cost, left) {
+            Ok(()) => Ok(taken),
+            Err(error) => {
+                taken.give_back();
+                Err(error)
+            }
+        }
+    }
+}
+
+fn take_ours(
+    py: Python<'_>,
+    ours: &Composite<PyClock>,
+    key: &Key<'_>,
+    cost: Cost,
+    left: impl Fn() -> PyResult<Option<Duration>>,
+) -> PyResult<Vec<Grant>> {
+    let mut held = None;
+    loop {
+        match ours.step(key.as_str(), cost.0, left()?, held.take(), |_| true)? {
+            CompositeStep::Go(grants) => return Ok(grants),
+            CompositeStep::Wait(part, place, wait) => {
+                held = Some((part, sit_out(py, &ours.parts()[part], place, wait)?));
+            }
+            CompositeStep::Refused(retry_after) => {
+                return Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after));
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl CompositeLimiter {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiters, clock=None)")]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    #[pyo3(signature = (limiters, clock = None))]
+    fn __init__(
+        &self,
+        limiters: &Bound<'_, PyAny>,
+        clock: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let Parts { limiters: given, keyed, own } = Parts::sort(limiters)?;
+        let core = CompositeCore::join(limiters, keyed, !own.is_empty(), clock)?;
+        let inner = Inner { limiters: given.unbind(), core, own };
+        let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
+        self.inner.set(inner).map_err(again)
+    }
+
+    /// The limiters it is made of, as they were given.
+    #[getter]
+    fn limiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        Ok(self.inner()?.limiters.bind(py).clone())
+    }
+
+    /// Take from all if possible now, else from none; never wait.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn allow(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<bool> {
+        let Inner { core, own, .. } = self.inner()?;
+        if own.is_empty()
+            && let Some(ours) = core.ours()
+        {
+            return ours.allow(key.as_str(), cost.0);
+        }
+        let Some(taken) = core.take(key.clone(), cost)? else { return Ok(false) };
+        let allowed = own.allow(py, &key, cost);
+        if !matches!(allowed, Ok(true)) {
+            taken.leave();
+        }
+        allowed
+    }
+
+    /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
+    #[pyo3(signature = (key = Key::DEFAULT, timeout = None, cost = Cost::ONE), text_signature = "($self, key='default', timeout=None, cost=1)")]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        cost: Cost,
+    ) -> PyResult<()> {
+        self.take(py, &key, seconds::timeout("timeout", timeout)?, cost).map(drop)
+    }
+
+    /// As `allow`, with the numbers of the part that has the longest wait, or the least left.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn check(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.core()?.check(key, cost)
+    }
+
+    /// Say what `check` would say, without taking and without creating the key.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.core()?.peek(key, cost)
+    }
+
+    /// Forget one key, or all of them, in every part that has a `reset`.
+    #[pyo3(signature = (key = None))]
+    fn reset(&self, py: Python<'_>, key: Option<Key<'_>>) -> PyResult<()> {
+        let Inner { core, own, .. } = self.inner()?;
+        core.reset(key.clone())?;
+        own.reset(py, key.as_ref())
+    }
+
+    /// The clock it reads.
+    #[getter]
+    fn _clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.core()?.clock(py)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let limiters: Vec<String> = slf
+            .get()
+            .inner()?
+            .limiters
+            .bind(slf.py())
+            .iter()
+            .map(|limiter| Ok(limiter.repr()?.to_string()))
+            .collect::<PyResult<_>>()?;
+        Ok(format!("{}([{}])", slf.get_type().name()?, limiters.join(", ")))
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(unpicklable(slf.as_any()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(Inner { limiters, core, own }) = self.inner.get() else { return Ok(()) };
+        visit.call(limiters)?;
+        own.traverse(&visit)?;
+        core.__traverse__(visit)
+    }
+}

@@ -1,0 +1,225 @@
+//! All or nothing over limiters of ours: what `CompositeLimiter` and its async twin run on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use limitpal::parts::{Composite, CompositeStep, Grant, Keyed};
+use limitpal::{Instant, TimeSource};
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::ask::{Cost, Key};
+use crate::clock::PyClock;
+use crate::decision::Decision;
+use crate::limiter::KeyedLimiter;
+use crate::place::{Place, movable};
+use crate::{errors, seconds, shared_clock};
+
+/// The parts of ours in a composite; those of the user's own are asked elsewhere.
+#[pyclass(frozen, name = "_CompositeCore", module = "limitpal._limitpal")]
+pub(crate) struct CompositeCore {
+    /// None where all parts are the user's own.
+    ours: Option<Arc<Composite<PyClock>>>,
+    limiters: Vec<Py<KeyedLimiter>>,
+    has_own: bool,
+    clock: PyClock,
+}
+
+impl CompositeCore {
+    /// Joins limiters of ours; `given` is what the user gave, for errors.
+    pub(crate) fn join(
+        given: &Bound<'_, PyAny>,
+        limiters: Vec<Py<KeyedLimiter>>,
+        has_own: bool,
+        clock: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = given.py();
+        let keyed = |limiter: &Py<KeyedLimiter>| limiter.get().keyed().cloned();
+        let parts: Vec<Arc<Keyed<PyClock>>> =
+            limiters.iter().map(keyed).collect::<PyResult<_>>()?;
+        let clocks: Vec<_> = parts.iter().map(|part| part.source()).collect();
+        let clock = shared_clock::resolve(py, clock, &clocks)?;
+        let ours = if parts.is_empty() {
+            None
+        } else {
+            let composite = Composite::new(parts, clock.clone_ref(py));
+            Some(Arc::new(composite.map_err(|error| errors::from_core(py, &error, given))?))
+        };
+        Ok(Self { ours, limiters, has_own, clock })
+    }
+
+    pub(crate) fn limiters(&self) -> &[Py<KeyedLimiter>] {
+        &self.limiters
+    }
+
+    pub(crate) fn source(&self) -> &PyClock {
+        &self.clock
+    }
+
+    pub(crate) fn ours(&self) -> Option<&Arc<Composite<PyClock>>> {
+        self.ours.as_ref()
+    }
+
+    fn run(&self, key: &Key<'_>, cost: Cost, timeout: Option<Duration>) -> PyResult<CompositeRun> {
+        let (ours, clock) = (self.ours.clone(), Python::attach(|py| self.clock.clone_ref(py)));
+        let (key, start) = (key.as_str().to_owned(), clock.now()?);
+        Ok(CompositeRun { ours, clock, key, cost, timeout, start, state: Mutex::default() })
+    }
+
+    /// Returns the composite to ask for numbers, which parts of the user's own do not have.
+    fn numbered(&self, call: &str) -> PyResult<&Composite<PyClock>> {
+        self.ours.as_deref().filter(|_| !self.has_own).ok_or_else(|| {
+            PyTypeError::new_err(format!(
+                "a composite with limiters of your own has no {call}(); use allow() or acquire()"
+            ))
+        })
+    }
+}
+
+#[pymethods]
+impl CompositeCore {
+    #[new]
+    fn new(
+        given: &Bound<'_, PyAny>,
+        limiters: Vec<Py<KeyedLimiter>>,
+        has_own: bool,
+        clock: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Self::join(given, limiters, has_own, clock)
+    }
+
+    /// Take from all, or from none; return what can be given back, or None.
+    pub(crate) fn take(&self, key: Key<'_>, cost: Cost) -> PyResult<Option<CompositeRun>> {
+        let grants = match &self.ours {
+            Some(ours) => ours.take(key.as_str(), cost.0)?,
+            None => Some(Vec::new()),
+        };
+        let Some(grants) = grants else { return Ok(None) };
+        let run = self.run(&key, cost, None)?;
+        run.replace(State::Granted(grants));
+        Ok(Some(run))
+    }
+
+    /// Begin to acquire, step by step.
+    fn begin(
+        &self,
+        key: Key<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        cost: Cost,
+    ) -> PyResult<CompositeRun> {
+        self.run(&key, cost, seconds::timeout("timeout", timeout)?)
+    }
+
+    pub(crate) fn check(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.numbered("check")?.check(key.as_str(), cost.0).map(Decision::from)
+    }
+
+    pub(crate) fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.numbered("peek")?.peek(key.as_str(), cost.0).map(Decision::from)
+    }
+
+    #[pyo3(signature = (key))]
+    pub(crate) fn reset(&self, key: Option<Key<'_>>) -> PyResult<()> {
+        match (&self.ours, key) {
+            (Some(ours), Some(key)) => ours.reset(key.as_str()),
+            (Some(ours), None) => ours.reset_all(),
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// The limiters of ours, those of composites among them included.
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, &self.limiters)
+    }
+
+    #[getter]
+    pub(crate) fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.clock.for_python(py)
+    }
+
+    pub(crate) fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.limiters.iter().try_for_each(|limiter| visit.call(limiter))?;
+        self.clock.traverse(&visit)
+    }
+}
+
+/// One that acquires from all parts, between two waits.
+#[pyclass(frozen, module = "limitpal._limitpal")]
+pub(crate) struct CompositeRun {
+    ours: Option<Arc<Composite<PyClock>>>,
+    clock: PyClock,
+    key: String,
+    cost: Cost,
+    timeout: Option<Duration>,
+    start: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Begun,
+    Waiting(usize, Py<Place>),
+    Granted(Vec<Grant>),
+    Over,
+}
+
+impl CompositeRun {
+    /// Returns what is left of the timeout.
+    fn patience(&self) -> PyResult<Option<Duration>> {
+        let Some(timeout) = self.timeout else { return Ok(None) };
+        let waited = self.clock.now()?.saturating_duration_since(self.start);
+        Ok(Some(timeout.saturating_sub(waited)))
+    }
+
+    fn replace(&self, state: State) -> State {
+        let mut own = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut own, state)
+    }
+}
+
+#[pymethods]
+impl CompositeRun {
+    /// Return the place to wait for before the next step, or None to go.
+    fn next(&self, py: Python<'_>) -> PyResult<Option<Py<Place>>> {
+        let Some(ours) = &self.ours else { return Ok(None) };
+        let held = match self.replace(State::Over) {
+            State::Waiting(part, place) => place.get().grant().map(|grant| (part, grant)),
+            State::Begun | State::Granted(_) | State::Over => None,
+        };
+        let fixed = |clock: &PyClock| !movable(clock);
+        match ours.step(&self.key, self.cost.0, self.patience()?, held, fixed)? {
+            CompositeStep::Go(grants) => {
+                self.replace(State::Granted(grants));
+                Ok(None)
+            }
+            CompositeStep::Wait(part, place, wait) => {
+                let place = Place::new(ours.parts()[part].clone(), place, wait);
+                let place = Py::new(py, place)?;
+                self.replace(State::Waiting(part, place.clone_ref(py)));
+                Ok(Some(place))
+            }
+            CompositeStep::Refused(retry_after) => {
+                Err(errors::rate_limit_exceeded(py, &self.key, self.cost.0, retry_after))
+            }
+        }
+    }
+
+    /// Return the seconds left of the timeout, or None if there is none.
+    fn left(&self) -> PyResult<Option<f64>> {
+        Ok(self.patience()?.map(seconds::float))
+    }
+
+    /// Give back what was granted.
+    pub(crate) fn leave(&self) {
+        if let (State::Granted(grants), Some(ours)) = (self.replace(State::Over), &self.ours) {
+            ours.give_back(grants);
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.clock.traverse(&visit)
+    }
+}

@@ -1,0 +1,139 @@
+//! The one place that makes exceptions. Their classes are Python's, in `_errors.py`.
+
+use limitpal::{CircuitBreakerOpen, InvalidConfig, RetryAfter};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+use crate::seconds;
+
+/// An exception class, imported once.
+pub(crate) struct Class {
+    name: &'static str,
+    class: PyOnceLock<Py<PyType>>,
+}
+
+pub(crate) static LIMIT_PAL_ERROR: Class = Class::named("LimitPalError");
+pub(crate) static RATE_LIMIT_EXCEEDED: Class = Class::named("RateLimitExceeded");
+pub(crate) static CIRCUIT_BREAKER_OPEN: Class = Class::named("CircuitBreakerOpen");
+pub(crate) static RETRY_EXHAUSTED: Class = Class::named("RetryExhausted");
+pub(crate) static INVALID_CONFIG: Class = Class::named("InvalidConfigError");
+
+impl Class {
+    const fn named(name: &'static str) -> Self {
+        Self { name, class: PyOnceLock::new() }
+    }
+
+    pub(crate) fn get<'py>(&'static self, py: Python<'py>) -> PyResult<&'py Bound<'py, PyType>> {
+        self.class.import(py, "limitpal._errors", self.name)
+    }
+
+    pub(crate) fn raised_by(&'static self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+        Ok(error.is_instance(py, self.get(py)?.as_any()))
+    }
+}
+
+fn make<const N: usize>(
+    py: Python<'_>,
+    class: &'static Class,
+    message: String,
+    attributes: [(&str, Bound<'_, PyAny>); N],
+) -> PyErr {
+    let make = || {
+        let named = PyDict::new(py);
+        for (name, value) in attributes {
+            named.set_item(name, value)?;
+        }
+        class.get(py)?.call((message,), Some(&named))
+    };
+    make().map_or_else(|error| error, PyErr::from_value)
+}
+
+/// Refuses an argument: `capacity is 0; give at least 1`.
+pub(crate) fn invalid_config(
+    py: Python<'_>,
+    parameter: &str,
+    value: &Bound<'_, PyAny>,
+    advice: &str,
+) -> PyErr {
+    let shown =
+        value.repr().map_or_else(|_| "of a type without repr".to_owned(), |r| r.to_string());
+    let shown = shorten(&shown);
+    let message = format!("{parameter} is {shown}; {advice}");
+    let text = |text: &str| pyo3::types::PyString::new(py, text).into_any();
+    let attributes =
+        [("parameter", text(parameter)), ("value", value.clone()), ("reason", text(advice))];
+    make(py, &INVALID_CONFIG, message, attributes)
+}
+
+/// Refuses what the core refused, with the value as the user gave it.
+pub(crate) fn from_core(py: Python<'_>, error: &InvalidConfig, value: &Bound<'_, PyAny>) -> PyErr {
+    invalid_config(py, error.parameter(), value, error.advice())
+}
+
+/// No quota in time.
+pub(crate) fn rate_limit_exceeded(
+    py: Python<'_>,
+    key: &str,
+    cost: u64,
+    retry_after: RetryAfter,
+) -> PyErr {
+    let shown = shorten(key);
+    let message = match retry_after {
+        RetryAfter::Never => format!("cost {cost} is above the capacity for \"{shown}\"; lower it"),
+        RetryAfter::Unknown => format!("no permit for \"{shown}\"; nobody can say when"),
+        RetryAfter::After(wait) => {
+            format!("no permit for \"{shown}\"; next in {}s", seconds::for_people(wait))
+        }
+        _ => format!("no permit for \"{shown}\" in time; try again now"),
+    };
+    let key = pyo3::types::PyString::new(py, key).into_any();
+    let retry_after = match seconds::retry_after(py, retry_after) {
+        Ok(retry_after) => retry_after,
+        Err(error) => return error,
+    };
+    make(py, &RATE_LIMIT_EXCEEDED, message, [("key", key), ("retry_after", retry_after)])
+}
+
+/// The circuit refuses.
+pub(crate) fn circuit_breaker_open(py: Python<'_>, refusal: CircuitBreakerOpen) -> PyErr {
+    let wait = refusal.retry_after();
+    let message = format!("the circuit is open; it may admit in {}s", seconds::for_people(wait));
+    let retry_after = pyo3::types::PyFloat::new(py, wait.as_secs_f64()).into_any();
+    make(py, &CIRCUIT_BREAKER_OPEN, message, [("retry_after", retry_after)])
+}
+
+/// A run stopped after an error worth another attempt.
+pub(crate) fn retry_exhausted(
+    py: Python<'_>,
+    attempts: u32,
+    last_error: PyErr,
+    reason: &'static str,
+) -> PyErr {
+    let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+    let cause = last_error.value(py).clone().into_any();
+    let why = match reason {
+        "circuit_open" => "the circuit opened",
+        "rate_limited" => "no quota for another",
+        _ => "no more are allowed",
+    };
+    let kind = cause.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+    let message = format!("{times} failed and {why}; the last error was {kind}");
+    let attributes = [
+        ("attempts", attempts.into_pyobject(py).expect("an integer converts").into_any()),
+        ("last_error", cause),
+        ("reason", pyo3::types::PyString::new(py, reason).into_any()),
+    ];
+    let error = make(py, &RETRY_EXHAUSTED, message, attributes);
+    error.set_cause(py, Some(last_error));
+    error
+}
+
+/// Cuts what would fill a screen.
+fn shorten(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

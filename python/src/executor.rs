@@ -1,0 +1,217 @@
+//! `ResilientExecutor`: the sync loop over a run.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use limitpal::{Call, Plan, RetryAfter, Step};
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::ask::Key;
+use crate::coroutine::CoroutineType;
+use crate::limiter::unpicklable;
+use crate::quota::{Quota, QuotaSource};
+use crate::settings::{Arguments, Errors, Settings};
+use crate::{errors, seconds};
+
+/// Runs a function behind a circuit breaker, a limiter and a retry policy, each of them optional.
+///
+/// 1. Breaker: open means `CircuitBreakerOpen` at once; no quota is taken.
+/// 2. Limiter: wait for quota, at most `acquire_timeout` seconds in the whole run.
+/// 3. Attempts: call; on a retryable error wait, then call again.
+/// 4. Record: the breaker hears how it went.
+///
+/// - `charge="call"`: quota and breaker count runs; `charge="attempt"`: both count attempts, for a
+///   provider that counts every request.
+/// - `acquire_timeout`: 0 refuses instead of waiting; None waits as long as it takes.
+/// - `clock`: the one the parts share, else the monotonic one.
+///
+/// With a retry policy, a run that stops after a retryable error raises `RetryExhausted` from it.
+/// Other errors come out as they are.
+///
+/// >>> from limitpal import MockClock, ResilientExecutor, RetryPolicy
+/// >>> clock = MockClock()
+/// >>> executor = ResilientExecutor(retry_policy=RetryPolicy(base_delay=1.0), clock=clock)
+/// >>> answers = iter([TimeoutError("slow"), "fine"])
+/// >>> def call():
+/// ...     answer = next(answers)
+/// ...     if isinstance(answer, Exception):
+/// ...         raise answer
+/// ...     return answer
+/// >>> executor.run("api", call), clock.now()
+/// ('fine', 1.0)
+#[pyclass(frozen, subclass, module = "limitpal")]
+#[derive(Default)]
+pub(crate) struct ResilientExecutor {
+    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    inner: OnceLock<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    limiter: Option<QuotaSource>,
+    /// As it was given.
+    given: Option<Py<PyAny>>,
+    coroutine: CoroutineType,
+}
+
+impl ResilientExecutor {
+    #[inline]
+    fn inner(&self) -> PyResult<&Inner> {
+        self.inner.get().ok_or_else(|| {
+            PyTypeError::new_err("the executor is not made yet; call super().__init__() first")
+        })
+    }
+}
+
+impl Inner {
+    fn run<'py>(
+        &self,
+        key: &Key<'_>,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, settings) = (func.py(), &self.settings);
+        let read = || settings.breaker_now();
+        let mut call = Call::new(&*settings.plan);
+        let mut held = Held { limiter: self.limiter.as_ref(), quota: None };
+        let mut errors = Errors::default();
+        loop {
+            match call.next(read)? {
+                Step::Acquire { timeout } => {
+                    self.acquire(py, key, timeout, &mut call, &mut held, &mut errors)?;
+                }
+                Step::Wait(delay) => {
+                    settings.clock.sleep(py, seconds::float(delay))?;
+                    call.slept();
+                }
+                Step::Attempt(_) => {
+                    held.quota = None;
+                    let done = func.call(args, kwargs);
+                    match done.and_then(|value| self.coroutine.refuse(value, TWIN)) {
+                        Ok(value) => {
+                            call.succeeded(read)?;
+                            return Ok(value);
+                        }
+                        Err(error) => {
+                            if !settings.hear(py, &mut call, &error)? {
+                                return Err(error);
+                            }
+                            errors.last = Some(error);
+                        }
+                    }
+                }
+                Step::Stop(stop) => return Err(errors.stop(py, stop, call.attempts())),
+                _ => unreachable!("a run has no other steps"),
+            }
+        }
+    }
+
+    /// Takes quota, waiting if need be, and tells the call.
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        timeout: Option<Duration>,
+        call: &mut Call<&Plan>,
+        held: &mut Held<'_>,
+        errors: &mut Errors,
+    ) -> PyResult<()> {
+        let limiter = self.limiter.as_ref().expect("only a plan with a limiter acquires");
+        match limiter.acquire(py, key, timeout, &self.settings.clock) {
+            Ok(quota) => {
+                call.granted(quota.waited());
+                held.quota = Some(quota);
+            }
+            Err(error) if errors::RATE_LIMIT_EXCEEDED.raised_by(py, &error)? => {
+                call.refused(RetryAfter::Unknown);
+                errors.refusal = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+const TWIN: &str = "AsyncResilientExecutor";
+
+/// Quota for an attempt that has not begun; it goes back if the run ends before.
+struct Held<'l> {
+    limiter: Option<&'l QuotaSource>,
+    quota: Option<Quota>,
+}
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let (Some(limiter), Some(quota)) = (self.limiter, self.quota.take()) {
+            limiter.give_back(quota);
+        }
+    }
+}
+
+#[pymethods]
+impl ResilientExecutor {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None)")]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=None, acquire_timeout=None))]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
+    fn __init__(
+        &self,
+        py: Python<'_>,
+        limiter: Option<&Bound<'_, PyAny>>,
+        retry_policy: Option<&Bound<'_, PyAny>>,
+        circuit_breaker: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+        charge: Option<&Bound<'_, PyAny>>,
+        acquire_timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let given = limiter.map(|limiter| limiter.clone().unbind());
+        let limiter = limiter.map(QuotaSource::of).transpose()?;
+        let limiter_clock = limiter.as_ref().and_then(QuotaSource::clock);
+        let arguments = Arguments { retry_policy, circuit_breaker, clock, charge, acquire_timeout };
+        let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock)?;
+        let inner = Inner { settings, limiter, given, coroutine: CoroutineType::new(py)? };
+        let again = |_| PyTypeError::new_err("__init__() was called before; make another executor");
+        self.inner.set(inner).map_err(again)
+    }
+
+    /// Run a function through the pipeline; quota and state are those of `key`.
+    #[pyo3(signature = (key, func, *args, **kwargs))]
+    fn run<'py>(
+        &self,
+        key: Key<'_>,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.inner()?.run(&key, func, args, kwargs)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let inner = slf.get().inner()?;
+        let name = slf.get_type().name()?.to_string();
+        inner.settings.show(slf.py(), &name, inner.given.as_ref())
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(unpicklable(slf.as_any()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(inner) = self.inner.get() else { return Ok(()) };
+        visit.call(&inner.given)?;
+        if let Some(limiter) = &inner.limiter {
+            limiter.traverse(&visit)?;
+        }
+        inner.coroutine.traverse(&visit)?;
+        inner.settings.traverse(&visit)
+    }
+}

@@ -1,0 +1,95 @@
+//! `LeakyBucket`: what waits leaves one by one, evenly.
+
+use limitpal::parts::{Keyed, Pace};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::ask::Key;
+use crate::limiter::KeyedLimiter;
+use crate::options::Options;
+use crate::seconds;
+
+/// The smooth one: a backlog drains at `leak_rate` a second.
+///
+/// - `allow` joins while the backlog is below `capacity`: policing.
+/// - `acquire` leaves one `1 / leak_rate` after the one before it, the first at once: evenly,
+///   without bursts. It never refuses for capacity; waiting is what the queue is for.
+///
+/// Its options are those of `TokenBucket`.
+///
+/// >>> from limitpal import LeakyBucket, MockClock
+/// >>> clock = MockClock()
+/// >>> limiter = LeakyBucket(capacity=20, leak_rate=10, clock=clock)
+/// >>> for _ in range(3):
+/// ...     limiter.acquire("jobs")
+/// >>> clock.now()
+/// 0.2
+#[pyclass(frozen, subclass, extends = KeyedLimiter, module = "limitpal")]
+pub(crate) struct LeakyBucket;
+
+#[pymethods]
+impl LeakyBucket {
+    /// Takes whatever a subclass takes; the arguments are read by `__init__`.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None)")]
+    fn new(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
+    }
+
+    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=None, *, per_key=None, key_by=None))]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
+    fn __init__(
+        slf: PyRef<'_, Self>,
+        capacity: &Bound<'_, PyAny>,
+        leak_rate: &Bound<'_, PyAny>,
+        clock: Option<&Bound<'_, PyAny>>,
+        ttl: Option<&Bound<'_, PyAny>>,
+        max_buckets: Option<&Bound<'_, PyAny>>,
+        cleanup_interval: Option<&Bound<'_, PyAny>>,
+        per_key: Option<&Bound<'_, PyAny>>,
+        key_by: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let (rate, pace) = (leak_rate, Pace::Even);
+        slf.as_super().init(&Options {
+            capacity,
+            rate,
+            pace,
+            clock,
+            ttl,
+            max_buckets,
+            cleanup_interval,
+            per_key,
+            key_by,
+        })
+    }
+
+    /// The backlog up to which `allow` joins.
+    #[getter]
+    fn capacity(slf: PyRef<'_, Self>) -> PyResult<u32> {
+        Ok(slf.as_super().keyed()?.store().bucket().capacity())
+    }
+
+    /// The rate per second at which a backlog drains.
+    #[getter]
+    fn leak_rate(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(slf.as_super().keyed()?.store().bucket().rate().as_per_second())
+    }
+
+    /// Return a key's backlog, rounded up.
+    #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
+    fn get_queue_size(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<u64> {
+        slf.as_super().view(slf.py(), &key, Keyed::queued)
+    }
+
+    /// Return the seconds until `allow` would succeed.
+    #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
+    fn get_wait_time(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<f64> {
+        slf.as_super().view(slf.py(), &key, |keyed, bucket| {
+            let wait = keyed.peek(bucket, 1)?.retry_after.duration();
+            Ok(wait.map_or(f64::INFINITY, seconds::float))
+        })
+    }
+}

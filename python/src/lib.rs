@@ -1,0 +1,63 @@
+//! The extension module behind the Python package: glue only, one file per concept.
+
+mod ask;
+mod breaker;
+mod clock;
+mod composite;
+mod composite_core;
+mod composite_parts;
+mod coroutine;
+mod decision;
+mod errors;
+mod exception_types;
+mod executor;
+mod leaky_bucket;
+mod limiter;
+mod options;
+mod place;
+mod quota;
+mod retry;
+mod run;
+mod seconds;
+mod settings;
+mod shared_clock;
+mod token_bucket;
+
+use pyo3::prelude::*;
+
+/// The part of LimitPal that is written in Rust; `limitpal` has every name.
+#[pymodule(gil_used = false)]
+mod _limitpal {
+    #[pymodule_export]
+    use crate::breaker::{CircuitBreaker, LentPermit};
+    #[pymodule_export]
+    use crate::clock::MockTime;
+    #[pymodule_export]
+    use crate::composite::CompositeLimiter;
+    #[pymodule_export]
+    use crate::composite_core::{CompositeCore, CompositeRun};
+    #[pymodule_export]
+    use crate::decision::Decision;
+    #[pymodule_export]
+    use crate::executor::ResilientExecutor;
+    #[pymodule_export]
+    use crate::leaky_bucket::LeakyBucket;
+    #[pymodule_export]
+    use crate::limiter::KeyedLimiter;
+    #[pymodule_export]
+    use crate::place::Place;
+    #[pymodule_export]
+    use crate::retry::RetryPolicy;
+    #[pymodule_export]
+    use crate::run::{ExecutorCore, Run};
+    #[pymodule_export]
+    use crate::token_bucket::TokenBucket;
+
+    use pyo3::prelude::*;
+
+    /// Make the error that refuses an argument, for what is checked in Python.
+    #[pyfunction]
+    fn _invalid_config(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyErr {
+        crate::errors::invalid_config(value.py(), parameter, value, advice)
+    }
+}

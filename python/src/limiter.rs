@@ -1,0 +1,257 @@
+//! The keyed limiters: token bucket and leaky bucket, and what they have in common.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use limitpal::TimeSource;
+use limitpal::parts::{Fingerprint, Grant, Keyed, Place as CorePlace, Turn};
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::ask::{Cost, Key};
+use crate::clock::PyClock;
+use crate::decision::Decision;
+use crate::errors;
+use crate::options::Options;
+use crate::place::{Place, movable};
+use crate::seconds;
+
+/// What token bucket and leaky bucket have in common.
+#[pyclass(frozen, subclass, module = "limitpal._limitpal")]
+#[derive(Default)]
+pub(crate) struct KeyedLimiter {
+    /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
+    inner: OnceLock<Inner>,
+}
+
+struct Inner {
+    keyed: Arc<Keyed<PyClock>>,
+    key_by: Option<Py<PyAny>>,
+}
+
+impl KeyedLimiter {
+    /// Does what `__init__` does, once.
+    pub(crate) fn init(&self, options: &Options<'_, '_>) -> PyResult<()> {
+        let keyed = Arc::new(options.keyed()?);
+        let key_by = options.key_by()?;
+        let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
+        self.inner.set(Inner { keyed, key_by }).map_err(again)
+    }
+
+    #[inline]
+    fn inner(&self) -> PyResult<&Inner> {
+        self.inner.get().ok_or_else(|| {
+            PyTypeError::new_err("the limiter is not made yet; call super().__init__() first")
+        })
+    }
+
+    #[inline]
+    pub(crate) fn keyed(&self) -> PyResult<&Arc<Keyed<PyClock>>> {
+        Ok(&self.inner()?.keyed)
+    }
+
+    /// Returns the bucket that a key belongs to.
+    #[inline]
+    pub(crate) fn bucket_of(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Fingerprint> {
+        let Inner { keyed, key_by } = self.inner()?;
+        match key_by {
+            None => Ok(keyed.fingerprint(key.as_str())),
+            Some(key_by) => {
+                let mapped = key_by.bind(py).call1((key.for_python(py)?,))?;
+                Ok(keyed.fingerprint(mapped.extract::<Key<'_>>()?.as_str()))
+            }
+        }
+    }
+
+    /// Takes, now or later.
+    #[inline]
+    pub(crate) fn reserve(
+        &self,
+        key: Fingerprint,
+        cost: Cost,
+        timeout: Option<Duration>,
+        fixed: bool,
+    ) -> PyResult<Turn> {
+        let keyed = self.keyed()?;
+        let source = keyed.source();
+        keyed.store().reserve(key, cost.0, timeout, fixed, || source.now())
+    }
+
+    /// Reads something off a key's bucket.
+    pub(crate) fn view<T>(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        view: impl Fn(&Keyed<PyClock>, Fingerprint) -> PyResult<T>,
+    ) -> PyResult<T> {
+        view(self.keyed()?, self.bucket_of(py, key)?)
+    }
+
+    fn show(&self, py: Python<'_>, name: &str) -> PyResult<String> {
+        let Inner { keyed, key_by } = self.inner()?;
+        let (bucket, options) = (keyed.store().bucket(), keyed.store().options());
+        let rate_name = bucket.rate_name();
+        let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
+        let mut text = format!("{name}(capacity={}, {rate_name}={rate}", bucket.capacity());
+        if !matches!(keyed.source(), PyClock::Monotonic) {
+            text += &format!(", clock={}", keyed.source().for_python(py)?.repr()?);
+        }
+        if let Some(ttl) = options.ttl {
+            text += &format!(", ttl={}", seconds::float(ttl).into_pyobject(py)?.repr()?);
+        }
+        if let Some(max_buckets) = options.max_buckets {
+            text += &format!(", max_buckets={max_buckets}");
+        }
+        if !keyed.per_key() {
+            text += ", per_key=False";
+        }
+        if let Some(key_by) = key_by {
+            text += &format!(", key_by={}", key_by.bind(py).repr()?);
+        }
+        Ok(text + ")")
+    }
+}
+
+/// Sleeps through a wait, as blocking Python does; an error leaves the place to a newcomer.
+pub(crate) fn sit_out(
+    py: Python<'_>,
+    keyed: &Keyed<PyClock>,
+    place: CorePlace,
+    wait: Duration,
+) -> PyResult<Grant> {
+    match keyed.source().sleep(py, seconds::float(wait)) {
+        Ok(()) => Ok(keyed.store().arrived(place)),
+        Err(error) => {
+            keyed.store().leave(place, keyed.source().now().ok());
+            Err(error)
+        }
+    }
+}
+
+#[pymethods]
+impl KeyedLimiter {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Err(PyTypeError::new_err("KeyedLimiter is a base; make a TokenBucket or a LeakyBucket"))
+    }
+
+    /// Take if possible now; never wait.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn allow(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<bool> {
+        self.keyed()?.allow(self.bucket_of(py, &key)?, cost.0)
+    }
+
+    /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
+    ///
+    /// A timeout of 0 never waits, a negative one is 0. Those who wait for one key go in the order
+    /// in which they came.
+    #[pyo3(signature = (key = Key::DEFAULT, timeout = None, cost = Cost::ONE), text_signature = "($self, key='default', timeout=None, cost=1)")]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        cost: Cost,
+    ) -> PyResult<()> {
+        let bucket = self.bucket_of(py, &key)?;
+        let timeout = seconds::timeout("timeout", timeout)?;
+        match self.reserve(bucket, cost, timeout, true)? {
+            Turn::Now(_) => Ok(()),
+            Turn::Wait(place, wait) => sit_out(py, self.keyed()?, place, wait).map(drop),
+            Turn::Refused(retry_after) => {
+                Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
+            }
+        }
+    }
+
+    /// As `allow`, with the numbers.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn check(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.view(py, &key, |keyed, bucket| keyed.check(bucket, cost.0).map(Decision::from))
+    }
+
+    /// Say what `check` would say, without taking and without creating the key.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn peek(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.view(py, &key, |keyed, bucket| keyed.peek(bucket, cost.0).map(Decision::from))
+    }
+
+    /// Forget one key, or all of them; those who wait then go in their order.
+    #[pyo3(signature = (key = None))]
+    fn reset(&self, py: Python<'_>, key: Option<Key<'_>>) -> PyResult<()> {
+        match key {
+            Some(key) => self.view(py, &key, Keyed::reset),
+            None => self.keyed()?.reset_all(),
+        }
+    }
+
+    /// How many buckets `max_buckets` has cost that were not full again.
+    #[getter]
+    fn evicted_live(&self) -> PyResult<u64> {
+        Ok(self.keyed()?.store().evicted_live())
+    }
+
+    fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
+        self.view(py, &key, Keyed::contains)
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        self.keyed()?.len()
+    }
+
+    /// A limiter is there, also when it remembers nobody.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    /// The clock it reads.
+    #[getter]
+    fn _clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.keyed()?.source().for_python(py)
+    }
+
+    /// Take, or return the place to wait for; for the async twin.
+    #[pyo3(signature = (key = Key::DEFAULT, timeout = None, cost = Cost::ONE))]
+    fn _reserve(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        cost: Cost,
+    ) -> PyResult<Option<Place>> {
+        let (keyed, bucket) = (self.keyed()?, self.bucket_of(py, &key)?);
+        let timeout = seconds::timeout("timeout", timeout)?;
+        match self.reserve(bucket, cost, timeout, !movable(keyed.source()))? {
+            Turn::Now(_) => Ok(None),
+            Turn::Wait(place, wait) => Ok(Some(Place::new(keyed.clone(), place, wait))),
+            Turn::Refused(retry_after) => {
+                Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
+            }
+        }
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        slf.get().show(slf.py(), &slf.get_type().name()?.to_string())
+    }
+
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(unpicklable(slf.as_any()))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(Inner { keyed, key_by }) = self.inner.get() else { return Ok(()) };
+        visit.call(key_by)?;
+        keyed.source().traverse(&visit)
+    }
+}
+
+/// Says that live state stays in its process.
+pub(crate) fn unpicklable(object: &Bound<'_, PyAny>) -> PyErr {
+    let name = object.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "a {name} has live state and is not pickled or copied; make one in each process"
+    ))
+}

@@ -1,0 +1,84 @@
+//! The arguments of a keyed limiter's constructor, checked.
+
+use limitpal::Rate;
+use limitpal::parts::{Bucket, Keyed, KeyedOptions, Pace, StoreOptions};
+use pyo3::prelude::*;
+use pyo3::types::PyBool;
+
+use crate::ask::whole;
+use crate::clock::PyClock;
+use crate::{errors, seconds};
+
+/// The arguments as given; `None` where they were left out.
+pub(crate) struct Options<'a, 'py> {
+    pub(crate) capacity: &'a Bound<'py, PyAny>,
+    pub(crate) rate: &'a Bound<'py, PyAny>,
+    pub(crate) pace: Pace,
+    pub(crate) clock: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) ttl: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) max_buckets: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) cleanup_interval: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) per_key: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) key_by: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Options<'_, '_> {
+    /// Makes the limiter they describe.
+    pub(crate) fn keyed(&self) -> PyResult<Keyed<PyClock>> {
+        let bucket = self.bucket()?;
+        let options = KeyedOptions::new(self.store()?, self.per_key()?);
+        let clock = PyClock::resolve(self.clock)?;
+        Keyed::new(bucket, options, clock)
+            .map_err(|error| errors::from_core(self.rate.py(), &error, self.rate))
+    }
+
+    /// Returns the function from the caller's key to the bucket's.
+    pub(crate) fn key_by(&self) -> PyResult<Option<Py<PyAny>>> {
+        const ADVICE: &str = "give a function from the caller's key to the bucket's, or None";
+        match self.key_by {
+            Some(key_by) if !key_by.is_callable() => {
+                Err(errors::invalid_config(key_by.py(), "key_by", key_by, ADVICE))
+            }
+            key_by => Ok(key_by.map(|key_by| key_by.clone().unbind())),
+        }
+    }
+
+    fn bucket(&self) -> PyResult<Bucket> {
+        const ADVICE: &str = "give a whole number from 1 to 4294967295";
+        let py = self.rate.py();
+        let capacity = whole("capacity", self.capacity, ADVICE)?;
+        let Ok(capacity) = u32::try_from(capacity) else {
+            return Err(errors::invalid_config(py, "capacity", self.capacity, ADVICE));
+        };
+        let name = self.pace.rate_name();
+        let rate = seconds::number(name, self.rate, "give from 1e-9 to 1e6 per second")?;
+        Rate::named(name, rate)
+            .and_then(|rate| Bucket::new(capacity, rate, self.pace))
+            .map_err(|error| errors::from_core(py, &error, self.rate))
+    }
+
+    fn store(&self) -> PyResult<StoreOptions> {
+        const ADVICE: &str = "give a whole number of at least 1";
+        let size = |name, value: Option<&Bound<'_, PyAny>>| {
+            let size = value.map(|value| whole(name, value, ADVICE)).transpose()?;
+            PyResult::Ok(size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
+        };
+        let default = StoreOptions::default();
+        Ok(StoreOptions {
+            ttl: self.ttl.map(|ttl| seconds::positive("ttl", ttl)).transpose()?,
+            max_buckets: size("max_buckets", self.max_buckets)?,
+            cleanup_interval: size("cleanup_interval", self.cleanup_interval)?
+                .unwrap_or(default.cleanup_interval),
+        })
+    }
+
+    fn per_key(&self) -> PyResult<bool> {
+        let Some(per_key) = self.per_key else { return Ok(true) };
+        match per_key.cast::<PyBool>() {
+            Ok(per_key) => Ok(per_key.is_true()),
+            Err(_) => {
+                Err(errors::invalid_config(per_key.py(), "per_key", per_key, "give True or False"))
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A place in a limiter's line, held by an asyncio task.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use limitpal::TimeSource;
+use limitpal::parts::{Grant, Keyed, Place as CorePlace};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::clock::PyClock;
+use crate::seconds;
+
+/// A place in line. Whoever holds it waits, and then claims it, or leaves it.
+#[pyclass(frozen, module = "limitpal._limitpal")]
+pub(crate) struct Place {
+    keyed: Arc<Keyed<PyClock>>,
+    state: Mutex<State>,
+    /// How long the wait is, as far as is known when it begins.
+    wait: Duration,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Waiting(CorePlace),
+    Granted(Grant),
+    Gone,
+}
+
+impl Place {
+    pub(crate) fn new(keyed: Arc<Keyed<PyClock>>, place: CorePlace, wait: Duration) -> Self {
+        Self { keyed, state: Mutex::new(State::Waiting(place)), wait }
+    }
+
+    /// Takes the grant out, for one who gives it back by other ways.
+    pub(crate) fn grant(&self) -> Option<Grant> {
+        match self.replace(State::Gone) {
+            State::Granted(grant) => Some(grant),
+            State::Waiting(_) | State::Gone => None,
+        }
+    }
+
+    /// Returns the clock that it is waited for by.
+    pub(crate) fn source(&self) -> &PyClock {
+        self.keyed.source()
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, state: State) -> State {
+        let mut own = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut own, state)
+    }
+}
+
+#[pymethods]
+impl Place {
+    /// The clock to wait by.
+    #[getter]
+    fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.keyed.source().for_python(py)
+    }
+
+    /// Whether the sleep can be moved: then `moved` is called when the place comes up earlier.
+    #[getter]
+    fn movable(&self) -> bool {
+        movable(self.keyed.source())
+    }
+
+    /// The seconds to sleep for one who cannot be moved.
+    #[getter]
+    fn wait(&self) -> f64 {
+        seconds::float(self.wait)
+    }
+
+    /// Keep `moved` to be called when the place comes up earlier; return the seconds to sleep.
+    fn arm(&self, moved: Py<PyAny>) -> PyResult<f64> {
+        let State::Waiting(place) = self.state() else { return Ok(0.0) };
+        let waker = Waker::from(Arc::new(Moved(moved)));
+        let source = self.keyed.source();
+        let pending = self.keyed.store().arm(place, waker, || source.now())?;
+        Ok(seconds::float(pending.wait))
+    }
+
+    /// Go if it is time, and return None; else return the seconds still to sleep.
+    fn claim(&self) -> PyResult<Option<f64>> {
+        let State::Waiting(place) = self.state() else { return Ok(None) };
+        let source = self.keyed.source();
+        Ok(match self.keyed.store().claim(place, || source.now())? {
+            Ok(grant) => {
+                self.replace(State::Granted(grant));
+                None
+            }
+            Err(pending) => Some(seconds::float(pending.wait)),
+        })
+    }
+
+    /// Go: one who cannot be moved has slept for as long as it was told.
+    fn arrive(&self) {
+        if let State::Waiting(place) = self.state() {
+            self.replace(State::Granted(self.keyed.store().arrived(place)));
+        }
+    }
+
+    /// Leave the line, or give back what was granted meanwhile.
+    fn leave(&self) {
+        let source = self.keyed.source();
+        match self.replace(State::Gone) {
+            State::Waiting(place) => self.keyed.store().leave(place, source.now().ok()),
+            State::Granted(grant) => self.keyed.store().give_back(grant, source.now().ok()),
+            State::Gone => {}
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.keyed.source().traverse(&visit)
+    }
+}
+
+/// Whether sleeps by this clock can be moved: of a clock of the user's own nothing is known.
+pub(crate) fn movable(clock: &PyClock) -> bool {
+    match clock {
+        PyClock::Monotonic | PyClock::Mock { .. } => true,
+        PyClock::Python(_) => false,
+    }
+}
+
+/// Calls back into Python; the store does so outside its locks.
+struct Moved(Py<PyAny>);
+
+impl Wake for Moved {
+    fn wake(self: Arc<Self>) {
+        Python::attach(|py| {
+            if let Err(error) = self.0.call0(py) {
+                error.write_unraisable(py, Some(self.0.bind(py)));
+            }
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! Quota for a sync run: from a limiter of ours, or from one of the user's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limitpal::TimeSource;
+use limitpal::parts::{Grant, Keyed, Turn};
+use pyo3::prelude::*;
+
+use crate::ask::{Cost, Key};
+use crate::clock::PyClock;
+use crate::composite::{CompositeLimiter, Taken};
+use crate::composite_parts::{Limiter, acquire_own};
+use crate::errors;
+use crate::limiter::{KeyedLimiter, sit_out};
+
+/// Where a run gets its quota.
+pub(crate) enum QuotaSource {
+    Keyed(Py<KeyedLimiter>, Arc<Keyed<PyClock>>),
+    Composite(Py<CompositeLimiter>),
+    Own(Py<PyAny>),
+}
+
+/// Quota that can be given back, except to a limiter of the user's own.
+pub(crate) struct Quota {
+    waited: Duration,
+    taken: QuotaTaken,
+}
+
+enum QuotaTaken {
+    Keyed(Grant),
+    Composite(Taken),
+    Own,
+}
+
+impl Quota {
+    #[inline]
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl QuotaSource {
+    pub(crate) fn of(limiter: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(match Limiter::of(limiter, "limiter")? {
+            Limiter::Keyed(limiter) => {
+                let keyed = limiter.get().keyed()?.clone();
+                Self::Keyed(limiter.unbind(), keyed)
+            }
+            Limiter::Composite(limiter) => Self::Composite(limiter.unbind()),
+            Limiter::Own(limiter) => Self::Own(limiter.unbind()),
+        })
+    }
+
+    /// Returns the clock that the limiter reads, as far as we know it.
+    pub(crate) fn clock(&self) -> Option<&PyClock> {
+        match self {
+            Self::Keyed(_, keyed) => Some(keyed.source()),
+            Self::Composite(limiter) => limiter.get().core().ok().map(|core| core.source()),
+            Self::Own(_) => None,
+        }
+    }
+
+    /// Waits for quota; what refuses raises `RateLimitExceeded`.
+    #[inline]
+    pub(crate) fn acquire(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        timeout: Option<Duration>,
+        clock: &PyClock,
+    ) -> PyResult<Quota> {
+        match self {
+            Self::Keyed(limiter, keyed) => {
+                let limiter = limiter.get();
+                let bucket = limiter.bucket_of(py, key)?;
+                let (waited, grant) = match limiter.reserve(bucket, Cost::ONE, timeout, true)? {
+                    Turn::Now(grant) => (Duration::ZERO, grant),
+                    Turn::Wait(place, wait) => (wait, sit_out(py, keyed, place, wait)?),
+                    Turn::Refused(retry_after) => {
+                        let (key, cost) = (key.as_str(), Cost::ONE.0);
+                        return Err(errors::rate_limit_exceeded(py, key, cost, retry_after));
+                    }
+                };
+                Ok(Quota { waited, taken: QuotaTaken::Keyed(grant) })
+            }
+            Self::Composite(limiter) => {
+                let start = clock.now()?;
+                let taken = limiter.get().take(py, key, timeout, Cost::ONE)?;
+                let waited = clock.now()?.saturating_duration_since(start);
+                Ok(Quota { waited, taken: QuotaTaken::Composite(taken) })
+            }
+            Self::Own(limiter) => {
+                let start = clock.now()?;
+                acquire_own(limiter.bind(py), key, Cost::ONE, timeout)?;
+                let waited = clock.now()?.saturating_duration_since(start);
+                Ok(Quota { waited, taken: QuotaTaken::Own })
+            }
+        }
+    }
+
+    /// Gives back quota that was not used.
+    pub(crate) fn give_back(&self, quota: Quota) {
+        match (self, quota.taken) {
+            (Self::Keyed(_, keyed), QuotaTaken::Keyed(grant)) => keyed.give_back(grant),
+            (_, QuotaTaken::Composite(taken)) => taken.give_back(),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn traverse(
+        &self,
+        visit: &pyo3::gc::PyVisit<'_>,
+    ) -> Result<(), pyo3::gc::PyTraverseError> {
+        match self {
+            Self::Keyed(limiter, _) => visit.call(limiter),
+            Self::Composite(limiter) => visit.call(limiter),
+            Self::Own(limiter) => visit.call(limiter),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! One async run, between two awaits: what `AsyncResilientExecutor` drives.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use limitpal::parts::Turn;
+use limitpal::{Call, Instant, Plan, RetryAfter, Step, TimeSource};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::ask::{Cost, Key};
+use crate::composite_core::CompositeCore;
+use crate::errors;
+use crate::limiter::KeyedLimiter;
+use crate::place::{Place, movable};
+use crate::seconds;
+use crate::settings::{Arguments, Errors, Settings};
+
+/// The parts of an async executor.
+#[pyclass(frozen, module = "limitpal._limitpal", name = "_ExecutorCore")]
+pub(crate) struct ExecutorCore {
+    settings: Arc<Settings>,
+    /// A keyed limiter of ours, asked here; any other is awaited in Python.
+    limiter: Option<Py<KeyedLimiter>>,
+}
+
+#[pymethods]
+impl ExecutorCore {
+    /// `limiter` is the core of an async limiter of ours, or None for one of the user's own.
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
+    fn new(
+        py: Python<'_>,
+        has_limiter: bool,
+        limiter: Option<&Bound<'_, PyAny>>,
+        retry_policy: Option<&Bound<'_, PyAny>>,
+        circuit_breaker: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+        charge: Option<&Bound<'_, PyAny>>,
+        acquire_timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
+        let composite = limiter.and_then(|limiter| limiter.cast::<CompositeCore>().ok());
+        let limiter_clock = match (keyed, composite) {
+            (Some(keyed), _) => Some(keyed.get().keyed()?.source()),
+            (None, Some(composite)) => Some(composite.get().source()),
+            (None, None) => None,
+        };
+        let arguments = Arguments { retry_policy, circuit_breaker, clock, charge, acquire_timeout };
+        let settings = Settings::new(py, &arguments, has_limiter, limiter_clock)?;
+        let limiter = keyed.map(|keyed| keyed.clone().unbind());
+        Ok(Self { settings: Arc::new(settings), limiter })
+    }
+
+    /// Begin a run: up to its first attempt if nothing makes it wait.
+    fn begin(slf: &Bound<'_, Self>, key: Key<'_>) -> PyResult<Run> {
+        let core = slf.get();
+        let run = Run {
+            settings: core.settings.clone(),
+            limiter: core.limiter.as_ref().map(|limiter| limiter.clone_ref(slf.py())),
+            state: Mutex::new(State::new(&core.settings.plan)),
+        };
+        run.proceed(slf.py(), &key)?;
+        Ok(run)
+    }
+
+    /// The clock that waits between attempts.
+    #[getter]
+    fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.settings.clock.for_python(py)
+    }
+
+    fn show(&self, py: Python<'_>, name: &str, limiter: Option<Py<PyAny>>) -> PyResult<String> {
+        self.settings.show(py, name, limiter.as_ref())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.limiter)?;
+        self.settings.traverse(&visit)
+    }
+}
+
+/// One run. `None` as the next step means an attempt.
+#[pyclass(frozen, module = "limitpal._limitpal", name = "_Run")]
+pub(crate) struct Run {
+    settings: Arc<Settings>,
+    limiter: Option<Py<KeyedLimiter>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// None once the run is over.
+    call: Option<Call<Arc<Plan>>>,
+    /// What comes before the next attempt.
+    pending: Pending,
+    /// Quota for an attempt that has not begun: an object with `leave`.
+    held: Option<Py<PyAny>>,
+    last: Option<Py<PyAny>>,
+    refusal: Option<Py<PyAny>>,
+}
+
+enum Pending {
+    Nothing,
+    Sleep(Duration),
+    Turn(Py<Place>, Instant),
+    Acquire(Option<Duration>, Instant),
+}
+
+impl State {
+    fn new(plan: &Arc<Plan>) -> Self {
+        let call = Some(Call::new(plan.clone()));
+        Self { call, pending: Pending::Nothing, held: None, last: None, refusal: None }
+    }
+
+    fn call(&mut self) -> PyResult<&mut Call<Arc<Plan>>> {
+        self.call.as_mut().ok_or_else(|| PyRuntimeError::new_err("the run is over"))
+    }
+}
+
+impl Run {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on until something has to be awaited, or an attempt is due.
+    fn proceed(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<()> {
+        let settings = &self.settings;
+        loop {
+            // Taken out, so that no lock is held while a clock of the user's is read.
+            let Some(mut call) = self.state().call.take() else { return Ok(()) };
+            let step = call.next(|| settings.breaker_now());
+            let attempts = call.attempts();
+            self.state().call = Some(call);
+            match step? {
+                Step::Attempt(_) => {
+                    self.state().held = None;
+                    return Ok(());
+                }
+                Step::Wait(delay) => {
+                    self.state().pending = Pending::Sleep(delay);
+                    return Ok(());
+                }
+                Step::Acquire { timeout } => {
+                    if !self.acquire(py, key, timeout)? {
+                        return Ok(());
+                    }
+                }
+                Step::Stop(stop) => {
+                    let errors = self.errors(py);
+                    self.close(py)?;
+                    return Err(errors.stop(py, stop, attempts));
+                }
+                _ => unreachable!("a run has no other steps"),
+            }
+        }
+    }
+
+    /// Takes quota if that needs no wait; false if something has to be awaited.
+    fn acquire(&self, py: Python<'_>, key: &Key<'_>, timeout: Option<Duration>) -> PyResult<bool> {
+        let Some(limiter) = &self.limiter else {
+            let start = self.settings.clock.now()?;
+            self.state().pending = Pending::Acquire(timeout, start);
+            return Ok(false);
+        };
+        let limiter = limiter.get();
+        let keyed = limiter.keyed()?;
+        let bucket = limiter.bucket_of(py, key)?;
+        match limiter.reserve(bucket, Cost::ONE, timeout, !movable(keyed.source()))? {
+            Turn::Now(_) => {
+                self.state().call()?.granted(Duration::ZERO);
+                Ok(true)
+            }
+            Turn::Refused(retry_after) => {
+                let (key, cost) = (key.as_str(), Cost::ONE.0);
+                let refusal = errors::rate_limit_exceeded(py, key, cost, retry_after);
+                self.refuse(py, refusal)?;
+                Ok(true)
+            }
+            Turn::Wait(place, wait) => {
+                let place = Py::new(py, Place::new(keyed.clone(), place, wait))?;
+                let start = keyed.source().now()?;
+                self.state().pending = Pending::Turn(place, start);
+                Ok(false)
+            }
+        }
+    }
+
+    fn refuse(&self, py: Python<'_>, refusal: PyErr) -> PyResult<()> {
+        let mut state = self.state();
+        state.refusal = Some(refusal.into_value(py).into_any());
+        state.call()?.refused(RetryAfter::Unknown);
+        Ok(())
+    }
+
+    fn errors(&self, py: Python<'_>) -> Errors {
+        let mut state = self.state();
+        let error = |error: Option<Py<PyAny>>| Some(PyErr::from_value(error?.into_bound(py)));
+        Errors { last: error(state.last.take()), refusal: error(state.refusal.take()) }
+    }
+
+    /// Tells the call that quota is there.
+    fn grant(&self, held: Option<Py<PyAny>>, waited: Duration) -> PyResult<()> {
+        let mut state = self.state();
+        state.held = held;
+        state.pending = Pending::Nothing;
+        state.call()?.granted(waited);
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Run {
+    /// Whether something has to be awaited before the next attempt.
+    #[getter]
+    fn must_wait(&self) -> bool {
+        !matches!(self.state().pending, Pending::Nothing)
+    }
+
+    /// Return what to await: ("sleep", seconds), ("turn", place), ("acquire", timeout) or None.
+    fn next<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.must_wait() {
+            self.proceed(py, &key)?;
+        }
+        Ok(Some(match &self.state().pending {
+            Pending::Nothing => return Ok(None),
+            Pending::Sleep(delay) => {
+                ("sleep", seconds::float(*delay)).into_pyobject(py)?.into_any()
+            }
+            Pending::Turn(place, _) => ("turn", place.bind(py)).into_pyobject(py)?.into_any(),
+            Pending::Acquire(timeout, _) => {
+                ("acquire", timeout.map(seconds::float)).into_pyobject(py)?.into_any()
+            }
+        }))
+    }
+
+    /// The sleep between two attempts is over.
+    fn slept(&self) -> PyResult<()> {
+        let mut state = self.state();
+        state.pending = Pending::Nothing;
+        state.call()?.slept();
+        Ok(())
+    }
+
+    /// The turn has come.
+    fn came(&self, py: Python<'_>) -> PyResult<()> {
+        let pending = std::mem::replace(&mut self.state().pending, Pending::Nothing);
+        let Pending::Turn(place, start) = pending else { return Ok(()) };
+        // Held before the clock is read: if that fails, the quota goes back.
+        self.state().held = Some(place.clone_ref(py).into_any());
+        let waited = place.get().source().now()?.saturating_duration_since(start);
+        self.grant(Some(place.into_any()), waited.max(Duration::from_nanos(1)))
+    }
+
+    /// A limiter that is awaited in Python has given quota; `held` can give it back, or is None.
+    fn acquired(&self, held: Option<Py<PyAny>>) -> PyResult<()> {
+        let pending = std::mem::replace(&mut self.state().pending, Pending::Nothing);
+        let Pending::Acquire(_, start) = pending else { return Ok(()) };
+        self.state().held = held;
+        let waited = self.settings.clock.now()?.saturating_duration_since(start);
+        let held = self.state().held.take();
+        self.grant(held, waited)
+    }
+
+    /// A limiter that is awaited in Python has refused.
+    fn refused(&self, refusal: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.state().pending = Pending::Nothing;
+        self.refuse(refusal.py(), PyErr::from_value(refusal.clone()))
+    }
+
+    /// The attempt gave a value.
+    fn succeeded(&self) -> PyResult<()> {
+        let (call, _last) = {
+            let mut state = self.state();
+            (state.call.take(), state.last.take())
+        };
+        match call {
+            Some(mut call) => call.succeeded(|| self.settings.breaker_now()),
+            None => Ok(()),
+        }
+    }
+
+    /// The attempt ended with this error; True if it is to be raised as it is.
+    fn failed(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Some(mut call) = self.state().call.take() else { return Ok(true) };
+        let raised = PyErr::from_value(error.clone());
+        // A cancelled call is dropped here, which gives its permit back.
+        if !self.settings.hear(py, &mut call, &raised)? || call.ends_unchanged() {
+            return Ok(true);
+        }
+        let mut state = self.state();
+        state.call = Some(call);
+        let _before = state.last.replace(error.clone().unbind());
+        drop(state);
+        Ok(false)
+    }
+
+    /// End the run: permit and quota go back.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let (call, held) = {
+            let mut state = self.state();
+            state.pending = Pending::Nothing;
+            (state.call.take(), state.held.take())
+        };
+        drop(call);
+        if let Some(held) = held {
+            held.call_method0(py, intern!(py, "leave"))?;
+        }
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.limiter)?;
+        self.settings.traverse(&visit)?;
+        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        if let Pending::Turn(place, _) = &state.pending {
+            visit.call(place)?;
+        }
+        visit.call(&state.held)?;
+        visit.call(&state.last)?;
+        visit.call(&state.refusal)
+    }
+}

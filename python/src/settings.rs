@@ -1,0 +1,178 @@
+//! What the two executors are made of, apart from the limiter.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use limitpal::{Call, Charge, Instant, Plan, Stop, TimeSource};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::breaker::{CircuitBreaker, breaker_of};
+use crate::clock::PyClock;
+use crate::exception_types::Failure;
+use crate::retry::RetryPolicy;
+use crate::{errors, seconds, shared_clock};
+
+/// What the two executors have in common.
+pub(crate) struct Settings {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) retry: Option<Py<RetryPolicy>>,
+    pub(crate) breaker: Option<Py<CircuitBreaker>>,
+    pub(crate) clock: PyClock,
+}
+
+/// The arguments of the two constructors, the limiter apart.
+pub(crate) struct Arguments<'a, 'py> {
+    pub(crate) retry_policy: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) circuit_breaker: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) clock: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) charge: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) acquire_timeout: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl Settings {
+    /// Checks the arguments; `limiter_clock` is none where there is no limiter with a clock.
+    pub(crate) fn new(
+        py: Python<'_>,
+        arguments: &Arguments<'_, '_>,
+        has_limiter: bool,
+        limiter_clock: Option<&PyClock>,
+    ) -> PyResult<Self> {
+        let retry = arguments.retry_policy.map(policy_of).transpose()?;
+        let breaker = arguments.circuit_breaker.map(breaker_of).transpose()?;
+        let mut clocks: Vec<&PyClock> = limiter_clock.into_iter().collect();
+        clocks.extend(breaker.as_ref().map(|breaker| breaker.get().clock()));
+        let clock = shared_clock::resolve(py, arguments.clock, &clocks)?;
+        let mut plan = Plan::default();
+        plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
+        plan.breaker = breaker.as_ref().map(|breaker| breaker.get().cell().clone());
+        plan.has_limiter = has_limiter;
+        plan.charge = arguments.charge.map_or(Ok(Charge::Call), charge_of)?;
+        plan.acquire_timeout = match arguments.acquire_timeout {
+            Some(timeout) => acquire_timeout_of(timeout)?,
+            None => None,
+        };
+        Ok(Self { plan: Arc::new(plan), retry, breaker, clock })
+    }
+
+    /// Reads the breaker's clock; only a run with a breaker asks for it.
+    #[inline]
+    pub(crate) fn breaker_now(&self) -> PyResult<Instant> {
+        match &self.breaker {
+            Some(breaker) => breaker.get().clock().now(),
+            None => self.clock.now(),
+        }
+    }
+
+    /// Tells a call how its attempt failed. False if it was cancelled, which a call never hears.
+    pub(crate) fn hear<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+        error: &PyErr,
+    ) -> PyResult<bool> {
+        match Failure::of(py, error)? {
+            Failure::Cancelled => return Ok(false),
+            Failure::OwnRefusal => call.own_refusal(),
+            Failure::Failed => {
+                let retryable =
+                    self.retry.as_ref().is_some_and(|retry| retry.get().retries(py, error));
+                let ignored =
+                    self.breaker.as_ref().is_some_and(|breaker| breaker.get().ignores(py, error));
+                call.failed(retryable, !ignored, || self.breaker_now())?;
+            }
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn show(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        limiter: Option<&Py<PyAny>>,
+    ) -> PyResult<String> {
+        let mut parts = Vec::new();
+        if let Some(limiter) = limiter {
+            parts.push(format!("limiter={}", limiter.bind(py).repr()?));
+        }
+        if let Some(retry) = &self.retry {
+            parts.push(format!("retry_policy={}", retry.bind(py).repr()?));
+        }
+        if let Some(breaker) = &self.breaker {
+            parts.push(format!("circuit_breaker={}", breaker.bind(py).repr()?));
+        }
+        if !matches!(self.clock, PyClock::Monotonic) {
+            parts.push(format!("clock={}", self.clock.for_python(py)?.repr()?));
+        }
+        parts.push(format!("charge='{}'", self.plan.charge));
+        if let Some(timeout) = self.plan.acquire_timeout {
+            let timeout = seconds::float(timeout).into_pyobject(py)?.repr()?;
+            parts.push(format!("acquire_timeout={timeout}"));
+        }
+        Ok(format!("{name}({})", parts.join(", ")))
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.retry)?;
+        visit.call(&self.breaker)?;
+        self.clock.traverse(visit)
+    }
+}
+
+/// The errors of a run so far.
+#[derive(Default)]
+pub(crate) struct Errors {
+    /// That of the last attempt.
+    pub(crate) last: Option<PyErr>,
+    /// That of the limiter that refused.
+    pub(crate) refusal: Option<PyErr>,
+}
+
+impl Errors {
+    /// Makes the error with which a run stops.
+    pub(crate) fn stop(self, py: Python<'_>, stop: Stop, attempts: u32) -> PyErr {
+        let error = match stop {
+            Stop::CircuitBreakerOpen(refusal) => return errors::circuit_breaker_open(py, refusal),
+            Stop::RateLimitExceeded(_) => self.refusal,
+            _ => self.last,
+        };
+        let error = error.expect("a run stops after an attempt or a refusal");
+        match stop {
+            Stop::RetryExhausted(reason) => {
+                errors::retry_exhausted(py, attempts, error, reason.as_str())
+            }
+            _ => error,
+        }
+    }
+}
+
+fn policy_of(policy: &Bound<'_, PyAny>) -> PyResult<Py<RetryPolicy>> {
+    policy.cast::<RetryPolicy>().map(|policy| policy.clone().unbind()).map_err(|_| {
+        let advice = "give a RetryPolicy, or None";
+        errors::invalid_config(policy.py(), "retry_policy", policy, advice)
+    })
+}
+
+fn charge_of(charge: &Bound<'_, PyAny>) -> PyResult<Charge> {
+    let text = charge.cast::<PyString>().ok().and_then(|text| text.to_str().ok());
+    match text {
+        Some("call") => Ok(Charge::Call),
+        Some("attempt") => Ok(Charge::Attempt),
+        _ => {
+            let advice = "give \"call\" or \"attempt\"";
+            Err(errors::invalid_config(charge.py(), "charge", charge, advice))
+        }
+    }
+}
+
+fn acquire_timeout_of(timeout: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    const ADVICE: &str =
+        "give a time in seconds of at least 0, or None to wait as long as it takes";
+    let seconds = seconds::number("acquire_timeout", timeout, ADVICE)?;
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(errors::invalid_config(timeout.py(), "acquire_timeout", timeout, ADVICE));
+    }
+    seconds::timeout("acquire_timeout", Some(timeout))
+}

@@ -1,0 +1,95 @@
+//! `TokenBucket`: bursts up to its capacity, a rate in the long run.
+
+use limitpal::parts::{Keyed, Pace};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::ask::Key;
+use crate::limiter::KeyedLimiter;
+use crate::options::Options;
+
+/// Lets bursts of up to `capacity` pass, and `refill_rate` a second in the long run.
+///
+/// Each key has a bucket of its own, which starts full. The worst case in any window of W seconds
+/// is `capacity + refill_rate * W`.
+///
+/// - `capacity`: the burst, a whole number from 1 to 2^32-1
+/// - `refill_rate`: per second, from 1e-9 to 1e6; `capacity / refill_rate` is 100 years at most
+/// - `clock`: reads and sleeps; the monotonic one
+/// - `ttl`: seconds after which an idle bucket that is full again is forgotten; never
+/// - `max_buckets`: the most buckets kept, no limit. A newcomer takes the place of one that is full
+///   again, least recently used first; where all are in use, of the one nearest to full, which
+///   `evicted_live` counts
+/// - `cleanup_interval`: look for buckets past their `ttl` every so many calls; no decision depends
+///   on it
+/// - `per_key`: False for one bucket for everybody
+/// - `key_by`: maps the caller's key to the bucket's
+///
+/// >>> from limitpal import MockClock, TokenBucket
+/// >>> clock = MockClock()
+/// >>> limiter = TokenBucket(capacity=1, refill_rate=2, clock=clock)
+/// >>> limiter.allow("ann"), limiter.allow("ann"), limiter.allow("bob")
+/// (True, False, True)
+/// >>> clock.advance(0.5)
+/// >>> limiter.allow("ann")
+/// True
+#[pyclass(frozen, subclass, extends = KeyedLimiter, module = "limitpal")]
+pub(crate) struct TokenBucket;
+
+#[pymethods]
+impl TokenBucket {
+    /// Takes whatever a subclass takes; the arguments are read by `__init__`.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None)")]
+    fn new(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
+    }
+
+    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=None, *, per_key=None, key_by=None))]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
+    fn __init__(
+        slf: PyRef<'_, Self>,
+        capacity: &Bound<'_, PyAny>,
+        refill_rate: &Bound<'_, PyAny>,
+        clock: Option<&Bound<'_, PyAny>>,
+        ttl: Option<&Bound<'_, PyAny>>,
+        max_buckets: Option<&Bound<'_, PyAny>>,
+        cleanup_interval: Option<&Bound<'_, PyAny>>,
+        per_key: Option<&Bound<'_, PyAny>>,
+        key_by: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let (rate, pace) = (refill_rate, Pace::Burst);
+        slf.as_super().init(&Options {
+            capacity,
+            rate,
+            pace,
+            clock,
+            ttl,
+            max_buckets,
+            cleanup_interval,
+            per_key,
+            key_by,
+        })
+    }
+
+    /// The burst.
+    #[getter]
+    fn capacity(slf: PyRef<'_, Self>) -> PyResult<u32> {
+        Ok(slf.as_super().keyed()?.store().bucket().capacity())
+    }
+
+    /// The rate per second in the long run.
+    #[getter]
+    fn refill_rate(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(slf.as_super().keyed()?.store().bucket().rate().as_per_second())
+    }
+
+    /// Return the tokens that a key has now.
+    #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
+    fn get_tokens(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<f64> {
+        slf.as_super().view(slf.py(), &key, Keyed::tokens)
+    }
+}

@@ -1,0 +1,120 @@
+"""Makes limiters, policies and breakers from what a conformance case says, and reads them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import limitpal
+from conformance_cases import Fields, Step, WrongCase, decimal, number, seconds, written
+from driving import Flavour, call
+
+
+class Limiter:
+    """A limiter of a case, and how its steps call it."""
+
+    def __init__(self, spec: Fields, clock: Any, flavour: Flavour) -> None:
+        self.parts = [Limiter(part, clock, flavour) for part in spec.get("parts", [])]
+        if self.parts:
+            _only(spec, {"kind", "parts"})
+            self.own = flavour.CompositeLimiter([part.own for part in self.parts])
+            return
+        left = dict(spec)
+        kind, capacity, rate = (left.pop(name) for name in ("kind", "capacity", "rate"))
+        _only(left, {"ttl", "max_buckets", "cleanup_interval", "per_key", "key_by"})
+        if "ttl" in left:
+            left["ttl"] = seconds(left["ttl"])
+        if "key_by" in left:
+            table = left["key_by"]
+            left["key_by"] = lambda key: table.get(key, key)
+        cls = {"token_bucket": flavour.TokenBucket, "leaky_bucket": flavour.LeakyBucket}[kind]
+        self.own = cls(capacity, number(rate), clock, **left)
+
+    def target(self, step: Step) -> Limiter:
+        """Return the limiter that a step is for: a part, if it names one."""
+        part = step.take("part", None)
+        return self if part is None else self.parts[part]
+
+    async def observe(self, what: str, step: Step) -> Fields:
+        """Make a call that does not wait."""
+        own = self.own
+        if what == "reset_all":
+            await call(own.reset)
+            return {}
+        if what in ("len", "evicted_live"):
+            return {what: len(own) if what == "len" else own.evicted_live}
+        key = step.take("key")
+        if what in ("allow", "check", "peek"):
+            answer = await call(getattr(own, what), key, step.take("cost", 1))
+            return {"allowed": answer} if what == "allow" else decision(answer)
+        if what == "reset":
+            await call(own.reset, key)
+            return {}
+        if what == "contains":
+            return {what: key in own}
+        if what == "queue_size":
+            return {what: await call(own.get_queue_size, key)}
+        if what in ("tokens", "wait_time"):
+            return {what: decimal(await call(getattr(own, f"get_{what}"), key))}
+        raise WrongCase(f"nothing is called `{what}` here")
+
+
+def decision(answer: limitpal.Decision) -> Fields:
+    """Return a decision as a step writes it."""
+    assert bool(answer) is answer.allowed
+    return {
+        "allowed": answer.allowed,
+        "limit": answer.limit,
+        "remaining": answer.remaining,
+        "retry_after": decimal(answer.retry_after),
+        "reset_after": decimal(answer.reset_after),
+    }
+
+
+def ask(step: Step) -> Fields:
+    """Take the arguments of an `acquire` out of a step."""
+    asked = {"key": step.take("key"), "cost": step.take("cost", 1)}
+    timeout = step.take("timeout", None)
+    return asked if timeout is None else {**asked, "timeout": seconds(timeout)}
+
+
+def policy(spec: Fields, **options: Any) -> limitpal.RetryPolicy:
+    """Make the retry policy of a case."""
+    readers = {
+        "max_attempts": int,
+        "base_delay": seconds,
+        "max_delay": seconds,
+        "backoff": number,
+        "jitter": number,
+        "seed": int,
+    }
+    _only(spec, set(readers))
+    given = {name: readers[name](value) for name, value in spec.items()}
+    return limitpal.RetryPolicy(**given, **options)
+
+
+def breaker(spec: Fields, clock: Any, **options: Any) -> limitpal.CircuitBreaker:
+    """Make the circuit breaker of a case."""
+    _only(spec, {"failure_threshold", "recovery_timeout", "half_open_success_threshold"})
+    given = {**spec, "recovery_timeout": seconds(spec["recovery_timeout"])}
+    return limitpal.CircuitBreaker(clock=clock, **given, **options)
+
+
+def move_to(clock: limitpal.MockClock, at: int) -> None:
+    """Move a mock clock forward to `at` nanoseconds."""
+    left = at - now(clock)
+    if left < 0:
+        raise WrongCase(f"it is {written(now(clock))} already")
+    clock.advance(left / 1e9)
+
+
+def now(clock: Any) -> int:
+    """Return what a clock shows, in nanoseconds."""
+    reading = clock.now()
+    assert math.isfinite(reading)
+    return round(reading * 1e9)
+
+
+def _only(fields: Fields, known: set[str]) -> None:
+    if not set(fields) <= known:
+        raise WrongCase(f"there are fields besides {sorted(known)}: {fields}")

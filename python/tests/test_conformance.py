@@ -1,0 +1,273 @@
+"""The cases of `conformance/`, which all languages share, run through the public names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import limitpal
+from conformance_cases import (
+    DIRECTORY,
+    SHAPES,
+    Fields,
+    Step,
+    WrongCase,
+    decimal,
+    finish,
+    load,
+    nanos,
+    read,
+    seconds,
+    written,
+)
+from conformance_crowd import BreakerTasks, BreakerThreads, Tasks, Threads
+from conformance_parts import Limiter, ask, breaker, move_to, now, policy
+from conformance_runs import Bench
+from driving import ASYNC, SYNC, Flavour, call
+
+DRAWS = 300
+
+
+def cases(*names: str) -> Any:
+    """Return the cases of some files as parameters."""
+    found = [pytest.param(case, id=case["name"]) for name in names for case in load(name)]
+    return pytest.mark.parametrize("case", found)
+
+
+def waits_on_threads(case: Fields) -> bool:
+    """Say whether a case needs neither cancelling nor moving sleepers, which threads cannot."""
+    moved = {"cancel", "reset", "reset_all", "set_time"}
+    return not any(step["do"] in moved for step in case["steps"])
+
+
+async def decide(case: Fields, flavour: Flavour) -> None:
+    """Run a case of one limiter and one caller after another."""
+    clock = limitpal.MockClock()
+    limiter = Limiter(case["limiter"], clock, flavour)
+    for step in map(Step, case["steps"]):
+        what, at = step.take("do"), nanos(step.take("at"))
+        if what == "set_time":
+            clock.set_time(at / 1e9)
+            step.compare({})
+            continue
+        move_to(clock, at)
+        target = limiter.target(step)
+        if what == "acquire":
+            step.compare(await acquire(target.own, clock, step))
+        else:
+            step.compare(await target.observe(what, step))
+
+
+async def acquire(limiter: Any, clock: limitpal.MockClock, step: Step) -> Fields:
+    """Wait for the turn; what came of it."""
+    try:
+        await call(limiter.acquire, **ask(step))
+    except limitpal.RateLimitExceeded as refusal:
+        return {"refused_for": decimal(refusal.retry_after)}
+    return {"granted_at": written(now(clock))}
+
+
+@cases("token_bucket", "leaky_bucket", "composite")
+def test_sync_limiters_decide_as_written(case: Fields) -> None:
+    """Every decision, delay and state of a sync limiter is the one written down."""
+    finish(decide(case, SYNC))
+
+
+@cases("token_bucket", "leaky_bucket", "composite")
+def test_async_limiters_decide_as_written(case: Fields) -> None:
+    """Every decision, delay and state of an async limiter is the one written down."""
+    asyncio.run(decide(case, ASYNC))
+
+
+async def wait(case: Fields, crowd: Any, flavour: Flavour) -> None:
+    """Run a case of many who wait at once."""
+    limiter = Limiter(case["limiter"], crowd.clock, flavour)
+    for step in map(Step, case["steps"]):
+        what, at = step.take("do"), nanos(step.take("at"))
+        if what == "set_time":
+            await crowd.set_time(at)
+            step.compare({})
+            continue
+        await crowd.move_to(at)
+        if what == "acquire":
+            await crowd.join(step.take("as"), limiter.own, ask(step))
+            step.compare({})
+        elif what == "cancel":
+            await crowd.cancel(step.take("who"))
+            step.compare({})
+        else:
+            step.compare(await limiter.target(step).observe(what, step))
+    ends = [line.get("granted_at", "0") for line in case["outcomes"]]
+    await crowd.finish(max(ends, key=nanos))
+    assert crowd.outcomes == case["outcomes"]
+
+
+@cases("waiting")
+def test_tasks_that_wait_go_as_written(case: Fields) -> None:
+    """Those who wait in tasks go when, and in the order in which, it is written down."""
+    asyncio.run(wait(case, Tasks(), ASYNC))
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c["name"]) for c in load("waiting") if waits_on_threads(c)]
+)
+def test_threads_that_wait_on_a_users_clock_go_as_written(case: Fields) -> None:
+    """Those who wait in threads, on a clock that cannot move them, go as it is written down."""
+    finish(wait(case, Threads(), SYNC))
+
+
+@cases("backoff")
+def test_delays_grow_as_written(case: Fields) -> None:
+    """A policy's delays are those written down, or lie where it is written."""
+    retry = policy(case["policy"])
+    assert case["delays"]
+    for step in map(Step, case["delays"]):
+        after = step.take("after")
+        if "delay" in step.left:
+            step.compare({"delay": decimal(retry.next_delay(after))})
+            continue
+        low, high = seconds(step.take("at_least")), seconds(step.take("at_most"))
+        middle = step.take("both_sides_of", None)
+        step.compare({})
+        draws = [retry.next_delay(after) for _ in range(DRAWS)]
+        assert low <= min(draws) <= max(draws) <= high
+        if middle is not None:
+            assert min(draws) < seconds(middle) < max(draws)
+
+
+async def change(case: Fields, calls: Any) -> None:
+    """Run a case of one breaker and calls that hold its permits."""
+    clock = limitpal.MockClock(autojump=False)
+    circuit = breaker(case["breaker"], clock)
+    for step in map(Step, case["steps"]):
+        what, at = step.take("do"), nanos(step.take("at"))
+        if what == "set_time":
+            clock.set_time(at / 1e9)
+            step.compare({})
+            continue
+        move_to(clock, at)
+        if what == "begin":
+            refused = await calls.begin(step.take("as"), circuit)
+            seen = {"admitted": True} if refused is None else {"refused_for": decimal(refused)}
+            step.compare(seen)
+        elif what == "end":
+            await calls.end(step.take("who"), step.take("with"))
+            step.compare({})
+        elif what == "state":
+            step.compare({"state": circuit.state})
+        elif what == "allow":
+            step.compare({"allowed": circuit.allow()})
+        else:
+            assert what in ("record_success", "record_failure", "reset")
+            getattr(circuit, what)()
+            step.compare({})
+
+
+@cases("breaker")
+def test_breakers_change_state_as_written_sync(case: Fields) -> None:
+    """A breaker with calls in threads is, at each step, in the state written down."""
+    finish(change(case, BreakerThreads()))
+
+
+@cases("breaker")
+def test_breakers_change_state_as_written_async(case: Fields) -> None:
+    """A breaker with calls in tasks is, at each step, in the state written down."""
+    asyncio.run(change(case, BreakerTasks()))
+
+
+async def go_through(case: Fields, mode: str) -> None:
+    """Run a case of a whole pipeline."""
+    bench = Bench(case, mode)
+    for step in map(Step, case["steps"]):
+        await bench.take(step)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case["name"])
+        for case in load("pipeline")
+        if not any("meanwhile" in step for step in case["steps"])
+    ],
+)
+def test_runs_go_through_the_pipeline_as_written_sync(case: Fields) -> None:
+    """A sync run calls, waits and ends as it is written down."""
+    finish(go_through(case, "sync"))
+
+
+@cases("pipeline")
+def test_runs_go_through_the_pipeline_as_written_in_threads(case: Fields) -> None:
+    """A run in a thread on a user's clock, others meddling meanwhile, goes as written down."""
+    finish(go_through(case, "threads"))
+
+
+@cases("pipeline")
+def test_runs_go_through_the_pipeline_as_written_async(case: Fields) -> None:
+    """An async run, others meddling meanwhile, goes as written down."""
+    asyncio.run(go_through(case, "async"))
+
+
+def test_every_file_of_cases_is_run() -> None:
+    """A file that nobody runs would be a promise that nobody keeps."""
+    assert {path.name for path in DIRECTORY.iterdir()} == {"README.md"} | {
+        f"{name}.json" for name in SHAPES
+    }
+
+
+RIGHT = '{"at": "0", "do": "check", "key": "a", "allowed": true, "reset_after": "1"}'
+
+
+def text(step: str = RIGHT) -> str:
+    """Return a file of one case of one step."""
+    limiter = '{"kind": "token_bucket", "capacity": 1, "rate": "1"}'
+    case = f'{{"name": "n", "why": "w", "limiter": {limiter}, "steps": [{step}]}}'
+    return f'{{"about": "a", "cases": [{case}]}}'
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("true", "false"),
+        ("true", "1"),
+        ('"reset_after": "1"', '"reset_after": "2"'),
+        ('"reset_after": "1"', '"reset_after": "1.0"'),
+        ('"reset_after": "1"', '"surplus": "1"'),
+        (', "allowed": true, "reset_after": "1"', ""),
+        ('"at": "0"', '"at": "-1"'),
+        ('"at": "0"', '"at": 0'),
+        ("check", "chek"),
+        ('"key": "a"', '"key": "a", "timeout": "1"'),
+    ],
+)
+def test_a_wrong_case_fails(right: str, wrong: str) -> None:
+    """A step that is wrong, or says nothing, does not pass."""
+    finish(decide(read(text(), "token_bucket")[0], SYNC))
+
+    case = read(text(RIGHT.replace(right, wrong, 1)), "token_bucket")[0]
+    with pytest.raises(WrongCase):
+        finish(decide(case, SYNC))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('"about": "a"', '"about": "a", "surplus": 1'),
+        ('"why": "w"', '"why": "w", "surplus": 1'),
+        ('"why": "w"', '"why": ""'),
+        ('"why": "w"', '"why": "w", "why": "w"'),
+        (text()[len('{"about": "a", "cases": ') : -1], "[]"),
+    ],
+)
+def test_a_malformed_file_fails(right: str, wrong: str) -> None:
+    """Unknown and doubled fields, and a file without cases, are errors."""
+    with pytest.raises(WrongCase):
+        read(text().replace(right, wrong, 1), "token_bucket")
+
+
+def test_a_limiter_with_an_unknown_field_fails() -> None:
+    """What a case says of its limiter is all used."""
+    case = read(text().replace('"rate": "1"', '"rate": "1", "surplus": 1'), "token_bucket")[0]
+    with pytest.raises(WrongCase):
+        finish(decide(case, SYNC))

@@ -1,0 +1,192 @@
+"""Garbage: cycles through a user's clock, callback or exception type are collected."""
+
+import gc
+import weakref
+
+import pytest
+
+from helpers import ASYNC, SYNC, HandClock, Script, both, caught, run_in
+from limitpal import CircuitBreaker, MockClock, RetryPolicy
+
+
+class Mark:
+    """An object whose end can be seen."""
+
+
+def ends_with(make):
+    """Returns whether what `make` builds around a mark is collected once it is unreachable."""
+    mark = Mark()
+    watch = weakref.ref(mark)
+    keeper = make(mark)
+    assert watch() is mark
+    del mark, keeper
+    gc.collect()
+    return watch() is None
+
+
+class OwnClock(HandClock):
+    """A clock that can hold what is built on it."""
+
+
+def on_a_clock(build):
+    """Returns a maker: a clock that holds the mark, and the object that holds the clock."""
+
+    def make(mark):
+        clock = OwnClock()
+        clock.mark = mark
+        clock.owner = build(clock)
+        return clock
+
+    return make
+
+
+def clocked(side):
+    """Returns the builders of everything that keeps a clock."""
+    return {
+        "token": lambda clock: side.TokenBucket(1, 1.0, clock=clock),
+        "leaky": lambda clock: side.LeakyBucket(1, 1.0, clock=clock),
+        "composite": lambda clock: side.CompositeLimiter(
+            [side.TokenBucket(1, 1.0, clock=clock)], clock=clock
+        ),
+        "breaker": lambda clock: CircuitBreaker(clock=clock),
+        "executor": lambda clock: side.Executor(clock=clock),
+        "full executor": lambda clock: side.Executor(
+            side.TokenBucket(1, 1.0, clock=clock), RetryPolicy(), CircuitBreaker(clock=clock)
+        ),
+    }
+
+
+@both
+@pytest.mark.parametrize("kind", clocked(SYNC))
+def test_a_cycle_through_a_clock_is_collected(side, kind):
+    """The clock knows its owner and the owner its clock; together they go."""
+    assert ends_with(on_a_clock(clocked(side)[kind]))
+
+
+@both
+@pytest.mark.parametrize("kind", ["token", "leaky", "composite"])
+def test_a_mock_clock_may_be_part_of_the_cycle(side, kind):
+    """A subclass of MockClock with attributes of its own, too."""
+
+    class Marked(MockClock):
+        pass
+
+    def make(mark):
+        clock = Marked()
+        clock.mark = mark
+        clock.owner = clocked(side)[kind](clock)
+        return clock
+
+    assert ends_with(make)
+
+
+@both
+def test_a_cycle_through_key_by_is_collected(side):
+    """The callback closes over the limiter that holds it."""
+
+    def make(mark):
+        def key_by(key):
+            return f"{len(limiter)}:{mark}"
+
+        limiter = side.TokenBucket(1, 1.0, key_by=key_by)
+        return limiter
+
+    assert ends_with(make)
+
+
+def test_a_cycle_through_an_exception_type_is_collected():
+    """A class that remembers the policy or the breaker that names it."""
+
+    def make(build):
+        def around(mark):
+            kind = type("Kind", (Exception,), {"mark": mark})
+            kind.owner = build(kind)
+            return kind
+
+        return around
+
+    assert ends_with(make(lambda kind: RetryPolicy(retry_on=kind)))
+    assert ends_with(make(lambda kind: CircuitBreaker(ignore=kind)))
+
+
+@both
+def test_a_cycle_through_a_users_part_is_collected(side):
+    """A limiter of the user's that knows the composite or executor it is part of."""
+
+    def make(build):
+        def around(mark):
+            part = side.own_limiter(lambda: None)
+            part.mark = mark
+            part.owner = build(part)
+            return part
+
+        return around
+
+    assert ends_with(make(lambda part: side.CompositeLimiter([part])))
+    assert ends_with(make(side.Executor))
+
+
+@both
+def test_used_objects_are_collected_too(side):
+    """After runs, waits and errors nothing holds on to clock, function or error."""
+
+    def make(mark):
+        clock = OwnClock()
+        clock.mark = mark
+        clock.owner = clocked(side)["full executor"](clock)
+
+        async def use():
+            await caught(side.run(clock.owner, Script(ValueError(mark))))
+            await side.run(clock.owner, lambda: clock)
+
+        run_in("asyncio", use())
+        return clock
+
+    assert ends_with(make)
+
+
+def test_an_async_wait_given_up_holds_nothing():
+    """A cancelled waiter's task and loop are free."""
+    import asyncio
+
+    def make(mark):
+        clock = MockClock(autojump=False)
+        limiter = ASYNC.TokenBucket(1, 1.0, clock=clock)
+
+        async def wait(held):
+            await limiter.acquire("k")
+            await limiter.acquire("k")
+            return held
+
+        async def use():
+            task = asyncio.ensure_future(wait(mark))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+        run_in("asyncio", use())
+        return limiter, mark
+
+    assert ends_with(make)
+
+
+def test_an_error_keeps_no_executor_alive():
+    """`RetryExhausted` carries the last error, not the machinery."""
+    clock = OwnClock()
+    executor = SYNC.Executor(retry_policy=RetryPolicy(max_attempts=1), clock=clock)
+    watch = weakref.ref(clock)
+
+    def fail():
+        raise ValueError
+
+    try:
+        executor.run("k", fail)
+    except Exception as error:
+        kept = error.with_traceback(None)
+        kept.last_error.with_traceback(None)
+    del executor, clock
+    gc.collect()
+
+    assert watch() is None
+    assert kept.attempts == 1

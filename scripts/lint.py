@@ -1,0 +1,36 @@
+"""`make lint`: form and habits, in Rust and in Python. Changes nothing."""
+
+import sys
+
+import sizes
+from steps import PYTHON, Steps, read
+
+
+def main() -> int:
+    """Runs every check of form; returns the exit status."""
+    lint = Steps("lint")
+    lint.run("Cargo.lock is current", lock_is_current)
+    lint.command("cargo fmt", "cargo", "fmt", "--all", "--check")
+    lint.command(
+        "cargo clippy",
+        *("cargo", "clippy", "--workspace", "--all-targets", "--all-features"),
+        *("--", "--deny", "warnings"),
+    )
+    lint.command(
+        "cargo clippy without features",
+        *("cargo", "clippy", "--package", "limitpal", "--no-default-features"),
+        *("--", "--deny", "warnings"),
+    )
+    lint.command("ruff check", PYTHON, "-m", "ruff", "check", ".")
+    lint.command("ruff format", PYTHON, "-m", "ruff", "format", "--check", ".")
+    lint.run("sizes", sizes.check)
+    return lint.close()
+
+
+def lock_is_current() -> None:
+    """Fails if the lock file does not name what the manifests ask for."""
+    read("cargo", "metadata", "--locked", "--format-version=1")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`make test`: every check of behaviour, in Rust and in Python, on one Python."""
+
+import platform
+import shutil
+import sys
+
+from interpreters import interpreters
+from steps import PYTHON, Failed, Skipped, Steps, call, read
+
+# What a crate is called that brings a reactor or an executor of its own.
+RUNTIMES = {
+    "actix-rt",
+    "async-executor",
+    "async-global-executor",
+    "async-io",
+    "async-std",
+    "embassy-executor",
+    "futures-executor",
+    "glommio",
+    "mio",
+    "monoio",
+    "smol",
+    "tokio",
+}
+
+
+def main() -> int:
+    """Runs every check of behaviour; returns the exit status."""
+    test = Steps("test")
+    test.command("Rust tests and doctests", "cargo", "test", "--workspace", "--all-features")
+    test.command(
+        "Rust without features", "cargo", "build", "--package", "limitpal", "--no-default-features"
+    )
+    test.run("no async runtime without features", no_async_runtime)
+    test.command("Python tests", PYTHON, "-m", "pytest")
+    test.command("0.1.1's own tests", PYTHON, "python/tests/compat/run.py")
+    test.command("stubs against the binary", PYTHON, "-m", "mypy.stubtest", "limitpal")
+    test.command("mypy --strict", PYTHON, "-m", "mypy", "--strict")
+    test.run("pyright", pyright)
+    return test.close(f"Python tests ran on CPython {platform.python_version()}", others())
+
+
+def no_async_runtime() -> None:
+    """Fails if a user without features would get an async runtime."""
+    shape = ("--edges", "normal", "--no-default-features", "--prefix", "none")
+    tree = read("cargo", "tree", "--package", "limitpal", *shape, "--format", "{p}")
+    crates = {line.split()[0] for line in tree.splitlines() if line}
+    print("limitpal without features depends on:", ", ".join(sorted(crates - {"limitpal"})))
+    found = crates & RUNTIMES
+    if found:
+        raise Failed(f"an async runtime without features: {', '.join(sorted(found))}")
+
+
+def pyright() -> None:
+    """Checks the same files as mypy, with the other type checker."""
+    if not shutil.which("node"):
+        raise Skipped("no node on the PATH; pyright needs Node 18 or later, https://nodejs.org")
+    call(PYTHON, "-m", "pyright", "--warnings", "--pythonpath", PYTHON)
+
+
+def others() -> str:
+    """Which other Pythons `make matrix` would add here."""
+    here = platform.python_version_tuple()[:2]
+    names = [one.name for one in interpreters() if one.name != ".".join(here) and not one.obstacle]
+    return f"`make matrix` would add {', '.join(names)}" if names else "no other Python is here"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
