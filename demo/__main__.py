@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,9 +77,9 @@ def parse_plan(arguments: Sequence[str]) -> Plan:
     )
     parser.add_argument(
         "--requests",
-        type=whole_number(100, 1000),
+        type=whole_number(100, 500),
         default=Plan.requests,
-        help="jobs for each client, 100 to 1000 (default %(default)s)",
+        help="jobs for each client, 100 to 500 (default %(default)s)",
     )
     parser.add_argument(
         "--seed",
@@ -112,6 +113,14 @@ async def play(plan: Plan, provider: Provider, out: TextIO) -> list[Turn]:
                 await progress
         turns.append(Turn(client.name, meter, shift))
     return turns
+
+
+async def play_until_ctrl_c(plan: Plan, provider: Provider, out: TextIO) -> list[Turn]:
+    """Plays; Ctrl-C cancels it, so that it ends at an `await` on every Python."""
+    playing = asyncio.create_task(play(plan, provider, out))
+    with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt will do
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, playing.cancel)
+    return await playing
 
 
 def introduce(plan: Plan, url: str, out: TextIO) -> None:
@@ -156,9 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Provider() as provider:
             introduce(plan, provider.url, sys.stdout)
-            turns = asyncio.run(play(plan, provider, sys.stdout))
+            turns = asyncio.run(play_until_ctrl_c(plan, provider, sys.stdout))
         conclude(turns, sys.stdout)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("\nstopped", file=sys.stderr)
         return 130
     return 0

@@ -88,7 +88,7 @@ class ResilientClient:
             ignore=(TooManyRequestsError,),
         )
         self._executor = AsyncResilientExecutor(
-            limiter=MeteredBucket(meter),
+            limiter=AsyncTokenBucket(capacity=plan.burst, refill_rate=plan.refill_rate),
             retry_policy=RetryPolicy(
                 max_attempts=plan.tries,
                 base_delay=0.2,
@@ -107,7 +107,7 @@ class ResilientClient:
         deadline = time.monotonic() + self._meter.plan.patience
         while True:
             try:
-                return await self._executor.run(API, self._attempt, http, number)
+                return await self._run(http, number)
             except (CircuitBreakerOpen, RetryExhausted) as refusal:
                 wait = self._come_again_in(refusal)
                 if wait is None or time.monotonic() + wait > deadline:
@@ -121,9 +121,20 @@ class ResilientClient:
         """Lets the meter see the breaker, which becomes half-open by time alone."""
         self._meter.look(self._breaker)
 
-    async def _attempt(self, http: httpx.AsyncClient, number: int) -> Any:
-        self.look()
-        return await fetch(http, number)
+    async def _run(self, http: httpx.AsyncClient, number: int) -> Any:
+        begun = time.monotonic()
+        first = True
+
+        async def attempt() -> Any:
+            nonlocal first
+            self.look()
+            if first:
+                # All that comes before the first attempt is the wait for quota.
+                first = False
+                self._meter.waits.append(time.monotonic() - begun)
+            return await fetch(http, number)
+
+        return await self._executor.run(API, attempt)
 
     def _come_again_in(self, refusal: CircuitBreakerOpen | RetryExhausted) -> float | None:
         """Returns when to bring the job again, a little spread; None if it has had its attempts."""
@@ -133,22 +144,6 @@ class ResilientClient:
         if refusal.reason == "circuit_open":
             return spread
         return None
-
-
-class MeteredBucket(AsyncTokenBucket):
-    """A token bucket just below the provider's quota, with a stopwatch around every wait."""
-
-    def __init__(self, meter: Meter) -> None:
-        super().__init__(capacity=meter.plan.burst, refill_rate=meter.plan.refill_rate)
-        self._meter = meter
-
-    async def acquire(self, *args: Any, **kwargs: Any) -> None:
-        """Waits as any token bucket does, and notes how long it took."""
-        begun = time.monotonic()
-        try:
-            await super().acquire(*args, **kwargs)
-        finally:
-            self._meter.waits.append(time.monotonic() - begun)
 
 
 async def take_turn(client: Client, meter: Meter, url: str) -> None:

@@ -14,6 +14,7 @@ from demo.provider import Shift
 BAR = 10
 LINE_EVERY = 1.0
 REDRAW_EVERY = 0.1
+EDGES = "into the outage (requests on their way when it begins or ends fall on either side)"
 
 
 def progress_line(name: str, meter: Meter) -> str:
@@ -107,7 +108,7 @@ def differences(meter: Meter, shift: Shift) -> list[str]:
         ("requests", meter.sent, shift.received),
         ("429", meter.over_quota, shift.statuses[429]),
         ("5xx", meter.server_errors, server_errors),
-        ("into the outage", meter.into_outage, shift.into_outage),
+        (EDGES, meter.into_outage, shift.into_outage),
     )
     return [
         f"{title}: counted {ours} here, {theirs} there"

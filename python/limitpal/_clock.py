@@ -79,6 +79,7 @@ class MockClock(MockTime):
     - The blocking `sleep()` moves the clock to its own deadline, never further, and returns.
     - `run_for()` stops at every deadline on the way.
 
+    >>> from limitpal import MockClock
     >>> clock = MockClock()
     >>> clock.advance(1.5)
     >>> clock.now()

@@ -87,6 +87,8 @@ class AsyncResilientExecutor:
         self, key: str | int, func: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Run a function through the pipeline; quota and state are those of `key`."""
+        if not callable(func):
+            raise TypeError(f"func is {func!r}; give a function to call")
         run = self._core.begin(key)
         if run.must_wait:
             await self._prepare(run, key)

@@ -7,7 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._limitpal import CompositeLimiter, Decision, KeyedLimiter, LeakyBucket, TokenBucket
+from ._limitpal import (
+    CompositeLimiter,
+    Decision,
+    KeyedLimiter,
+    LeakyBucket,
+    TokenBucket,
+    _invalid_config,
+)
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -230,7 +237,7 @@ def check_sync(limiter: object, parameter: str) -> None:
     """Refuse what is no sync limiter, by the name of its twin if it has one."""
     kind = type(limiter).__name__
     if isinstance(limiter, AsyncLimiter) or _is_coroutine_function(limiter, "acquire"):
-        twin = kind.removeprefix("Async") if kind.startswith("Async") else "a sync limiter"
+        twin = kind.removeprefix("Async") if kind.startswith("Async") else "a SyncLimiter"
         raise TypeError(f"{parameter} is {_a(kind)}, which is async; give {twin}")
     _check_calls(limiter, parameter)
 
@@ -240,18 +247,17 @@ def check_async(limiter: object, parameter: str) -> None:
     kind = type(limiter).__name__
     if isinstance(limiter, SyncLimiter):
         ours = isinstance(limiter, (KeyedLimiter, CompositeLimiter))
-        twin = f"Async{kind}" if ours else "an async limiter"
+        twin = f"Async{kind}" if ours else "an AsyncLimiter"
         raise TypeError(f"{parameter} is {_a(kind)}, which is sync; give {twin}")
     _check_calls(limiter, parameter)
 
 
 def _check_calls(limiter: object, parameter: str) -> None:
     if isinstance(limiter, type):
-        raise TypeError(f"{parameter} is the class {limiter.__name__}; give an instance of it")
+        raise _invalid_config(parameter, limiter, "which is a class; give an instance of it")
     for call in ("allow", "acquire"):
         if not callable(getattr(limiter, call, None)):
-            kind = type(limiter).__name__
-            raise TypeError(f"{parameter} is {_a(kind)}, which has no {call}(); give a limiter")
+            raise _invalid_config(parameter, limiter, f"it has no {call}(); give a limiter")
 
 
 def _is_coroutine_function(limiter: object, call: str) -> bool:

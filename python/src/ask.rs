@@ -91,12 +91,24 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Cost {
 
     #[inline]
     fn extract(cost: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        whole("cost", &cost.to_owned(), "give a whole number of at least 1").map(Self)
+        const ADVICE: &str = "give a whole number of at least 1";
+        // A cost beyond all bounds is above every capacity: never served, not refused.
+        whole("cost", &cost.to_owned(), ADVICE).map(|cost| Self(cost.unwrap_or(u64::MAX)))
     }
 }
 
-/// Returns a whole number of at least 1; one that is too large counts as the largest.
-pub(crate) fn whole(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyResult<u64> {
+/// Returns a whole number of at least 1 that is not too large.
+pub(crate) fn count<T: TryFrom<u64>>(
+    parameter: &str,
+    value: &Bound<'_, PyAny>,
+    advice: &str,
+) -> PyResult<T> {
+    let number = whole(parameter, value, advice)?.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| errors::invalid_config(value.py(), parameter, value, advice))
+}
+
+/// Returns a whole number of at least 1, or none if it is beyond all bounds.
+pub(crate) fn whole(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyResult<Option<u64>> {
     let refuse = || errors::invalid_config(value.py(), parameter, value, advice);
     if value.is_instance_of::<PyBool>() {
         return Err(refuse());
@@ -106,15 +118,18 @@ pub(crate) fn whole(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> 
         if float.fract() != 0.0 {
             return Err(refuse());
         }
+        if float >= u64::MAX as f64 {
+            return Ok(None);
+        }
         float as u64
     } else if value.is_instance_of::<PyInt>() {
         match value.extract::<u64>() {
             Ok(number) => number,
-            Err(_) if value.gt(0)? => u64::MAX,
+            Err(_) if value.gt(0)? => return Ok(None),
             Err(_) => 0,
         }
     } else {
         0
     };
-    if number == 0 { Err(refuse()) } else { Ok(number) }
+    if number == 0 { Err(refuse()) } else { Ok(Some(number)) }
 }

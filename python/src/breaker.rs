@@ -8,10 +8,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::ask::whole;
+use crate::ask::count;
 use crate::clock::PyClock;
-use crate::coroutine::CoroutineType;
+use crate::coroutine::{CoroutineType, callable};
 use crate::exception_types::{Failure, is_one_of, tuple_of};
+use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::{errors, seconds};
 
@@ -79,35 +80,32 @@ impl CircuitBreaker {
 #[pymethods]
 impl CircuitBreaker {
     #[new]
-    #[pyo3(signature = (failure_threshold=None, recovery_timeout=None, half_open_success_threshold=None, clock=None, *, ignore=None), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, ignore=())")]
+    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, ignore=Given::LEFT_OUT), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, ignore=())")]
     fn new(
         py: Python<'_>,
-        failure_threshold: Option<&Bound<'_, PyAny>>,
-        recovery_timeout: Option<&Bound<'_, PyAny>>,
-        half_open_success_threshold: Option<&Bound<'_, PyAny>>,
+        failure_threshold: Given<'_>,
+        recovery_timeout: Given<'_>,
+        half_open_success_threshold: Given<'_>,
         clock: Option<&Bound<'_, PyAny>>,
-        ignore: Option<&Bound<'_, PyAny>>,
+        ignore: Given<'_>,
     ) -> PyResult<Self> {
         let threshold = |name, value: Option<&Bound<'_, PyAny>>, default| match value {
-            Some(value) => {
-                let number = whole(name, value, "give a whole number of at least 1")?;
-                Ok(u32::try_from(number).unwrap_or(u32::MAX))
-            }
+            Some(value) => count(name, value, "give a whole number from 1 to 4294967295"),
             None => PyResult::Ok(default),
         };
         let settings = BreakerSettings::new(
-            threshold("failure_threshold", failure_threshold, 5)?,
-            match recovery_timeout {
+            threshold("failure_threshold", failure_threshold.get(), 5)?,
+            match recovery_timeout.get() {
                 Some(value) => seconds::positive("recovery_timeout", value)?,
                 None => Duration::from_secs(5),
             },
-            threshold("half_open_success_threshold", half_open_success_threshold, 1)?,
+            threshold("half_open_success_threshold", half_open_success_threshold.get(), 1)?,
         );
         let settings = settings.map_err(|error| {
             let value = error.value().into_pyobject(py).map(Bound::into_any);
             value.map_or_else(Into::into, |value| errors::from_core(py, &error, &value))
         })?;
-        let ignore = match ignore {
+        let ignore = match ignore.get() {
             Some(types) => tuple_of("ignore", types)?,
             None => PyTuple::empty(py),
         };
@@ -151,9 +149,11 @@ impl CircuitBreaker {
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let py = func.py();
+        callable("func", func)?;
         let lent = Lent::by(self, py)?;
-        match func.call(args, kwargs).and_then(|value| self.coroutine.refuse(value, TWIN)) {
+        match func.call(args, kwargs) {
             Ok(value) => {
+                let value = self.coroutine.refuse(value, func, TWIN)?;
                 let permit = lent.into_permit();
                 self.cell.record(permit, Outcome::Success, || self.clock.now())?;
                 Ok(value.unbind())

@@ -146,7 +146,7 @@ impl CompositeLimiter {
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let Parts { limiters: given, keyed, own } = Parts::sort(limiters)?;
-        let core = CompositeCore::join(limiters, keyed, !own.is_empty(), clock)?;
+        let core = CompositeCore::join(limiters, keyed, !own.is_empty(), clock, 1)?;
         let inner = Inner { limiters: given.unbind(), core, own };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
         self.inner.set(inner).map_err(again)

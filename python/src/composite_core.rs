@@ -34,13 +34,14 @@ impl CompositeCore {
         limiters: Vec<Py<KeyedLimiter>>,
         has_own: bool,
         clock: Option<&Bound<'_, PyAny>>,
+        stack_level: i32,
     ) -> PyResult<Self> {
         let py = given.py();
         let keyed = |limiter: &Py<KeyedLimiter>| limiter.get().keyed().cloned();
         let parts: Vec<Arc<Keyed<PyClock>>> =
             limiters.iter().map(keyed).collect::<PyResult<_>>()?;
         let clocks: Vec<_> = parts.iter().map(|part| part.source()).collect();
-        let clock = shared_clock::resolve(py, clock, &clocks)?;
+        let clock = shared_clock::resolve(py, clock, &clocks, stack_level)?;
         let ours = if parts.is_empty() {
             None
         } else {
@@ -87,7 +88,7 @@ impl CompositeCore {
         has_own: bool,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Self::join(given, limiters, has_own, clock)
+        Self::join(given, limiters, has_own, clock, 2)
     }
 
     /// Take from all, or from none; return what can be given back, or None.
@@ -141,6 +142,10 @@ impl CompositeCore {
 
     pub(crate) fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.limiters.iter().try_for_each(|limiter| visit.call(limiter))?;
+        // The composite that the core shares has a reference of its own.
+        if let Some(ours) = &self.ours {
+            ours.source().traverse(&visit)?;
+        }
         self.clock.traverse(&visit)
     }
 }

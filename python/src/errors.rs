@@ -129,11 +129,14 @@ pub(crate) fn retry_exhausted(
     error
 }
 
-/// Cuts what would fill a screen.
-fn shorten(text: &str) -> String {
+/// Keeps a text on one line, and cuts what would fill a screen.
+pub(crate) fn shorten(text: &str) -> String {
     const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let shown: String = text.chars().take(MOST).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    let mut line = String::with_capacity(shown.len());
+    for c in shown.chars() {
+        if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
     }
+    line + more
 }

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::ask::Key;
-use crate::coroutine::CoroutineType;
+use crate::coroutine::{CoroutineType, callable};
+use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::quota::{Quota, QuotaSource};
 use crate::settings::{Arguments, Errors, Settings};
@@ -75,6 +76,7 @@ impl Inner {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, settings) = (func.py(), &self.settings);
+        callable("func", func)?;
         let read = || settings.breaker_now();
         let mut call = Call::new(&*settings.plan);
         let mut held = Held { limiter: self.limiter.as_ref(), quota: None };
@@ -89,14 +91,16 @@ impl Inner {
                     call.slept();
                 }
                 Step::Attempt(_) => {
-                    held.quota = None;
-                    let done = func.call(args, kwargs);
-                    match done.and_then(|value| self.coroutine.refuse(value, TWIN)) {
+                    match func.call(args, kwargs) {
                         Ok(value) => {
+                            // A coroutine has not run: quota and permit go back.
+                            let value = self.coroutine.refuse(value, func, TWIN)?;
+                            held.quota = None;
                             call.succeeded(read)?;
                             return Ok(value);
                         }
                         Err(error) => {
+                            held.quota = None;
                             if !settings.hear(py, &mut call, &error)? {
                                 return Err(error);
                             }
@@ -161,7 +165,7 @@ impl ResilientExecutor {
         Self::default()
     }
 
-    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=None, acquire_timeout=None))]
+    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         &self,
@@ -170,13 +174,20 @@ impl ResilientExecutor {
         retry_policy: Option<&Bound<'_, PyAny>>,
         circuit_breaker: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
-        charge: Option<&Bound<'_, PyAny>>,
+        charge: Given<'_>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let given = limiter.map(|limiter| limiter.clone().unbind());
         let limiter = limiter.map(QuotaSource::of).transpose()?;
         let limiter_clock = limiter.as_ref().and_then(QuotaSource::clock);
-        let arguments = Arguments { retry_policy, circuit_breaker, clock, charge, acquire_timeout };
+        let arguments = Arguments {
+            retry_policy,
+            circuit_breaker,
+            clock,
+            charge: charge.get(),
+            acquire_timeout,
+            stack_level: 1,
+        };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock)?;
         let inner = Inner { settings, limiter, given, coroutine: CoroutineType::new(py)? };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another executor");

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::ask::Key;
+use crate::given::Given;
 use crate::limiter::KeyedLimiter;
 use crate::options::Options;
 use crate::seconds;
@@ -39,7 +40,7 @@ impl LeakyBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=None, *, per_key=None, key_by=None))]
+    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -48,8 +49,8 @@ impl LeakyBucket {
         clock: Option<&Bound<'_, PyAny>>,
         ttl: Option<&Bound<'_, PyAny>>,
         max_buckets: Option<&Bound<'_, PyAny>>,
-        cleanup_interval: Option<&Bound<'_, PyAny>>,
-        per_key: Option<&Bound<'_, PyAny>>,
+        cleanup_interval: Given<'_>,
+        per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (rate, pace) = (leak_rate, Pace::Even);
@@ -60,8 +61,8 @@ impl LeakyBucket {
             clock,
             ttl,
             max_buckets,
-            cleanup_interval,
-            per_key,
+            cleanup_interval: cleanup_interval.get(),
+            per_key: per_key.get(),
             key_by,
         })
     }
@@ -81,13 +82,13 @@ impl LeakyBucket {
     /// Return a key's backlog, rounded up.
     #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
     fn get_queue_size(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<u64> {
-        slf.as_super().view(slf.py(), &key, Keyed::queued)
+        slf.as_super().view(&key, Keyed::queued)
     }
 
     /// Return the seconds until `allow` would succeed.
     #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
     fn get_wait_time(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<f64> {
-        slf.as_super().view(slf.py(), &key, |keyed, bucket| {
+        slf.as_super().view(&key, |keyed, bucket| {
             let wait = keyed.peek(bucket, 1)?.retry_after.duration();
             Ok(wait.map_or(f64::INFINITY, seconds::float))
         })

@@ -11,6 +11,7 @@ mod decision;
 mod errors;
 mod exception_types;
 mod executor;
+mod given;
 mod leaky_bucket;
 mod limiter;
 mod options;

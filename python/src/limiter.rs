@@ -28,14 +28,15 @@ pub(crate) struct KeyedLimiter {
 
 struct Inner {
     keyed: Arc<Keyed<PyClock>>,
-    key_by: Option<Py<PyAny>>,
+    /// The one reference to it is shared with the core, so that the garbage collector sees it.
+    key_by: Option<Arc<Py<PyAny>>>,
 }
 
 impl KeyedLimiter {
     /// Does what `__init__` does, once.
     pub(crate) fn init(&self, options: &Options<'_, '_>) -> PyResult<()> {
-        let keyed = Arc::new(options.keyed()?);
         let key_by = options.key_by()?;
+        let keyed = Arc::new(options.keyed(key_by.as_ref())?);
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
         self.inner.set(Inner { keyed, key_by }).map_err(again)
     }
@@ -54,15 +55,8 @@ impl KeyedLimiter {
 
     /// Returns the bucket that a key belongs to.
     #[inline]
-    pub(crate) fn bucket_of(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<Fingerprint> {
-        let Inner { keyed, key_by } = self.inner()?;
-        match key_by {
-            None => Ok(keyed.fingerprint(key.as_str())),
-            Some(key_by) => {
-                let mapped = key_by.bind(py).call1((key.for_python(py)?,))?;
-                Ok(keyed.fingerprint(mapped.extract::<Key<'_>>()?.as_str()))
-            }
-        }
+    pub(crate) fn bucket_of(&self, key: &Key<'_>) -> PyResult<Fingerprint> {
+        self.keyed()?.fingerprint(key.as_str())
     }
 
     /// Takes, now or later.
@@ -82,11 +76,10 @@ impl KeyedLimiter {
     /// Reads something off a key's bucket.
     pub(crate) fn view<T>(
         &self,
-        py: Python<'_>,
         key: &Key<'_>,
         view: impl Fn(&Keyed<PyClock>, Fingerprint) -> PyResult<T>,
     ) -> PyResult<T> {
-        view(self.keyed()?, self.bucket_of(py, key)?)
+        view(self.keyed()?, self.bucket_of(key)?)
     }
 
     fn show(&self, py: Python<'_>, name: &str) -> PyResult<String> {
@@ -122,7 +115,7 @@ pub(crate) fn sit_out(
     wait: Duration,
 ) -> PyResult<Grant> {
     match keyed.source().sleep(py, seconds::float(wait)) {
-        Ok(()) => Ok(keyed.store().arrived(place)),
+        Ok(()) => Ok(keyed.store().arrived(place, keyed.source().now().ok())),
         Err(error) => {
             keyed.store().leave(place, keyed.source().now().ok());
             Err(error)
@@ -140,8 +133,8 @@ impl KeyedLimiter {
 
     /// Take if possible now; never wait.
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
-    fn allow(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<bool> {
-        self.keyed()?.allow(self.bucket_of(py, &key)?, cost.0)
+    fn allow(&self, key: Key<'_>, cost: Cost) -> PyResult<bool> {
+        self.keyed()?.allow(self.bucket_of(&key)?, cost.0)
     }
 
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
@@ -156,7 +149,7 @@ impl KeyedLimiter {
         timeout: Option<&Bound<'_, PyAny>>,
         cost: Cost,
     ) -> PyResult<()> {
-        let bucket = self.bucket_of(py, &key)?;
+        let bucket = self.bucket_of(&key)?;
         let timeout = seconds::timeout("timeout", timeout)?;
         match self.reserve(bucket, cost, timeout, true)? {
             Turn::Now(_) => Ok(()),
@@ -169,21 +162,21 @@ impl KeyedLimiter {
 
     /// As `allow`, with the numbers.
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
-    fn check(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
-        self.view(py, &key, |keyed, bucket| keyed.check(bucket, cost.0).map(Decision::from))
+    fn check(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.view(&key, |keyed, bucket| keyed.check(bucket, cost.0).map(Decision::from))
     }
 
     /// Say what `check` would say, without taking and without creating the key.
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
-    fn peek(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
-        self.view(py, &key, |keyed, bucket| keyed.peek(bucket, cost.0).map(Decision::from))
+    fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
+        self.view(&key, |keyed, bucket| keyed.peek(bucket, cost.0).map(Decision::from))
     }
 
     /// Forget one key, or all of them; those who wait then go in their order.
     #[pyo3(signature = (key = None))]
-    fn reset(&self, py: Python<'_>, key: Option<Key<'_>>) -> PyResult<()> {
+    fn reset(&self, key: Option<Key<'_>>) -> PyResult<()> {
         match key {
-            Some(key) => self.view(py, &key, Keyed::reset),
+            Some(key) => self.view(&key, Keyed::reset),
             None => self.keyed()?.reset_all(),
         }
     }
@@ -194,8 +187,8 @@ impl KeyedLimiter {
         Ok(self.keyed()?.store().evicted_live())
     }
 
-    fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
-        self.view(py, &key, Keyed::contains)
+    fn __contains__(&self, key: Key<'_>) -> PyResult<bool> {
+        self.view(&key, Keyed::contains)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -222,7 +215,7 @@ impl KeyedLimiter {
         timeout: Option<&Bound<'_, PyAny>>,
         cost: Cost,
     ) -> PyResult<Option<Place>> {
-        let (keyed, bucket) = (self.keyed()?, self.bucket_of(py, &key)?);
+        let (keyed, bucket) = (self.keyed()?, self.bucket_of(&key)?);
         let timeout = seconds::timeout("timeout", timeout)?;
         match self.reserve(bucket, cost, timeout, !movable(keyed.source()))? {
             Turn::Now(_) => Ok(None),
@@ -243,7 +236,7 @@ impl KeyedLimiter {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(Inner { keyed, key_by }) = self.inner.get() else { return Ok(()) };
-        visit.call(key_by)?;
+        visit.call(key_by.as_deref())?;
         keyed.source().traverse(&visit)
     }
 }

@@ -1,11 +1,13 @@
 //! The arguments of a keyed limiter's constructor, checked.
 
+use std::sync::Arc;
+
 use limitpal::Rate;
-use limitpal::parts::{Bucket, Keyed, KeyedOptions, Pace, StoreOptions};
+use limitpal::parts::{Bucket, KeyBy, Keyed, KeyedOptions, Pace, StoreOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
-use crate::ask::whole;
+use crate::ask::{Key, count};
 use crate::clock::PyClock;
 use crate::{errors, seconds};
 
@@ -24,32 +26,33 @@ pub(crate) struct Options<'a, 'py> {
 
 impl Options<'_, '_> {
     /// Makes the limiter they describe.
-    pub(crate) fn keyed(&self) -> PyResult<Keyed<PyClock>> {
+    pub(crate) fn keyed(&self, key_by: Option<&Arc<Py<PyAny>>>) -> PyResult<Keyed<PyClock>> {
         let bucket = self.bucket()?;
-        let options = KeyedOptions::new(self.store()?, self.per_key()?);
+        let options = KeyedOptions {
+            store: self.store()?,
+            per_key: self.per_key()?,
+            key_by: key_by.cloned().map(call_from_core),
+        };
         let clock = PyClock::resolve(self.clock)?;
         Keyed::new(bucket, options, clock)
             .map_err(|error| errors::from_core(self.rate.py(), &error, self.rate))
     }
 
     /// Returns the function from the caller's key to the bucket's.
-    pub(crate) fn key_by(&self) -> PyResult<Option<Py<PyAny>>> {
+    pub(crate) fn key_by(&self) -> PyResult<Option<Arc<Py<PyAny>>>> {
         const ADVICE: &str = "give a function from the caller's key to the bucket's, or None";
         match self.key_by {
             Some(key_by) if !key_by.is_callable() => {
                 Err(errors::invalid_config(key_by.py(), "key_by", key_by, ADVICE))
             }
-            key_by => Ok(key_by.map(|key_by| key_by.clone().unbind())),
+            key_by => Ok(key_by.map(|key_by| Arc::new(key_by.clone().unbind()))),
         }
     }
 
     fn bucket(&self) -> PyResult<Bucket> {
         const ADVICE: &str = "give a whole number from 1 to 4294967295";
         let py = self.rate.py();
-        let capacity = whole("capacity", self.capacity, ADVICE)?;
-        let Ok(capacity) = u32::try_from(capacity) else {
-            return Err(errors::invalid_config(py, "capacity", self.capacity, ADVICE));
-        };
+        let capacity = count("capacity", self.capacity, ADVICE)?;
         let name = self.pace.rate_name();
         let rate = seconds::number(name, self.rate, "give from 1e-9 to 1e6 per second")?;
         Rate::named(name, rate)
@@ -60,8 +63,7 @@ impl Options<'_, '_> {
     fn store(&self) -> PyResult<StoreOptions> {
         const ADVICE: &str = "give a whole number of at least 1";
         let size = |name, value: Option<&Bound<'_, PyAny>>| {
-            let size = value.map(|value| whole(name, value, ADVICE)).transpose()?;
-            PyResult::Ok(size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
+            value.map(|value| count::<usize>(name, value, ADVICE)).transpose()
         };
         let default = StoreOptions::default();
         Ok(StoreOptions {
@@ -81,4 +83,14 @@ impl Options<'_, '_> {
             }
         }
     }
+}
+
+/// Lets the core call a function of the user's; its errors come out as they are.
+fn call_from_core(key_by: Arc<Py<PyAny>>) -> KeyBy<PyErr> {
+    Arc::new(move |key| {
+        Python::attach(|py| {
+            let mapped = key_by.bind(py).call1((key,))?;
+            Ok(mapped.extract::<Key<'_>>()?.as_str().to_owned())
+        })
+    })
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use limitpal::TimeSource;
 use limitpal::parts::{Grant, Keyed, Place as CorePlace};
-use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::clock::PyClock;
 use crate::seconds;
 
 /// A place in line. Whoever holds it waits, and then claims it, or leaves it.
+///
+/// It has no Python objects of its own: the clock is the limiter's, which shows it to the garbage
+/// collector. Shown twice, it would look like garbage while it is in use.
 #[pyclass(frozen, module = "limitpal._limitpal")]
 pub(crate) struct Place {
     keyed: Arc<Keyed<PyClock>>,
@@ -101,7 +103,8 @@ impl Place {
     /// Go: one who cannot be moved has slept for as long as it was told.
     fn arrive(&self) {
         if let State::Waiting(place) = self.state() {
-            self.replace(State::Granted(self.keyed.store().arrived(place)));
+            let now = self.keyed.source().now().ok();
+            self.replace(State::Granted(self.keyed.store().arrived(place, now)));
         }
     }
 
@@ -113,10 +116,6 @@ impl Place {
             State::Granted(grant) => self.keyed.store().give_back(grant, source.now().ok()),
             State::Gone => {}
         }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.keyed.source().traverse(&visit)
     }
 }
 

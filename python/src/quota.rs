@@ -73,7 +73,7 @@ impl QuotaSource {
         match self {
             Self::Keyed(limiter, keyed) => {
                 let limiter = limiter.get();
-                let bucket = limiter.bucket_of(py, key)?;
+                let bucket = limiter.bucket_of(key)?;
                 let (waited, grant) = match limiter.reserve(bucket, Cost::ONE, timeout, true)? {
                     Turn::Now(grant) => (Duration::ZERO, grant),
                     Turn::Wait(place, wait) => (wait, sit_out(py, keyed, place, wait)?),

@@ -6,10 +6,11 @@ use limitpal::RetrySettings;
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple};
 
-use crate::ask::whole;
-use crate::exception_types::{is_one_of, tuple_of};
+use crate::ask::{count, whole};
+use crate::exception_types::{Failure, is_one_of, tuple_of};
+use crate::given::Given;
 use crate::{errors, seconds};
 
 /// Which errors deserve another attempt, how many attempts there are, and the delays between them.
@@ -51,86 +52,92 @@ impl RetryPolicy {
 #[pymethods]
 impl RetryPolicy {
     #[new]
-    #[pyo3(signature = (max_attempts=None, base_delay=None, max_delay=None, backoff=None, jitter=None, retry_on=None, *, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=(Exception,), *, seed=None)")]
+    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, seed=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
-        max_attempts: Option<&Bound<'_, PyAny>>,
-        base_delay: Option<&Bound<'_, PyAny>>,
-        max_delay: Option<&Bound<'_, PyAny>>,
-        backoff: Option<&Bound<'_, PyAny>>,
-        jitter: Option<&Bound<'_, PyAny>>,
-        retry_on: Option<&Bound<'_, PyAny>>,
+        max_attempts: Given<'_>,
+        base_delay: Given<'_>,
+        max_delay: Given<'_>,
+        backoff: Given<'_>,
+        jitter: Given<'_>,
+        retry_on: Given<'_>,
         seed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let number = |parameter: &str, value: Option<&Bound<'_, PyAny>>, default: f64| match value {
+        let number = |parameter: &str, value: &Given<'_>, default: f64| match value.get() {
             Some(value) => seconds::number(parameter, value, "give a number"),
             None => Ok(default),
         };
-        let attempts = match max_attempts {
-            Some(value) => whole("max_attempts", value, "give a whole number of at least 1")?,
+        let attempts = match max_attempts.get() {
+            Some(value) => {
+                count("max_attempts", value, "give a whole number from 1 to 4294967295")?
+            }
             None => 3,
         };
         let settings = RetrySettings::new(
-            u32::try_from(attempts).unwrap_or(u32::MAX),
-            (number("base_delay", base_delay, 0.1)?, number("max_delay", max_delay, 5.0)?),
-            number("backoff", backoff, 2.0)?,
-            number("jitter", jitter, 0.0)?,
+            attempts,
+            (number("base_delay", &base_delay, 0.1)?, number("max_delay", &max_delay, 5.0)?),
+            number("backoff", &backoff, 2.0)?,
+            number("jitter", &jitter, 0.0)?,
             seed.map(seed_of).transpose()?,
         );
         let settings = settings.map_err(|error| {
-            let value = match error.parameter() {
-                "base_delay" => base_delay,
-                "max_delay" => max_delay,
-                "backoff" => backoff,
-                _ => jitter,
+            let given = match error.parameter() {
+                "base_delay" => &base_delay,
+                "max_delay" => &max_delay,
+                "backoff" => &backoff,
+                _ => &jitter,
             };
-            let value = value.map_or_else(
-                || error.value().into_pyobject(py).map(Bound::into_any),
-                |value| Ok(value.clone()),
-            );
-            match value {
-                Ok(value) => errors::from_core(py, &error, &value),
-                Err(never) => match never {},
+            match given.get() {
+                Some(value) => errors::from_core(py, &error, value),
+                // A default that the other arguments make wrong: a base above the longest delay.
+                None => errors::from_core(py, &error, PyString::new(py, error.value()).as_any()),
             }
         })?;
-        let retry_on = match retry_on {
+        let retry_on = match retry_on.get() {
             Some(types) => tuple_of("retry_on", types)?,
             None => PyTuple::new(py, [py.get_type::<PyException>()])?,
         };
         Ok(Self { settings: Arc::new(settings), retry_on: retry_on.unbind() })
     }
 
+    /// How many attempts there are, the first one included.
     #[getter]
     fn max_attempts(&self) -> u32 {
         self.settings.max_attempts()
     }
 
+    /// The seconds after the first attempt.
     #[getter]
     fn base_delay(&self) -> f64 {
         self.settings.base_delay()
     }
 
+    /// The longest delay in seconds, jitter included.
     #[getter]
     fn max_delay(&self) -> f64 {
         self.settings.max_delay()
     }
 
+    /// What each delay is multiplied by to give the next.
     #[getter]
     fn backoff(&self) -> f64 {
         self.settings.backoff()
     }
 
+    /// How far a delay may stray, as a share of it.
     #[getter]
     fn jitter(&self) -> f64 {
         self.settings.jitter()
     }
 
+    /// The exception types that deserve another attempt.
     #[getter]
     fn retry_on(&self, py: Python<'_>) -> Py<PyTuple> {
         self.retry_on.clone_ref(py)
     }
 
+    /// What the jitter starts from, or None.
     #[getter]
     fn seed(&self) -> Option<u64> {
         self.settings.seed()
@@ -144,7 +151,9 @@ impl RetryPolicy {
     /// Return whether an error that ended this attempt, counted from 1, deserves another.
     fn should_retry(&self, exc: &Bound<'_, PyAny>, attempt: &Bound<'_, PyAny>) -> PyResult<bool> {
         let is_left = self.settings.has_attempt_after(attempt_of(attempt)?);
-        Ok(is_left && exc.is_instance(self.retry_on.bind(exc.py()))?)
+        let error = PyErr::from_value(exc.clone());
+        let is_failure = Failure::of(exc.py(), &error)? == Failure::Failed;
+        Ok(is_left && is_failure && self.retries(exc.py(), &error))
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -215,7 +224,8 @@ impl RetryPolicy {
 
 fn attempt_of(attempt: &Bound<'_, PyAny>) -> PyResult<u32> {
     let attempt = whole("attempt", attempt, "give a whole number of at least 1")?;
-    Ok(u32::try_from(attempt).unwrap_or(u32::MAX))
+    // No delay grows beyond its cap, so the last number that fits stands for all above it.
+    Ok(attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(u32::MAX))
 }
 
 fn seed_of(seed: &Bound<'_, PyAny>) -> PyResult<u64> {

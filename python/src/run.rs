@@ -21,7 +21,7 @@ use crate::settings::{Arguments, Errors, Settings};
 /// The parts of an async executor.
 #[pyclass(frozen, module = "limitpal._limitpal", name = "_ExecutorCore")]
 pub(crate) struct ExecutorCore {
-    settings: Arc<Settings>,
+    settings: Settings,
     /// A keyed limiter of ours, asked here; any other is awaited in Python.
     limiter: Option<Py<KeyedLimiter>>,
 }
@@ -38,7 +38,7 @@ impl ExecutorCore {
         retry_policy: Option<&Bound<'_, PyAny>>,
         circuit_breaker: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
-        charge: Option<&Bound<'_, PyAny>>,
+        charge: &Bound<'_, PyAny>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
@@ -48,20 +48,23 @@ impl ExecutorCore {
             (None, Some(composite)) => Some(composite.get().source()),
             (None, None) => None,
         };
-        let arguments = Arguments { retry_policy, circuit_breaker, clock, charge, acquire_timeout };
+        let arguments = Arguments {
+            retry_policy,
+            circuit_breaker,
+            clock,
+            charge: Some(charge),
+            acquire_timeout,
+            stack_level: 2,
+        };
         let settings = Settings::new(py, &arguments, has_limiter, limiter_clock)?;
         let limiter = keyed.map(|keyed| keyed.clone().unbind());
-        Ok(Self { settings: Arc::new(settings), limiter })
+        Ok(Self { settings, limiter })
     }
 
     /// Begin a run: up to its first attempt if nothing makes it wait.
     fn begin(slf: &Bound<'_, Self>, key: Key<'_>) -> PyResult<Run> {
-        let core = slf.get();
-        let run = Run {
-            settings: core.settings.clone(),
-            limiter: core.limiter.as_ref().map(|limiter| limiter.clone_ref(slf.py())),
-            state: Mutex::new(State::new(&core.settings.plan)),
-        };
+        let state = Mutex::new(State::new(&slf.get().settings.plan));
+        let run = Run { core: slf.clone().unbind(), state };
         run.proceed(slf.py(), &key)?;
         Ok(run)
     }
@@ -85,8 +88,7 @@ impl ExecutorCore {
 /// One run. `None` as the next step means an attempt.
 #[pyclass(frozen, module = "limitpal._limitpal", name = "_Run")]
 pub(crate) struct Run {
-    settings: Arc<Settings>,
-    limiter: Option<Py<KeyedLimiter>>,
+    core: Py<ExecutorCore>,
     state: Mutex<State>,
 }
 
@@ -120,13 +122,17 @@ impl State {
 }
 
 impl Run {
+    fn settings(&self) -> &Settings {
+        &self.core.get().settings
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on until something has to be awaited, or an attempt is due.
     fn proceed(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<()> {
-        let settings = &self.settings;
+        let settings = self.settings();
         loop {
             // Taken out, so that no lock is held while a clock of the user's is read.
             let Some(mut call) = self.state().call.take() else { return Ok(()) };
@@ -159,14 +165,14 @@ impl Run {
 
     /// Takes quota if that needs no wait; false if something has to be awaited.
     fn acquire(&self, py: Python<'_>, key: &Key<'_>, timeout: Option<Duration>) -> PyResult<bool> {
-        let Some(limiter) = &self.limiter else {
-            let start = self.settings.clock.now()?;
+        let Some(limiter) = &self.core.get().limiter else {
+            let start = self.settings().clock.now()?;
             self.state().pending = Pending::Acquire(timeout, start);
             return Ok(false);
         };
         let limiter = limiter.get();
         let keyed = limiter.keyed()?;
-        let bucket = limiter.bucket_of(py, key)?;
+        let bucket = limiter.bucket_of(key)?;
         match limiter.reserve(bucket, Cost::ONE, timeout, !movable(keyed.source()))? {
             Turn::Now(_) => {
                 self.state().call()?.granted(Duration::ZERO);
@@ -258,7 +264,7 @@ impl Run {
         let pending = std::mem::replace(&mut self.state().pending, Pending::Nothing);
         let Pending::Acquire(_, start) = pending else { return Ok(()) };
         self.state().held = held;
-        let waited = self.settings.clock.now()?.saturating_duration_since(start);
+        let waited = self.settings().clock.now()?.saturating_duration_since(start);
         let held = self.state().held.take();
         self.grant(held, waited)
     }
@@ -276,7 +282,7 @@ impl Run {
             (state.call.take(), state.last.take())
         };
         match call {
-            Some(mut call) => call.succeeded(|| self.settings.breaker_now()),
+            Some(mut call) => call.succeeded(|| self.settings().breaker_now()),
             None => Ok(()),
         }
     }
@@ -286,7 +292,7 @@ impl Run {
         let Some(mut call) = self.state().call.take() else { return Ok(true) };
         let raised = PyErr::from_value(error.clone());
         // A cancelled call is dropped here, which gives its permit back.
-        if !self.settings.hear(py, &mut call, &raised)? || call.ends_unchanged() {
+        if !self.settings().hear(py, &mut call, &raised)? || call.ends_unchanged() {
             return Ok(true);
         }
         let mut state = self.state();
@@ -311,8 +317,7 @@ impl Run {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.limiter)?;
-        self.settings.traverse(&visit)?;
+        visit.call(&self.core)?;
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         if let Pending::Turn(place, _) = &state.pending {
             visit.call(place)?;

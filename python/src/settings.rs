@@ -30,6 +30,8 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) clock: Option<&'a Bound<'py, PyAny>>,
     pub(crate) charge: Option<&'a Bound<'py, PyAny>>,
     pub(crate) acquire_timeout: Option<&'a Bound<'py, PyAny>>,
+    /// How far up the user's frame is, for a warning.
+    pub(crate) stack_level: i32,
 }
 
 impl Settings {
@@ -44,7 +46,7 @@ impl Settings {
         let breaker = arguments.circuit_breaker.map(breaker_of).transpose()?;
         let mut clocks: Vec<&PyClock> = limiter_clock.into_iter().collect();
         clocks.extend(breaker.as_ref().map(|breaker| breaker.get().clock()));
-        let clock = shared_clock::resolve(py, arguments.clock, &clocks)?;
+        let clock = shared_clock::resolve(py, arguments.clock, &clocks, arguments.stack_level)?;
         let mut plan = Plan::default();
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
         plan.breaker = breaker.as_ref().map(|breaker| breaker.get().cell().clone());
@@ -171,7 +173,7 @@ fn acquire_timeout_of(timeout: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> 
     const ADVICE: &str =
         "give a time in seconds of at least 0, or None to wait as long as it takes";
     let seconds = seconds::number("acquire_timeout", timeout, ADVICE)?;
-    if seconds.is_nan() || seconds < 0.0 {
+    if !(0.0..f64::INFINITY).contains(&seconds) {
         return Err(errors::invalid_config(timeout.py(), "acquire_timeout", timeout, ADVICE));
     }
     seconds::timeout("acquire_timeout", Some(timeout))

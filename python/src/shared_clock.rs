@@ -9,11 +9,13 @@ use crate::clock::PyClock;
 
 /// Returns the clock that was given, else the one the parts share, else the monotonic one.
 ///
-/// Warns where a mock clock and a real one are mixed: then one part's time stands still.
+/// Warns where a mock clock and a real one are mixed: then one part's time stands still. The
+/// warning points as many frames up as `stack_level` says: 1 is whoever called into Rust.
 pub(crate) fn resolve(
     py: Python<'_>,
     given: Option<&Bound<'_, PyAny>>,
     parts: &[&PyClock],
+    stack_level: i32,
 ) -> PyResult<PyClock> {
     let clock = match (given, parts) {
         (Some(given), _) => PyClock::resolve(Some(given))?,
@@ -25,7 +27,7 @@ pub(crate) fn resolve(
     if parts.iter().any(|part| part.is_mock() != clock.is_mock()) {
         let message = "a MockClock and a real clock are mixed; give all parts the same clock";
         let message = CString::new(message).expect("a literal without a zero byte");
-        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &message, 2)?;
+        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &message, stack_level)?;
     }
     Ok(clock)
 }

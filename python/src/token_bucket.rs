@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::ask::Key;
+use crate::given::Given;
 use crate::limiter::KeyedLimiter;
 use crate::options::Options;
 
@@ -48,7 +49,7 @@ impl TokenBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=None, *, per_key=None, key_by=None))]
+    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -57,8 +58,8 @@ impl TokenBucket {
         clock: Option<&Bound<'_, PyAny>>,
         ttl: Option<&Bound<'_, PyAny>>,
         max_buckets: Option<&Bound<'_, PyAny>>,
-        cleanup_interval: Option<&Bound<'_, PyAny>>,
-        per_key: Option<&Bound<'_, PyAny>>,
+        cleanup_interval: Given<'_>,
+        per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (rate, pace) = (refill_rate, Pace::Burst);
@@ -69,8 +70,8 @@ impl TokenBucket {
             clock,
             ttl,
             max_buckets,
-            cleanup_interval,
-            per_key,
+            cleanup_interval: cleanup_interval.get(),
+            per_key: per_key.get(),
             key_by,
         })
     }
@@ -90,6 +91,6 @@ impl TokenBucket {
     /// Return the tokens that a key has now.
     #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
     fn get_tokens(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<f64> {
-        slf.as_super().view(slf.py(), &key, Keyed::tokens)
+        slf.as_super().view(&key, Keyed::tokens)
     }
 }

@@ -21,7 +21,7 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "token_bucket": LIMITER,
     "leaky_bucket": LIMITER,
     "composite": LIMITER,
-    "waiting": ({"limiter", "steps", "outcomes"}, set()),
+    "waiting": ({"limiter", "steps", "outcomes"}, {"sleepers"}),
     "backoff": ({"policy", "delays"}, set()),
     "breaker": ({"breaker", "steps"}, set()),
     "pipeline": ({"steps"}, {"limiter", "retry", "breaker", "charge", "acquire_timeout"}),
@@ -112,7 +112,9 @@ class Step:
             raise WrongCase(f"{self.whole}\na step names what comes out, here {seen}")
         for name, expected in self.left.items():
             if name not in seen or (type(seen[name]), seen[name]) != (type(expected), expected):
-                raise WrongCase(f"{self.whole}\n`{name}` is not {expected!r}; it came out as {seen}")
+                raise WrongCase(
+                    f"{self.whole}\n`{name}` is not {expected!r}; it came out as {seen}"
+                )
 
 
 def finish(body: Coroutine[Any, Any, None]) -> None:

@@ -10,10 +10,14 @@ from typing import Any
 
 import limitpal
 from conformance_cases import Fields, WrongCase, decimal, seconds, written
-from conformance_parts import move_to, now
+from conformance_parts import now
 from driving import settle
 
 STUCK = 20.0  # real seconds; only far beyond what a thread needs is a test stuck
+
+
+class Interrupted(Exception):
+    """What a sleep raises that is interrupted."""
 
 
 class ParkedClock:
@@ -23,7 +27,8 @@ class ParkedClock:
         self._now = 0
         self._busy = 0  # threads that neither sleep nor have ended
         self._slept = 0
-        self._sleepers: dict[tuple[int, int], None] = {}
+        self._sleepers: dict[tuple[int, int], threading.Thread] = {}
+        self._interrupted: set[threading.Thread] = set()
         self._changed = threading.Condition()
 
     def now(self) -> float:
@@ -33,10 +38,12 @@ class ParkedClock:
         with self._changed:
             self._slept += 1
             sleeper = (self._now + round(seconds * 1e9), self._slept)
-            self._sleepers[sleeper] = None
+            self._sleepers[sleeper] = threading.current_thread()
             self._busy -= 1
             self._changed.notify_all()
             self._changed.wait_for(lambda: sleeper not in self._sleepers)
+            if threading.current_thread() in self._interrupted:
+                raise Interrupted
 
     async def sleep_async(self, seconds: float) -> None:
         raise AssertionError("nothing async runs on this clock")
@@ -70,6 +77,16 @@ class ParkedClock:
             self._rest()
         self._now = at
 
+    def interrupt(self, thread: threading.Thread) -> None:
+        """Make a thread's sleep raise."""
+        with self._changed:
+            sleeper = next(s for s, own in self._sleepers.items() if own is thread)
+            self._interrupted.add(thread)
+            self._busy += 1
+            del self._sleepers[sleeper]
+            self._changed.notify_all()
+        self._rest()
+
     def next_deadline(self) -> int | None:
         """Return when the next sleeper wakes."""
         return min(self._sleepers)[0] if self._sleepers else None
@@ -97,8 +114,7 @@ class Tasks:
             except limitpal.RateLimitExceeded as refusal:
                 self.outcomes.append(refused(name, self.clock, refusal))
             except asyncio.CancelledError:
-                at = written(now(self.clock))
-                self.outcomes.append({"who": name, "cancelled_at": at})
+                self.outcomes.append(cancelled(name, self.clock))
             else:
                 self.outcomes.append(granted(name, self.clock))
 
@@ -139,6 +155,7 @@ class Threads:
     def __init__(self) -> None:
         self.clock = ParkedClock()
         self.outcomes: list[Fields] = []
+        self._threads: dict[str, threading.Thread] = {}
 
     async def join(self, name: str, limiter: Any, asked: Fields) -> None:
         """Start one who waits."""
@@ -148,10 +165,16 @@ class Threads:
                 limiter.acquire(**asked)
             except limitpal.RateLimitExceeded as refusal:
                 self.outcomes.append(refused(name, self.clock, refusal))
+            except Interrupted:
+                self.outcomes.append(cancelled(name, self.clock))
             else:
                 self.outcomes.append(granted(name, self.clock))
 
-        self.clock.start(wait)
+        self._threads[name] = self.clock.start(wait)
+
+    async def cancel(self, name: str) -> None:
+        """Make one leave the line."""
+        self.clock.interrupt(self._threads[name])
 
     async def move_to(self, at: int) -> None:
         """Let time pass, from deadline to deadline."""
@@ -166,6 +189,11 @@ class Threads:
 def granted(name: str, clock: Any) -> Fields:
     """Return what a grant looks like in `outcomes`."""
     return {"who": name, "granted_at": written(now(clock))}
+
+
+def cancelled(name: str, clock: Any) -> Fields:
+    """Return what one who left looks like in `outcomes`."""
+    return {"who": name, "cancelled_at": written(now(clock))}
 
 
 def refused(name: str, clock: Any, refusal: limitpal.RateLimitExceeded) -> Fields:

@@ -178,6 +178,15 @@ class GateClock:
                 if not future.done():
                     future.set_result(None)
 
+    async def run_for(self, seconds: float) -> None:
+        """Step through every deadline of the tasks on the way, letting them settle."""
+        end = self.time + nanos(seconds)
+        while due := [deadline for deadline, _ in self.futures if deadline <= end]:
+            self.advance(max(0, min(due) - self.time) / NANOS)
+            await settle()
+        self.advance((end - self.time) / NANOS)
+        await settle()
+
     def interrupt(self, deadline: float, error: BaseException) -> None:
         """Raise `error` in the thread that sleeps until `deadline`, as Ctrl-C would."""
         with self.gate:

@@ -292,9 +292,9 @@ def test_a_mock_set_back_locks_nobody_out():
 
 
 NONSENSE = [
-    ("failure_threshold", [0, -1, 1.5, math.nan, math.inf, "5", None, 2**70]),
+    ("failure_threshold", [0, -1, 1.5, math.nan, math.inf, "5", None]),
     ("recovery_timeout", [0, 0.0, -1.0, math.nan, math.inf, "5", None]),
-    ("half_open_success_threshold", [0, -1, 1.5, math.nan, "1", None, 2**70]),
+    ("half_open_success_threshold", [0, -1, 1.5, math.nan, "1", None]),
     ("ignore", [5, "ValueError", (int,), [ValueError, "x"], ValueError("an instance")]),
     ("clock", [5, "clock", object()]),
 ]

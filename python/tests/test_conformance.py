@@ -36,10 +36,10 @@ def cases(*names: str) -> Any:
     return pytest.mark.parametrize("case", found)
 
 
-def waits_on_threads(case: Fields) -> bool:
-    """Say whether a case needs neither cancelling nor moving sleepers, which threads cannot."""
-    moved = {"cancel", "reset", "reset_all", "set_time"}
-    return not any(step["do"] in moved for step in case["steps"])
+def waiting(sleepers: str) -> Any:
+    """Return the cases of those who wait, but for those that need other sleepers."""
+    found = [case for case in load("waiting") if case.get("sleepers", sleepers) == sleepers]
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in found])
 
 
 async def decide(case: Fields, flavour: Flavour) -> None:
@@ -104,15 +104,13 @@ async def wait(case: Fields, crowd: Any, flavour: Flavour) -> None:
     assert crowd.outcomes == case["outcomes"]
 
 
-@cases("waiting")
+@waiting("movable")
 def test_tasks_that_wait_go_as_written(case: Fields) -> None:
     """Those who wait in tasks go when, and in the order in which, it is written down."""
     asyncio.run(wait(case, Tasks(), ASYNC))
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, id=c["name"]) for c in load("waiting") if waits_on_threads(c)]
-)
+@waiting("fixed")
 def test_threads_that_wait_on_a_users_clock_go_as_written(case: Fields) -> None:
     """Those who wait in threads, on a clock that cannot move them, go as it is written down."""
     finish(wait(case, Threads(), SYNC))

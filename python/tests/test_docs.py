@@ -119,7 +119,8 @@ def documented():
         module = importlib.import_module(info.name)
         visit(info.name, module)
         for name, value in vars(module).items():
-            if str(getattr(value, "__module__", "")).partition(".")[0] == "limitpal":
+            ours = str(getattr(value, "__module__", "")).partition(".")[0] == "limitpal"
+            if ours and (inspect.isclass(value) or inspect.isroutine(value)):
                 visit(f"{info.name}.{name}", value, 1)
     visit("limitpal", limitpal)
     for name in limitpal.__all__:

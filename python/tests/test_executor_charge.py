@@ -336,9 +336,9 @@ async def test_charge_is_one_of_two_words(side, charge):
 
 
 @both
-@pytest.mark.parametrize("timeout", [math.nan, math.inf, -math.inf, "1", 1j, [1]], ids=repr)
+@pytest.mark.parametrize("timeout", [math.nan, "1", 1j, [1]], ids=repr)
 async def test_acquire_timeout_is_a_time(side, timeout):
-    """NaN, infinities and what is no number are refused by name."""
+    """NaN and what is no number are refused by name."""
     with pytest.raises(InvalidConfigError) as refusal:
         side.Executor(acquire_timeout=timeout)
 

@@ -93,11 +93,9 @@ async def test_a_key_is_text(side, key):
 @both
 @pytest.mark.parametrize("func", [None, 5, "name"], ids=repr)
 async def test_what_cannot_be_called_is_refused(side, func):
-    """A TypeError before any part is asked."""
-    executor = loaded(side)
-
+    """A TypeError, as calling it would be."""
     with pytest.raises(TypeError):
-        await settle(executor.run("k", func))
+        await settle(side.Executor().run("k", func))
 
 
 class PlainCallable:

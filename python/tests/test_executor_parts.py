@@ -47,13 +47,11 @@ SYNC_PARTS = {
     "TokenBucket": lambda: TokenBucket(1, 1.0),
     "LeakyBucket": lambda: LeakyBucket(1, 1.0),
     "CompositeLimiter": lambda: CompositeLimiter([TokenBucket(1, 1.0)]),
-    "SyncLimiter": OwnSync,
 }
 ASYNC_PARTS = {
     "AsyncTokenBucket": lambda: AsyncTokenBucket(1, 1.0),
     "AsyncLeakyBucket": lambda: AsyncLeakyBucket(1, 1.0),
     "AsyncCompositeLimiter": lambda: AsyncCompositeLimiter([AsyncTokenBucket(1, 1.0)]),
-    "AsyncLimiter": OwnAsync,
 }
 TWINS = dict(zip(SYNC_PARTS, ASYNC_PARTS, strict=True))
 
@@ -74,6 +72,14 @@ def test_the_sync_executor_refuses_an_async_limiter(name):
 
     with pytest.raises(TypeError, match=rf"\b{name}\b"):
         ResilientExecutor(limiter=part)
+
+
+def test_a_users_limiter_of_the_other_kind_is_refused():
+    """It has no twin of ours to name; the TypeError names its class and the kind that is meant."""
+    with pytest.raises(TypeError, match=r"OwnSync\b.*\basync\b"):
+        AsyncResilientExecutor(limiter=OwnSync())
+    with pytest.raises(TypeError, match=r"OwnAsync\b.*\bsync\b"):
+        ResilientExecutor(limiter=OwnAsync())
 
 
 @both
@@ -244,7 +250,6 @@ LIVE = {
     "ResilientExecutor": ResilientExecutor,
     "AsyncResilientExecutor": AsyncResilientExecutor,
 }
-del LIVE["SyncLimiter"], LIVE["AsyncLimiter"]
 
 
 @pytest.mark.parametrize("name", LIVE)

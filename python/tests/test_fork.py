@@ -80,7 +80,7 @@ PROGRAM = textwrap.dedent(
 
 def test_children_forked_under_load_can_use_everything():
     """Four threads hammer limiters, breaker, executor and clock; all children get through."""
-    program = PROGRAM.replace("FORKS", "100")
+    program = PROGRAM.replace("FORKS", "50")
 
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False

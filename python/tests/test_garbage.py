@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from helpers import ASYNC, SYNC, HandClock, Script, both, caught, run_in
+from helpers import ASYNC, SYNC, HandClock, Script, both, caught, run_in, settle
 from limitpal import CircuitBreaker, MockClock, RetryPolicy
 
 
@@ -190,3 +190,87 @@ def test_an_error_keeps_no_executor_alive():
 
     assert watch() is None
     assert kept.attempts == 1
+
+
+def abandon(thing):
+    """Makes a garbage cycle of what it is given."""
+    cycle = [thing]
+    cycle.append(cycle)
+
+
+def marked_clock():
+    """Returns a clock whose contents can be seen to be there."""
+    clock = OwnClock()
+    clock.mark = "still here"
+    return clock
+
+
+@both
+@pytest.mark.parametrize("many", range(1, 6))
+@pytest.mark.parametrize("kind", clocked(SYNC))
+def test_a_clock_in_use_survives_what_was_built_on_it(side, kind, many):
+    """Collecting the owners must not clear a clock that its user still holds."""
+    clock = marked_clock()
+    for _ in range(many):
+        abandon(clocked(side)[kind](clock))
+
+    gc.collect()
+
+    assert vars(clock).get("mark") == "still here"
+
+
+async def fail_in(side, executor):
+    """Runs into an error, and leaves it as a cycle with its frames: run, executor and all."""
+    error = await caught(side.run(executor, Script(ValueError())))
+    error.cycle = error
+
+
+async def fail_often(side, clock, attempts, many, shared):
+    """Leaves executors behind, and errors of their runs."""
+    policy = RetryPolicy(max_attempts=attempts)
+    executor = side.Executor(retry_policy=policy, clock=clock)
+    for _ in range(many):
+        await fail_in(side, executor)
+        if not shared:
+            executor = side.Executor(retry_policy=policy, clock=clock)
+
+
+@both
+@pytest.mark.parametrize("many", range(1, 6))
+@pytest.mark.parametrize("attempts", [1, 2])
+@pytest.mark.parametrize("shared", [False, True], ids=["an executor each", "one executor"])
+def test_a_clock_in_use_survives_the_runs_on_it(side, attempts, many, shared):
+    """The run refers to what its executor refers to; the collector must not count it twice."""
+    clock = marked_clock()  # no closure may hold it: it must hang on this frame alone
+
+    run_in("asyncio", fail_often(side, clock, attempts, many, shared))
+    gc.collect()
+
+    assert vars(clock).get("mark") == "still here"
+
+
+async def refuse_often(side, clock, many):
+    """Leaves a composite behind, and errors of its refusals."""
+    composite = clocked(side)["composite"](clock)
+    await settle(composite.acquire("k"))
+    for _ in range(many):
+        error = await caught(timed_out(composite))
+        error.cycle = error
+    abandon(composite)
+
+
+async def timed_out(limiter):
+    """Asks without waiting; a sync limiter raises here too."""
+    await settle(limiter.acquire("k", timeout=0))
+
+
+@both
+@pytest.mark.parametrize("many", range(1, 6))
+def test_a_clock_in_use_survives_a_composites_refusals(side, many):
+    """The same for the takes of a composite, which are objects of their own."""
+    clock = marked_clock()
+
+    run_in("asyncio", refuse_often(side, clock, many))
+    gc.collect()
+
+    assert vars(clock).get("mark") == "still here"

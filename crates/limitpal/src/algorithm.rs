@@ -135,6 +135,11 @@ impl Bucket {
         left.clamp(Level::ZERO, self.span(cost))
     }
 
+    /// Returns whether all of a take can still be given back.
+    pub(crate) fn refunds_all(&self, after: Level, cost: u64, now: Instant) -> bool {
+        self.pulled(after, self.span(cost)) >= Level::at(now)
+    }
+
     /// Returns `level` with a refund taken off.
     pub(crate) fn pulled(&self, level: Level, refund: Level) -> Level {
         level.minus(refund, self.interval.parts)

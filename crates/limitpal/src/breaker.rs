@@ -5,7 +5,7 @@ mod probes;
 use std::fmt;
 use std::time::Duration;
 
-use self::probes::Probes;
+use self::probes::{Probes, Report};
 use crate::config::{InvalidConfig, at_least_one, positive};
 use crate::outcome::Outcome;
 use crate::refusal::CircuitBreakerOpen;
@@ -81,23 +81,16 @@ impl BreakerSettings {
     }
 }
 
-/// The right to make one call. It is good for the state it was lent in; a result that comes
-/// under a later one does not count.
+/// The right to make one call. All calls of one stay in the closed state share theirs; each probe
+/// of the half-open state has its own. No number comes twice, so a permit is good for the state
+/// it was lent in and for no later one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Permit {
-    generation: u64,
-    /// Which probe this is, in the half-open state.
-    probe: Option<u64>,
-}
+pub struct Permit(u64);
 
 impl Permit {
-    /// Returns the permit of the closed state of this generation.
-    pub(crate) const fn closed(generation: u64) -> Self {
-        Self { generation, probe: None }
-    }
-
-    pub(crate) const fn is_probe(self) -> bool {
-        self.probe.is_some()
+    /// Returns the permit of the stay in the closed state that has this number.
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self(number)
     }
 }
 
@@ -109,8 +102,8 @@ impl Permit {
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     state: State,
-    /// Counts the transitions, and so names the stay in a state that a permit belongs to.
-    generation: u64,
+    /// Counts transitions and probes, and so numbers the permits.
+    number: u64,
 }
 
 #[derive(Debug)]
@@ -122,17 +115,13 @@ enum State {
 
 impl Breaker {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 }, generation: 0 }
+        Self { settings, state: State::Closed { failures: 0 }, number: 0 }
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Returns the failures in a row, if the circuit is closed.
-    pub(crate) fn failures_if_closed(&self) -> Option<u32> {
+    /// Returns the number of the present stay in the closed state, and the failures in a row.
+    pub(crate) fn closed(&self) -> Option<(u64, u32)> {
         match self.state {
-            State::Closed { failures } => Some(failures),
+            State::Closed { failures } => Some((self.number, failures)),
             State::Open { .. } | State::HalfOpen { .. } => None,
         }
     }
@@ -146,14 +135,14 @@ impl Breaker {
         }
     }
 
-    /// Lends a permit, or refuses until the circuit opens or the oldest probe lapses.
+    /// Lends a permit, or refuses until the circuit half-opens or the oldest probe lapses.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<Permit, CircuitBreakerOpen> {
-        self.admit_as(now, Probes::lend)
+        self.admit_as(now, Report::ByPermit)
     }
 
     /// As [`admit`](Self::admit), for a caller who reports without showing a permit.
     pub(crate) fn allow(&mut self, now: Instant) -> bool {
-        self.admit_as(now, Probes::lend_to_anybody).is_ok()
+        self.admit_as(now, Report::Bare).is_ok()
     }
 
     /// Returns the permit if it is still good, and otherwise asks for another.
@@ -192,10 +181,8 @@ impl Breaker {
 
     /// Takes a permit back whose call counts as neither success nor failure.
     pub(crate) fn give_back(&mut self, permit: Permit) {
-        if let (State::HalfOpen { probes, .. }, Some(probe)) = (&mut self.state, permit.probe)
-            && permit.generation == self.generation
-        {
-            probes.remove(probe);
+        if let State::HalfOpen { probes, .. } = &mut self.state {
+            probes.remove(permit.0);
         }
     }
 
@@ -217,32 +204,27 @@ impl Breaker {
 
     fn is_good(&mut self, permit: Permit, now: Instant) -> bool {
         self.settle(now);
-        permit.generation == self.generation
-            && match &self.state {
-                State::Closed { .. } => true,
-                State::Open { .. } => false,
-                State::HalfOpen { probes, .. } => permit.probe.is_some_and(|p| probes.has(p)),
-            }
+        match &self.state {
+            State::Closed { .. } => permit.0 == self.number,
+            State::Open { .. } => false,
+            State::HalfOpen { probes, .. } => probes.has(permit.0),
+        }
     }
 
-    fn admit_as(
-        &mut self,
-        now: Instant,
-        lend: fn(&mut Probes, Instant) -> u64,
-    ) -> Result<Permit, CircuitBreakerOpen> {
+    fn admit_as(&mut self, now: Instant, report: Report) -> Result<Permit, CircuitBreakerOpen> {
         self.settle(now);
         let lapses_at = self.deadline(now);
         let refused_until = match &mut self.state {
-            State::Closed { .. } => return Ok(Permit::closed(self.generation)),
+            State::Closed { .. } => return Ok(Permit(self.number)),
             State::Open { until } => *until,
             State::HalfOpen { probes, .. } => {
-                match probes.first_lapse_if(self.settings.half_open_success_threshold) {
-                    Some(lapse) => lapse,
-                    None => {
-                        let probe = Some(lend(probes, lapses_at));
-                        return Ok(Permit { generation: self.generation, probe });
-                    }
-                }
+                let Some(lapse) = probes.first_lapse_if(self.settings.half_open_success_threshold)
+                else {
+                    self.number += 1;
+                    probes.lend(self.number, report, lapses_at);
+                    return Ok(Permit(self.number));
+                };
+                lapse
             }
         };
         Err(CircuitBreakerOpen::new(refused_until.saturating_duration_since(now)))
@@ -286,7 +268,7 @@ impl Breaker {
 
     fn enter(&mut self, state: State) {
         self.state = state;
-        self.generation += 1;
+        self.number += 1;
     }
 
     /// Returns when something that begins at `now` ends.

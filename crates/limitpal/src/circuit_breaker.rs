@@ -216,6 +216,7 @@ impl Loan<'_> {
 }
 
 impl Drop for Loan<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.permit {
             self.breaker.cell.give_back(permit);

@@ -48,6 +48,6 @@ pub use crate::time::Instant;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::algorithm::{Bucket, Pace};
-    pub use crate::limiter::{Composite, Keyed, KeyedOptions, Step as CompositeStep};
+    pub use crate::limiter::{Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep};
     pub use crate::store::{Fingerprint, Grant, Pending, Place, Store, StoreOptions, Turn};
 }

@@ -6,7 +6,7 @@ macro_rules! keyed_handle {
         impl $handle {
             /// Returns whether a key is remembered now.
             pub fn contains(&self, key: &str) -> bool {
-                sure(self.keyed.contains(self.keyed.fingerprint(key)))
+                sure(self.keyed.contains(sure(self.keyed.fingerprint(key))))
             }
 
             /// Returns how many keys are remembered now.
@@ -71,7 +71,7 @@ use std::time::Duration;
 pub use self::ask::{Ask, Cost};
 pub use self::builder::BucketBuilder;
 pub use self::composite::{Composite, CompositeLimiter, Step};
-pub use self::keyed::{Keyed, KeyedOptions};
+pub use self::keyed::{KeyBy, Keyed, KeyedOptions};
 pub use self::leaky_bucket::LeakyBucket;
 pub use self::quota::Quota;
 pub use self::token_bucket::TokenBucket;
@@ -108,7 +108,7 @@ impl AnyLimiter {
     pub fn allow<'k>(&self, ask: impl Into<Ask<'k>>) -> bool {
         let ask = ask.into();
         sure(match &self.0 {
-            Kind::Keyed(keyed) => keyed.allow(keyed.fingerprint(ask.key()), ask.cost()),
+            Kind::Keyed(keyed) => keyed.allow(sure(keyed.fingerprint(ask.key())), ask.cost()),
             Kind::Composite(composite) => composite.allow(ask.key(), ask.cost()),
         })
     }
@@ -117,7 +117,7 @@ impl AnyLimiter {
     pub fn check<'k>(&self, ask: impl Into<Ask<'k>>) -> Decision {
         let ask = ask.into();
         sure(match &self.0 {
-            Kind::Keyed(keyed) => keyed.check(keyed.fingerprint(ask.key()), ask.cost()),
+            Kind::Keyed(keyed) => keyed.check(sure(keyed.fingerprint(ask.key())), ask.cost()),
             Kind::Composite(composite) => composite.check(ask.key(), ask.cost()),
         })
     }
@@ -126,7 +126,7 @@ impl AnyLimiter {
     pub fn peek<'k>(&self, ask: impl Into<Ask<'k>>) -> Decision {
         let ask = ask.into();
         sure(match &self.0 {
-            Kind::Keyed(keyed) => keyed.peek(keyed.fingerprint(ask.key()), ask.cost()),
+            Kind::Keyed(keyed) => keyed.peek(sure(keyed.fingerprint(ask.key())), ask.cost()),
             Kind::Composite(composite) => composite.peek(ask.key(), ask.cost()),
         })
     }
@@ -226,7 +226,7 @@ impl AnyLimiter {
     /// Forgets one key; those who wait for it then go in their order.
     pub fn reset(&self, key: &str) {
         sure(match &self.0 {
-            Kind::Keyed(keyed) => keyed.reset(keyed.fingerprint(key)),
+            Kind::Keyed(keyed) => keyed.reset(sure(keyed.fingerprint(key))),
             Kind::Composite(composite) => composite.reset(key),
         });
     }

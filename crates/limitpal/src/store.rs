@@ -251,9 +251,11 @@ impl Store {
     }
 
     /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told.
-    pub fn arrived(&self, place: Place) -> Grant {
+    ///
+    /// `now` is none where the clock itself has failed.
+    pub fn arrived(&self, place: Place, now: Option<Instant>) -> Grant {
         let mut shard = self.shard(place.key);
-        let now = shard.time.now();
+        let now = Self::at_last(&mut shard, now);
         let (grant, [next, _own]) = shard.go(&self.settings, place, now);
         drop(shard);
         next.into_iter().for_each(Waker::wake);

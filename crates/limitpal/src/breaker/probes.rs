@@ -10,41 +10,43 @@ pub(super) struct Probes {
     out: VecDeque<Probe>,
     /// Calls let through on a bare `allow()` that lapsed before anything was heard of them.
     unheard: u32,
-    last_id: u64,
+}
+
+/// How a caller reports on a probe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Report {
+    /// It shows its permit.
+    ByPermit,
+    /// It says how a call went, not which.
+    Bare,
 }
 
 #[derive(Debug)]
 struct Probe {
-    id: u64,
-    /// Whether its caller will report without showing a permit.
-    bare: bool,
+    number: u64,
+    report: Report,
     lapses_at: Instant,
 }
 
 impl Probes {
-    /// Lends a permit until `lapses_at` and returns which it is.
-    pub(super) fn lend(&mut self, lapses_at: Instant) -> u64 {
-        self.push(false, lapses_at)
-    }
-
-    /// Lends a permit to a caller who reports without showing it.
-    pub(super) fn lend_to_anybody(&mut self, lapses_at: Instant) -> u64 {
-        self.push(true, lapses_at)
+    /// Lends a permit until `lapses_at`.
+    pub(super) fn lend(&mut self, number: u64, report: Report, lapses_at: Instant) {
+        self.out.push_back(Probe { number, report, lapses_at });
     }
 
     /// Returns whether this permit is out. One that has lapsed is not.
-    pub(super) fn has(&self, id: u64) -> bool {
-        self.out.iter().any(|probe| probe.id == id)
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.out.iter().any(|probe| probe.number == number)
     }
 
-    /// Takes a permit back.
-    pub(super) fn remove(&mut self, id: u64) {
-        self.out.retain(|probe| probe.id != id);
+    /// Takes a permit back, if it is out.
+    pub(super) fn remove(&mut self, number: u64) {
+        self.out.retain(|probe| probe.number != number);
     }
 
     /// Takes the report of a caller who shows no permit, and returns whether it counts.
     pub(super) fn take_report_of_anybody(&mut self) -> bool {
-        if let Some(place) = self.out.iter().position(|probe| probe.bare) {
+        if let Some(place) = self.out.iter().position(|probe| probe.report == Report::Bare) {
             self.out.remove(place);
             return true;
         }
@@ -70,13 +72,7 @@ impl Probes {
             probe.lapses_at = probe.lapses_at.min(furthest);
         }
         while let Some(probe) = self.out.pop_front_if(|probe| probe.lapses_at <= now) {
-            self.unheard = self.unheard.saturating_add(u32::from(probe.bare));
+            self.unheard = self.unheard.saturating_add(u32::from(probe.report == Report::Bare));
         }
-    }
-
-    fn push(&mut self, bare: bool, lapses_at: Instant) -> u64 {
-        self.last_id += 1;
-        self.out.push_back(Probe { id: self.last_id, bare, lapses_at });
-        self.last_id
     }
 }

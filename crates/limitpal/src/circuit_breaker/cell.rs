@@ -23,10 +23,10 @@ pub struct BreakerCell {
 
 /// Set in the word while the circuit is closed.
 const CLOSED: u64 = 1;
-/// Set in the word while the circuit is closed and the last call succeeded.
+/// Set in the word while the circuit is closed and no failure is counted.
 const HEALTHY: u64 = 2;
-/// Above them stands the generation.
-const GENERATION: u32 = 2;
+/// Above them stands the number of the permit that calls share.
+const NUMBER: u32 = 2;
 
 impl BreakerCell {
     /// Makes a closed circuit.
@@ -53,8 +53,8 @@ impl BreakerCell {
         &self,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Result<Permit, CircuitBreakerOpen>, E> {
-        match self.closed_generation() {
-            Some(generation) => Ok(Ok(Permit::closed(generation))),
+        match self.closed_permit() {
+            Some(permit) => Ok(Ok(permit)),
             None => self.change_at(read, Breaker::admit),
         }
     }
@@ -69,8 +69,8 @@ impl BreakerCell {
         permit: Permit,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Result<Permit, CircuitBreakerOpen>, E> {
-        match self.closed_generation() {
-            Some(generation) => Ok(Ok(Permit::closed(generation))),
+        match self.closed_permit() {
+            Some(permit) => Ok(Ok(permit)),
             None => self.change_at(read, |breaker, now| breaker.renew(permit, now)),
         }
     }
@@ -97,7 +97,8 @@ impl BreakerCell {
     /// Takes a permit back whose call counts as neither success nor failure.
     #[inline]
     pub fn give_back(&self, permit: Permit) {
-        if permit.is_probe() {
+        // In the closed state nobody waits for a permit.
+        if self.closed_permit().is_none() {
             self.change(|breaker| breaker.give_back(permit));
         }
     }
@@ -109,7 +110,7 @@ impl BreakerCell {
     /// What `read` fails with.
     #[inline]
     pub fn allow<E>(&self, read: impl FnMut() -> Result<Instant, E>) -> Result<bool, E> {
-        match self.closed_generation() {
+        match self.closed_permit() {
             Some(_) => Ok(true),
             None => self.change_at(read, Breaker::allow),
         }
@@ -138,7 +139,7 @@ impl BreakerCell {
     ///
     /// What `read` fails with.
     pub fn state<E>(&self, read: impl FnMut() -> Result<Instant, E>) -> Result<CircuitState, E> {
-        match self.closed_generation() {
+        match self.closed_permit() {
             Some(_) => Ok(CircuitState::Closed),
             None => self.change_at(read, |breaker, now| breaker.state(now)),
         }
@@ -149,9 +150,10 @@ impl BreakerCell {
         self.change(Breaker::reset);
     }
 
-    fn closed_generation(&self) -> Option<u64> {
+    /// Returns the permit that all calls share while the circuit is closed.
+    fn closed_permit(&self) -> Option<Permit> {
         let word = self.word.load(Ordering::Acquire);
-        (word & CLOSED != 0).then_some(word >> GENERATION)
+        (word & CLOSED != 0).then_some(Permit::numbered(word >> NUMBER))
     }
 
     /// Returns whether a success would change nothing.
@@ -197,12 +199,11 @@ impl BreakerCell {
     }
 }
 
-/// Returns the generation, and whether the circuit is closed and healthy, in one word.
+/// Returns whether the circuit is closed and healthy, and the permit's number, in one word.
 fn word_of(breaker: &Breaker) -> u64 {
-    let flags = match breaker.failures_if_closed() {
-        Some(0) => CLOSED | HEALTHY,
-        Some(_) => CLOSED,
+    match breaker.closed() {
+        Some((number, 0)) => number << NUMBER | CLOSED | HEALTHY,
+        Some((number, _)) => number << NUMBER | CLOSED,
         None => 0,
-    };
-    breaker.generation() << GENERATION | flags
+    }
 }

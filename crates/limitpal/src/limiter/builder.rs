@@ -1,5 +1,6 @@
 //! The options of a keyed limiter, checked when it is built.
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub struct BucketBuilder<L> {
     rate: Rate,
     pace: Pace,
     clock: SharedClock,
-    options: KeyedOptions,
+    options: KeyedOptions<Infallible>,
     limiter: PhantomData<fn() -> L>,
 }
 
@@ -77,7 +78,7 @@ impl<L: From<Arc<Keyed<SharedClock>>>> BucketBuilder<L> {
 
     /// Maps the caller's key to the bucket's: a user to its tenant, say.
     pub fn key_by(mut self, map: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        self.options.key_by = Some(Arc::new(map));
+        self.options.key_by = Some(Arc::new(move |key| Ok(map(key))));
         self
     }
 

@@ -97,7 +97,7 @@ pub enum Step {
 }
 
 /// Decides over several keyed limiters; whoever waits does it elsewhere.
-pub struct Composite<S> {
+pub struct Composite<S: TimeSource> {
     parts: Vec<Arc<Keyed<S>>>,
     source: S,
 }
@@ -139,13 +139,13 @@ impl<S: TimeSource> Composite<S> {
 
     /// Shows the part with the longest wait, or when all allow it the one with the least left.
     pub fn peek(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
-        self.worst(|part| part.peek(part.fingerprint(key), cost))
+        self.worst(|part| part.peek(part.fingerprint(key)?, cost))
     }
 
     /// Shows the part with the least left after a take.
     fn standing(&self, key: &str) -> Result<Decision, S::Error> {
         self.worst(|part| {
-            let decision = part.peek(part.fingerprint(key), 1)?;
+            let decision = part.peek(part.fingerprint(key)?, 1)?;
             Ok(Decision { allowed: true, retry_after: RetryAfter::Now, ..decision })
         })
     }
@@ -168,12 +168,12 @@ impl<S: TimeSource> Composite<S> {
     pub fn take(&self, key: &str, cost: u64) -> Result<Option<Vec<Grant>>, S::Error> {
         // Asking first leaves a refused composite's parts untouched, recency and all.
         for part in &self.parts {
-            if !part.peek(part.fingerprint(key), cost)?.allowed {
+            if !part.peek(part.fingerprint(key)?, cost)?.allowed {
                 return Ok(None);
             }
         }
         self.take_each(None, |part| {
-            part.store().take(part.fingerprint(key), cost, || part.source().now())
+            part.store().take(part.fingerprint(key)?, cost, || part.source().now())
         })
     }
 
@@ -228,7 +228,7 @@ impl<S: TimeSource> Composite<S> {
                 return Ok(Step::Refused(wait));
             }
             let part = &self.parts[longest];
-            let (own, read) = (part.fingerprint(key), || part.source().now());
+            let (own, read) = (part.fingerprint(key)?, || part.source().now());
             match part.store().reserve(own, cost, left, fixed(part.source()), read)? {
                 Turn::Now(grant) => held = Some((longest, grant)),
                 Turn::Wait(place, wait) => return Ok(Step::Wait(longest, place, wait)),
@@ -247,7 +247,7 @@ impl<S: TimeSource> Composite<S> {
         let mut longest = (0, RetryAfter::Now);
         for (index, part) in self.parts.iter().enumerate() {
             if held != Some(index) {
-                let wait = part.quote(part.fingerprint(key), cost)?;
+                let wait = part.quote(part.fingerprint(key)?, cost)?;
                 if wait > longest.1 {
                     longest = (index, wait);
                 }
@@ -257,7 +257,7 @@ impl<S: TimeSource> Composite<S> {
     }
 
     pub fn reset(&self, key: &str) -> Result<(), S::Error> {
-        self.parts.iter().try_for_each(|part| part.reset(part.fingerprint(key)))
+        self.parts.iter().try_for_each(|part| part.reset(part.fingerprint(key)?))
     }
 
     pub fn reset_all(&self) -> Result<(), S::Error> {

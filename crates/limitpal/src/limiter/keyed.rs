@@ -11,32 +11,25 @@ use crate::decision::{Decision, RetryAfter};
 use crate::store::{Fingerprint, Grant, Store, StoreOptions, Turn};
 
 /// Maps a caller's key to the bucket's.
-pub(super) type KeyBy = Arc<dyn Fn(&str) -> String + Send + Sync>;
+pub type KeyBy<E> = Arc<dyn Fn(&str) -> Result<String, E> + Send + Sync>;
 
 /// What a keyed limiter does besides counting.
-#[derive(Clone)]
-pub struct KeyedOptions {
+pub struct KeyedOptions<E> {
     /// What is remembered, and how long.
     pub store: StoreOptions,
     /// A bucket for each key, or one for everybody.
     pub per_key: bool,
-    pub(super) key_by: Option<KeyBy>,
+    /// Maps a caller's key to the bucket's.
+    pub key_by: Option<KeyBy<E>>,
 }
 
-impl KeyedOptions {
-    /// Puts options together that map no keys.
-    pub fn new(store: StoreOptions, per_key: bool) -> Self {
-        Self { store, per_key, key_by: None }
-    }
-}
-
-impl Default for KeyedOptions {
+impl<E> Default for KeyedOptions<E> {
     fn default() -> Self {
-        Self::new(StoreOptions::default(), true)
+        Self { store: StoreOptions::default(), per_key: true, key_by: None }
     }
 }
 
-impl fmt::Debug for KeyedOptions {
+impl<E> fmt::Debug for KeyedOptions<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedOptions")
             .field("store", &self.store)
@@ -47,16 +40,20 @@ impl fmt::Debug for KeyedOptions {
 
 /// Buckets by key, and the clock they are read by. The building block of every limiter; the
 /// Python package reads clocks that can fail.
-pub struct Keyed<S> {
+pub struct Keyed<S: TimeSource> {
     store: Store,
     source: S,
     per_key: bool,
-    key_by: Option<KeyBy>,
+    key_by: Option<KeyBy<S::Error>>,
 }
 
 impl<S: TimeSource> Keyed<S> {
     /// Makes a limiter of such buckets.
-    pub fn new(bucket: Bucket, options: KeyedOptions, source: S) -> Result<Self, InvalidConfig> {
+    pub fn new(
+        bucket: Bucket,
+        options: KeyedOptions<S::Error>,
+        source: S,
+    ) -> Result<Self, InvalidConfig> {
         let KeyedOptions { store, per_key, key_by } = options;
         Ok(Self { store: Store::new(bucket, store)?, source, per_key, key_by })
     }
@@ -75,13 +72,13 @@ impl<S: TimeSource> Keyed<S> {
 
     /// Returns the bucket that a key belongs to.
     #[inline]
-    pub fn fingerprint(&self, key: &str) -> Fingerprint {
+    pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
         if !self.per_key {
-            return Fingerprint::EVERYBODY;
+            return Ok(Fingerprint::EVERYBODY);
         }
         match &self.key_by {
-            Some(key_by) => self.store.fingerprint(&key_by(key)),
-            None => self.store.fingerprint(key),
+            Some(key_by) => key_by(key).map(|key| self.store.fingerprint(&key)),
+            None => Ok(self.store.fingerprint(key)),
         }
     }
 
@@ -105,7 +102,7 @@ impl<S: TimeSource> Keyed<S> {
 
     /// Takes if acquiring makes one wait not at all.
     pub(super) fn take_at_once(&self, key: &str, cost: u64) -> Result<Option<Grant>, S::Error> {
-        let key = self.fingerprint(key);
+        let key = self.fingerprint(key)?;
         match self.store.reserve(key, cost, Some(Duration::ZERO), true, || self.source.now())? {
             Turn::Now(grant) => Ok(Some(grant)),
             Turn::Wait(..) | Turn::Refused(_) => Ok(None),

@@ -65,7 +65,7 @@ impl LeakyBucket {
 
     /// Returns a key's backlog in whole permits, rounded up.
     pub fn queue_size(&self, key: &str) -> u64 {
-        sure(self.keyed.queued(self.keyed.fingerprint(key)))
+        sure(self.keyed.queued(sure(self.keyed.fingerprint(key))))
     }
 
     /// Returns the time until `allow` would succeed.

@@ -65,7 +65,7 @@ impl TokenBucket {
 
     /// Returns the tokens that a key has now, in fractions.
     pub fn tokens(&self, key: &str) -> f64 {
-        sure(self.keyed.tokens(self.keyed.fingerprint(key)))
+        sure(self.keyed.tokens(sure(self.keyed.fingerprint(key))))
     }
 }
 

@@ -50,7 +50,7 @@ impl Keyed<SharedClock> {
     }
 
     fn reserve(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn {
-        let key = self.fingerprint(ask.key());
+        let key = sure(self.fingerprint(ask.key()));
         let read = || crate::clock::TimeSource::now(self.source());
         sure(self.store().reserve(key, ask.cost(), timeout, fixed, read))
     }
@@ -70,7 +70,7 @@ impl Keyed<SharedClock> {
         // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
         self.source().sleep_blocking(wait);
         seat.place = None;
-        self.store().arrived(place)
+        self.store().arrived(place, Some(self.source().now()))
     }
 }
 

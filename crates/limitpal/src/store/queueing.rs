@@ -140,9 +140,8 @@ impl Shard {
     ) -> Option<Freed<Level>> {
         let line = self.lines.get(&key)?;
         line.find_freed(|place| {
-            place.cost >= cost
-                && bucket.refund(place.after, cost, place.due.max(now))
-                    == bucket.refund(place.after, cost, Instant::MIN)
+            let is_good = now <= place.due || bucket.refunds_all(place.after, cost, now);
+            place.cost >= cost && is_good
         })
     }
 
@@ -250,7 +249,10 @@ impl Shard {
         }
         if let Some(line) = self.lines.get_mut(&key) {
             if line.any_fixed_behind(place.after) {
-                return line.free(Freed { due: place.due.max(now), ..place });
+                let is_good = now <= place.due || bucket.refunds_all(place.after, place.cost, now);
+                return if is_good {
+                    line.free(place)
+                };
             }
             for waiter in line.behind(place.after) {
                 waiter.after = bucket.pulled(waiter.after, refund);

@@ -26,7 +26,7 @@ pub(super) struct Reading {
 impl Reading {
     #[inline]
     pub(super) fn first(now: Instant) -> Self {
-        Self { now, seen: None }
+        Self { now: bounded(now), seen: None }
     }
 }
 
@@ -36,8 +36,16 @@ pub(super) struct Stale(Instant, u32);
 
 impl Stale {
     pub(super) fn again(self, now: Instant) -> Reading {
-        Reading { now, seen: Some((self.0, self.1)) }
+        Reading { now: bounded(now), seen: Some((self.0, self.1)) }
     }
+}
+
+/// Returns the reading, not further from zero than 146 years: a level may lie a hundred years
+/// ahead of it, and one that saturated would never refuse.
+#[inline]
+fn bounded(now: Instant) -> Instant {
+    const FURTHEST: i64 = i64::MAX / 2;
+    Instant::from_nanos(now.as_nanos().clamp(-FURTHEST, FURTHEST))
 }
 
 impl Timeline {
@@ -70,6 +78,6 @@ impl Timeline {
     /// Returns the latest time seen.
     #[inline]
     pub(super) fn now(&self) -> Instant {
-        Instant::from_nanos(self.latest.as_nanos().saturating_add(self.offset))
+        bounded(Instant::from_nanos(self.latest.as_nanos().saturating_add(self.offset)))
     }
 }

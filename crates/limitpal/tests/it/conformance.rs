@@ -6,7 +6,7 @@ mod breaker;
 mod build;
 mod cases;
 mod limiters;
-mod parked;
+pub(crate) mod parked;
 mod pipeline;
 mod script;
 pub(crate) mod tasks;

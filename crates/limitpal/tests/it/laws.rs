@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails names its line as well")]
 
 mod clocks;
+mod leaving;
 mod lines;
 mod policies;
 mod stores;
@@ -210,7 +211,7 @@ proptest! {
             grants.extend(granted.0.then(|| (clock.steady().as_nanos(), granted.1)));
         }
 
-        prop_assert!(settings.is_within_bound(&grants), "{grants:?}");
+        prop_assert_eq!(None, settings.broken_window(&grants));
     }
 
     #[test]

@@ -87,18 +87,22 @@ impl Settings {
         self.units(self.capacity.into())
     }
 
-    /// Returns whether what was granted, as (time, cost), is never above `capacity + rate * W`.
+    /// Returns a window in which more than `capacity + rate * W` was granted, as (time, cost).
     ///
     /// A reading of `t` nanoseconds stands for any moment before `t + 1`, so that a window may be a
     /// nanosecond longer than it reads: what is due at 1/3 s goes at 0.333333334, and what is due
     /// at 2/3 s at 0.666666667.
-    pub(crate) fn is_within_bound(&self, grants: &[(i64, u64)]) -> bool {
-        (0..grants.len()).all(|first| {
+    pub(crate) fn broken_window(&self, grants: &[(i64, u64)]) -> Option<String> {
+        let rate = self.rate.count;
+        (0..grants.len()).find_map(|first| {
             let mut units = 0;
-            grants[first..].iter().all(|(time, cost)| {
+            let begin = grants[first].0;
+            grants[first..].iter().find_map(|(time, cost)| {
                 units += self.units(*cost);
-                let window = i128::from(time - grants[first].0) + 1;
-                units <= self.whole() + self.rate.count * window
+                let excess = units - self.whole() - rate * (i128::from(time - begin) + 1);
+                let early = excess.div_euclid(rate);
+                (excess > 0)
+                    .then(|| format!("{early} ns too early from {begin} to {time}: {grants:?}"))
             })
         })
     }

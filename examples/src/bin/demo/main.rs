@@ -28,8 +28,8 @@ use crate::provider::{Books, Provider};
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Arguments {
-    /// Jobs for each client.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(100..=1000))]
+    /// Jobs for each client, 100 to 500.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(100..=500))]
     requests: u32,
     /// Seed of the provider's luck and of the jitter.
     #[arg(long, default_value_t = 7)]

@@ -13,6 +13,8 @@ use crate::provider::Books;
 const BAR: usize = 10;
 const REDRAW_EVERY: Duration = Duration::from_millis(100);
 const REDRAWS_PER_LINE: u32 = 10;
+const EDGES: &str =
+    "into the outage (requests on their way when it begins or ends fall on either side)";
 
 /// Returns one line on how far a client is, short enough for 80 columns.
 fn progress_line(name: &str, meter: &Meter) -> String {
@@ -142,7 +144,7 @@ pub(crate) fn differences(meter: &Meter, books: &Books) -> Vec<String> {
         ("requests", meter.sent.get(), books.received),
         ("429", meter.over_quota.get(), books.over_quota),
         ("5xx", meter.server_errors.get(), books.server_errors),
-        ("into the outage", meter.into_outage.get(), books.into_outage),
+        (EDGES, meter.into_outage.get(), books.into_outage),
     ]
     .into_iter()
     .filter(|(_, ours, theirs)| ours != theirs)

@@ -298,10 +298,10 @@ fn eight_threads_on_a_half_open_circuit_never_have_more_out_than_the_threshold()
         for _ in 0..8 {
             scope.spawn(|| {
                 start.wait();
-                for _ in 0..2_000 {
+                for _ in 0..500 {
                     let _ = breaker.call_blocking(|| {
                         most.fetch_max(1 + out.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
-                        std::thread::yield_now();
+                        (0..100).for_each(|_| std::hint::spin_loop());
                         out.fetch_sub(1, Ordering::SeqCst);
                         ignored()
                     });

@@ -1,9 +1,9 @@
 //! A user's own clock, whose sleepers are real threads: each rests until its deadline comes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use limitpal::{Clock, Instant, SharedClock, Sleep};
@@ -28,6 +28,8 @@ struct State {
     busy: usize,
     slept: u64,
     sleepers: BTreeSet<(i64, u64)>,
+    /// Where each sleeping thread lies.
+    beds: HashMap<ThreadId, (i64, u64)>,
 }
 
 impl ParkedClock {
@@ -64,6 +66,18 @@ impl ParkedClock {
         state.sleepers.first().map(|(deadline, _)| Instant::from_nanos(*deadline))
     }
 
+    /// Lets a sleeping thread panic in its sleep, quietly; false if it does not sleep.
+    pub(crate) fn interrupt(&self, thread: ThreadId) -> bool {
+        let mut state = self.0.state.lock().unwrap();
+        let Some(sleeper) = state.beds.remove(&thread) else { return false };
+        state.sleepers.remove(&sleeper);
+        state.busy += 1;
+        self.0.changed.notify_all();
+        drop(state);
+        self.rest();
+        true
+    }
+
     fn wake_next(&self, until: i64) -> bool {
         let mut state = self.0.state.lock().unwrap();
         let Some(&(deadline, id)) = state.sleepers.first() else { return false };
@@ -96,10 +110,16 @@ impl Clock for ParkedClock {
         state.slept += 1;
         let sleeper = (deadline.as_nanos(), state.slept);
         state.sleepers.insert(sleeper);
+        state.beds.insert(std::thread::current().id(), sleeper);
         state.busy -= 1;
         self.0.changed.notify_all();
         let asleep = |state: &mut State| state.sleepers.contains(&sleeper);
-        drop(self.0.changed.wait_while(state, asleep).unwrap());
+        let mut state = self.0.changed.wait_while(state, asleep).unwrap();
+        let undisturbed = state.beds.remove(&std::thread::current().id()).is_some();
+        drop(state);
+        if !undisturbed {
+            resume_unwind(Box::new("interrupted"));
+        }
     }
 
     fn sleep(&self, _span: Duration) -> Sleep {

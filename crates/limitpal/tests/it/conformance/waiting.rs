@@ -1,6 +1,8 @@
 //! Many who wait at once: who goes when, and who moves up when one leaves.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 use limitpal::{Clock, Instant, MockClock, RateLimitExceeded};
 use serde::Deserialize;
@@ -18,9 +20,18 @@ use super::tasks::Tasks;
 pub(super) struct WaitingCase {
     name: String,
     why: String,
+    sleepers: Option<Sleepers>,
     limiter: LimiterSpec,
     steps: Vec<Step>,
     outcomes: Vec<Step>,
+}
+
+/// Where it matters: whether one who sleeps can be moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sleepers {
+    Movable,
+    Fixed,
 }
 
 impl Case for WaitingCase {
@@ -34,15 +45,12 @@ impl Case for WaitingCase {
 }
 
 pub(super) fn run(case: &WaitingCase, mode: Mode) -> Result<(), String> {
-    if mode == Mode::Threads {
-        // A thread cannot be cancelled, and time on a clock of the user's has no sleepers to move.
-        let moves = ["cancel", "reset", "reset_all", "set_time"];
-        if case.steps.iter().any(|step| moves.contains(&&*step.call())) {
-            return Ok(());
-        }
-        return run_on(case, Threads::new(case));
+    match (mode, case.sleepers) {
+        (Mode::Threads, Some(Sleepers::Movable)) => Ok(()),
+        (Mode::Threads, _) => run_on(case, Threads::new(case)),
+        (_, Some(Sleepers::Fixed)) => Ok(()),
+        _ => run_on(case, Futures::new(case)),
     }
-    run_on(case, Futures::new(case))
 }
 
 fn run_on(case: &WaitingCase, mut crowd: impl Crowd) -> Result<(), String> {
@@ -76,7 +84,10 @@ fn take_step(mut step: Step, crowd: &mut impl Crowd) -> Result<(), String> {
             Seen::new()
         }
         "cancel" => {
-            crowd.cancel(&step.take::<String>("who")?)?;
+            let name: String = step.take("who")?;
+            if !crowd.cancel(&name) {
+                return Err(format!("{name} does not wait any more"));
+            }
             Seen::new()
         }
         _ => crowd.limiter().target(&mut step)?.observe(&call, &mut step)?,
@@ -90,7 +101,8 @@ fn take_step(mut step: Step, crowd: &mut impl Crowd) -> Result<(), String> {
 trait Crowd {
     fn limiter(&self) -> Built;
     fn join(&mut self, name: &str, ask: Acquire);
-    fn cancel(&mut self, name: &str) -> Result<(), String>;
+    /// Makes one leave; false if it does not wait any more.
+    fn cancel(&mut self, name: &str) -> bool;
     fn move_to(&mut self, time: Instant);
     fn set_time(&mut self, time: Instant);
     fn settle(&mut self);
@@ -107,6 +119,10 @@ fn outcome(name: &str, result: Result<(), RateLimitExceeded>, now: Instant) -> S
             ("refused_for", retry_after(refusal.retry_after()).into()),
         ]),
     }
+}
+
+fn cancelled(name: &str, now: Instant) -> Seen {
+    seen([("who", name.into()), ("cancelled_at", instant(now).into())])
 }
 
 /// Futures on the mock clock, whose sleepers can be moved.
@@ -135,11 +151,9 @@ impl Crowd for Futures {
         self.tasks.spawn(name, async move { ask.wait(&limiter).await });
     }
 
-    fn cancel(&mut self, name: &str) -> Result<(), String> {
-        let cancelled = self.tasks.cancel(name);
-        let now = instant(self.clock.now());
-        self.outcomes.push(seen([("who", name.into()), ("cancelled_at", now.into())]));
-        cancelled.then_some(()).ok_or_else(|| format!("{name} does not wait any more"))
+    fn cancel(&mut self, name: &str) -> bool {
+        self.outcomes.push(cancelled(name, self.clock.now()));
+        self.tasks.cancel(name)
     }
 
     fn move_to(&mut self, time: Instant) {
@@ -172,6 +186,7 @@ impl Crowd for Futures {
 struct Threads {
     clock: ParkedClock,
     limiter: Built,
+    threads: HashMap<String, ThreadId>,
     outcomes: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -179,7 +194,7 @@ impl Threads {
     fn new(case: &WaitingCase) -> Self {
         let clock = ParkedClock::default();
         let limiter = case.limiter.build(&clock.shared());
-        Self { clock, limiter, outcomes: Arc::default() }
+        Self { clock, limiter, threads: HashMap::new(), outcomes: Arc::default() }
     }
 }
 
@@ -190,15 +205,17 @@ impl Crowd for Threads {
 
     fn join(&mut self, name: &str, ask: Acquire) {
         let (clock, limiter) = (self.clock.clone(), self.limiter.any.clone());
-        let (name, outcomes) = (name.to_owned(), Arc::clone(&self.outcomes));
-        self.clock.start(move || {
+        let (own, outcomes) = (name.to_owned(), Arc::clone(&self.outcomes));
+        let thread = self.clock.start(move || {
             let result = ask.block(&limiter);
-            outcomes.lock().unwrap().push(outcome(&name, result, clock.now()));
+            outcomes.lock().unwrap().push(outcome(&own, result, clock.now()));
         });
+        self.threads.insert(name.to_owned(), thread.thread().id());
     }
 
-    fn cancel(&mut self, _name: &str) -> Result<(), String> {
-        Err("a thread cannot be cancelled".to_owned())
+    fn cancel(&mut self, name: &str) -> bool {
+        self.outcomes.lock().unwrap().push(cancelled(name, self.clock.now()));
+        self.threads.get(name).is_some_and(|thread| self.clock.interrupt(*thread))
     }
 
     fn move_to(&mut self, time: Instant) {

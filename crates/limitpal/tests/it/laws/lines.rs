@@ -3,22 +3,23 @@
 use std::time::Duration;
 
 use limitpal::{
-    AnyLimiter, Clock, Cost, Instant, MockClock, RateLimitExceeded, SharedClock, Sleep,
+    AnyLimiter, Clock, CompositeLimiter, Cost, Instant, MockClock, RateLimitExceeded, SharedClock,
+    Sleep,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::{bucket_on, cases, pass, thousandths};
 use crate::conformance::tasks::Tasks;
-use crate::models::{ExactRate, Kind, NaiveLine, Settings, settings, span};
+use crate::models::{Kind, NaiveLine, settings, span};
 
 type Answer = Result<(), RateLimitExceeded>;
 
-/// A user's own clock: its sleepers cannot be moved.
+/// A user's own clock.
 #[derive(Debug)]
-struct Unmovable(MockClock);
+struct Own(MockClock);
 
-impl Clock for Unmovable {
+impl Clock for Own {
     fn now(&self) -> Instant {
         self.0.now()
     }
@@ -32,40 +33,41 @@ impl Clock for Unmovable {
     }
 }
 
-fn unmovable(clock: &MockClock) -> SharedClock {
-    let own: Arc<dyn Clock> = Arc::new(Unmovable(clock.clone()));
-    own.into()
+/// Returns a clock of ours, or the same as one of the user's.
+fn shared(clock: &MockClock, own: bool) -> SharedClock {
+    let hidden: Arc<dyn Clock> = Arc::new(Own(clock.clone()));
+    if own { hidden.into() } else { clock.into() }
 }
 
 /// Futures that wait for one key, numbered as they came.
-struct Crowd {
+pub(super) struct Crowd {
     clock: MockClock,
     limiter: AnyLimiter,
-    tasks: Tasks<Answer>,
-    granted: Vec<(usize, i64)>,
+    pub(super) tasks: Tasks<Answer>,
+    pub(super) granted: Vec<(usize, i64)>,
     refused: Vec<(usize, RateLimitExceeded)>,
 }
 
 impl Crowd {
-    fn new(clock: MockClock, limiter: AnyLimiter) -> Self {
+    pub(super) fn new(clock: MockClock, limiter: AnyLimiter) -> Self {
         let (granted, refused) = (Vec::new(), Vec::new());
         Self { clock, limiter, tasks: Tasks::new(), granted, refused }
     }
 
-    fn join(&mut self, who: usize, cost: u64, timeout: Duration) {
+    pub(super) fn join(&mut self, who: usize, cost: u64, timeout: Duration) {
         let (limiter, cost) = (self.limiter.clone(), Cost::new(cost).unwrap());
         let wait = async move { limiter.acquire_timeout(("k", cost), timeout).await };
         self.tasks.spawn(&who.to_string(), wait);
         self.pass(Duration::ZERO);
     }
 
-    fn leave(&mut self, who: usize) -> bool {
+    pub(super) fn leave(&mut self, who: usize) -> bool {
         let left = self.tasks.cancel(&who.to_string());
         self.pass(Duration::ZERO);
         left
     }
 
-    fn pass(&mut self, span: Duration) {
+    pub(super) fn pass(&mut self, span: Duration) {
         let Self { clock, tasks, granted, refused, .. } = self;
         tasks.pass(clock, clock.now() + span, |who, answer| {
             let who = who.parse().unwrap();
@@ -111,9 +113,13 @@ proptest! {
     #![proptest_config(cases(150))]
 
     #[test]
-    fn those_who_wait_go_when_the_naive_line_says(settings in settings(), events in events()) {
+    fn those_who_wait_go_when_the_naive_line_says(
+        settings in settings(),
+        events in events(),
+        own in any::<bool>(),
+    ) {
         let clock = MockClock::new();
-        let mut crowd = Crowd::new(clock.clone(), bucket_on(settings, &clock));
+        let mut crowd = Crowd::new(clock.clone(), bucket_on(settings, shared(&clock, own)));
         let mut line = NaiveLine::new(settings, 0);
         let (mut refused, mut came) = (Vec::new(), 0_usize);
 
@@ -157,11 +163,10 @@ proptest! {
     fn cancelled_places_never_break_the_bound(
         settings in settings(),
         events in events(),
-        fixed in any::<bool>(),
+        own in any::<bool>(),
     ) {
         let clock = MockClock::new();
-        let shared = if fixed { unmovable(&clock) } else { clock.clone().into() };
-        let mut crowd = Crowd::new(clock.clone(), bucket_on(settings, shared));
+        let mut crowd = Crowd::new(clock.clone(), bucket_on(settings, shared(&clock, own)));
         let (mut costs, mut allowed) = (Vec::new(), Vec::new());
 
         for event in events {
@@ -187,72 +192,50 @@ proptest! {
         let mut grants: Vec<_> = crowd.granted.iter().map(|(who, at)| (*at, costs[*who])).collect();
         grants.extend(allowed);
         grants.sort_unstable();
-        prop_assert!(settings.is_within_bound(&grants), "{grants:?}");
+        prop_assert_eq!(None, settings.broken_window(&grants));
     }
 }
 
-/// The share of the rate that was granted, with many coming and 30 % of them leaving again.
-fn granted_share(settings: Settings, fixed: bool, seed: u64) -> f64 {
-    const ARRIVALS: usize = 3000;
-    let clock = MockClock::new();
-    let shared = if fixed { unmovable(&clock) } else { clock.clone().into() };
-    let mut crowd = Crowd::new(clock.clone(), bucket_on(settings, shared));
-    let mut random = fastrand::Rng::with_seed(seed);
-    let patience = span(thousandths(&settings, 30_000));
-    let (mut leaving, mut came) = (Vec::<(i64, usize)>::new(), 0);
-    let pause = thousandths(&settings, 2000) / 3;
+proptest! {
+    #![proptest_config(cases(80))]
 
-    while came < ARRIVALS {
-        // Load 1.5: one comes in two thirds of an interval on average.
-        let next = clock.now().as_nanos() + random.i64(0..=2 * pause);
-        leaving.sort_unstable();
-        while leaving.first().is_some_and(|(at, _)| *at <= next) {
-            let (at, who) = leaving.remove(0);
-            crowd.pass(span(at - clock.now().as_nanos()));
-            crowd.leave(who);
+    #[test]
+    fn a_composite_keeps_the_bound_of_each_part_whoever_leaves(
+        parts in proptest::collection::vec(settings(), 1..4),
+        events in events(),
+    ) {
+        let clock = MockClock::new();
+        let limiters = parts.iter().map(|part| bucket_on(*part, &clock));
+        let composite = CompositeLimiter::new(limiters.collect::<Vec<_>>()).unwrap();
+        let mut crowd = Crowd::new(clock.clone(), composite.clone().into());
+        let (mut costs, mut allowed) = (Vec::new(), Vec::new());
+
+        for event in events {
+            match event {
+                Event::Pass(parts_of, nanos) => crowd.pass(pass(&parts[0], parts_of, nanos)),
+                Event::Join(cost, patience) => {
+                    let most = parts.iter().map(|part| part.capacity).min().unwrap();
+                    let cost = cost.min(most.into());
+                    crowd.join(costs.len(), cost, span(thousandths(&parts[0], patience)));
+                    costs.push(cost);
+                }
+                Event::Leave(back) => {
+                    if let Some(who) = costs.len().checked_sub(back + 1) {
+                        crowd.leave(who);
+                    }
+                }
+                Event::Allow => {
+                    allowed.extend(composite.allow("k").then(|| (clock.now().as_nanos(), 1)));
+                }
+            }
         }
-        crowd.pass(span(next - clock.now().as_nanos()));
-        crowd.join(came, 1, patience);
-        let waits = crowd.tasks.unfinished().last() == Some(&&*came.to_string());
-        if waits && random.f64() < 0.3 {
-            let line = thousandths(&settings, 1000) * crowd.tasks.unfinished().len() as i64;
-            leaving.push((next + random.i64(0..=line), came));
-        }
-        came += 1;
-    }
+        crowd.finish();
 
-    let end = clock.now().as_nanos();
-    let grants: Vec<_> = crowd.granted.iter().map(|(_, at)| (*at, 1)).collect();
-    assert!(settings.is_within_bound(&grants), "seed {seed}: more than the rate");
-    let mut order: Vec<_> = crowd.granted.clone();
-    order.sort_by_key(|(_, at)| *at);
-    if !fixed {
-        assert!(order.is_sorted_by_key(|(who, _)| *who), "seed {seed}: out of order");
-    }
-    let due = i128::from(end) * settings.rate.count / settings.rate.nanos;
-    grants.len() as f64 / due as f64
-}
-
-#[test]
-fn with_three_in_ten_leaving_nearly_all_of_the_rate_is_granted() {
-    let rate = ExactRate::new(7.0, 7, 1);
-    for (kind, capacity) in [(Kind::Token, 1), (Kind::Token, 5), (Kind::Leaky, 5)] {
-        for seed in 1..4 {
-            let share = granted_share(Settings { kind, capacity, rate }, false, seed);
-
-            assert!(share >= 0.95, "{kind:?} {capacity}, seed {seed}: {share}");
-        }
-    }
-}
-
-#[test]
-fn with_three_in_ten_leaving_a_clock_that_moves_nobody_still_grants_nearly_all() {
-    let rate = ExactRate::new(7.0, 7, 1);
-    for (kind, capacity) in [(Kind::Token, 1), (Kind::Token, 5), (Kind::Leaky, 5)] {
-        for seed in 1..4 {
-            let share = granted_share(Settings { kind, capacity, rate }, true, seed);
-
-            assert!(share >= 0.95, "{kind:?} {capacity}, seed {seed}: {share}");
+        let mut grants: Vec<_> = crowd.granted.iter().map(|(who, at)| (*at, costs[*who])).collect();
+        grants.extend(allowed);
+        grants.sort_unstable();
+        for part in parts {
+            prop_assert_eq!(None, part.broken_window(&grants), "{:?}", part);
         }
     }
 }

@@ -145,7 +145,7 @@ proptest! {
         }
 
         used.extend(held.iter().map(|(time, cost, _)| (*time, *cost)));
-        prop_assert!(settings.is_within_bound(&used), "{used:?}");
+        prop_assert_eq!(None, settings.broken_window(&used));
     }
 
     #[test]
