@@ -237,7 +237,7 @@ def check_sync(limiter: object, parameter: str) -> None:
     """Refuse what is no sync limiter, by the name of its twin if it has one."""
     kind = type(limiter).__name__
     if isinstance(limiter, AsyncLimiter) or _is_coroutine_function(limiter, "acquire"):
-        twin = kind.removeprefix("Async") if kind.startswith("Async") else "a SyncLimiter"
+        twin = kind.removeprefix("Async") if kind.startswith("Async") else "a sync limiter, such as a SyncLimiter"
         raise TypeError(f"{parameter} is {_a(kind)}, which is async; give {twin}")
     _check_calls(limiter, parameter)
 
@@ -247,7 +247,7 @@ def check_async(limiter: object, parameter: str) -> None:
     kind = type(limiter).__name__
     if isinstance(limiter, SyncLimiter):
         ours = isinstance(limiter, (KeyedLimiter, CompositeLimiter))
-        twin = f"Async{kind}" if ours else "an AsyncLimiter"
+        twin = f"Async{kind}" if ours else "an async limiter, such as an AsyncLimiter"
         raise TypeError(f"{parameter} is {_a(kind)}, which is sync; give {twin}")
     _check_calls(limiter, parameter)
 

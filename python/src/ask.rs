@@ -108,7 +108,11 @@ pub(crate) fn count<T: TryFrom<u64>>(
 }
 
 /// Returns a whole number of at least 1, or none if it is beyond all bounds.
-pub(crate) fn whole(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyResult<Option<u64>> {
+pub(crate) fn whole(
+    parameter: &str,
+    value: &Bound<'_, PyAny>,
+    advice: &str,
+) -> PyResult<Option<u64>> {
     let refuse = || errors::invalid_config(value.py(), parameter, value, advice);
     if value.is_instance_of::<PyBool>() {
         return Err(refuse());

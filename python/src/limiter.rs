@@ -192,7 +192,7 @@ impl KeyedLimiter {
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        self.keyed()?.len()
+        self.keyed()?.remembered()
     }
 
     /// A limiter is there, also when it remembers nobody.

@@ -11,8 +11,9 @@ pub(crate) use self::level::Level;
 use std::time::Duration;
 
 use crate::config::{HUNDRED_YEARS, InvalidConfig};
-use crate::decision::{Decision, RetryAfter};
+use crate::decision::Decision;
 use crate::rate::{Interval, Rate};
+use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
 /// When one who waits may go.
@@ -76,10 +77,12 @@ impl Bucket {
         self.pace.rate_name()
     }
 
+    /// Returns how much it holds.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
+    /// Returns how fast it is as new again.
     pub fn rate(&self) -> Rate {
         self.rate
     }

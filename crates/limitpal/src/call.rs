@@ -10,8 +10,8 @@ use std::time::Duration;
 pub use self::plan::{Charge, Plan};
 pub use self::step::{Step, Stop};
 use crate::circuit_breaker::{Outcome, Permit};
-use crate::decision::RetryAfter;
 use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
 /// One run through a [`Plan`], for whoever writes a loop of their own.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// What a limiter answers to [`check`](crate::TokenBucket::check) and `peek`.
+use crate::retry_after::RetryAfter;
+
+/// What a limiter answers to [`check`](crate::AnyLimiter::check) and `peek`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Decision {
@@ -28,37 +30,5 @@ impl Decision {
     ) -> Self {
         let allowed = matches!(retry_after, RetryAfter::Now);
         Self { allowed, limit, remaining, retry_after, reset_after }
-    }
-}
-
-/// When a refused call would succeed if nobody else took meanwhile.
-///
-/// The order is by how long one has to wait; what cannot be known comes last.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[non_exhaustive]
-pub enum RetryAfter {
-    /// At once: it was allowed.
-    Now,
-    /// After this time: refused a nanosecond before, admitted at it.
-    After(Duration),
-    /// Never: its cost is above the capacity.
-    Never,
-    /// It cannot be known.
-    Unknown,
-}
-
-impl RetryAfter {
-    /// Returns the answer for a wait: `Now` when there is none.
-    pub(crate) const fn wait(wait: Duration) -> Self {
-        if wait.is_zero() { Self::Now } else { Self::After(wait) }
-    }
-
-    /// Returns the time to wait, where there is an end to it.
-    pub const fn duration(self) -> Option<Duration> {
-        match self {
-            Self::Now => Some(Duration::ZERO),
-            Self::After(wait) => Some(wait),
-            Self::Never | Self::Unknown => None,
-        }
     }
 }

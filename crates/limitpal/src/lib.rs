@@ -16,6 +16,7 @@ mod random;
 mod rate;
 mod refusal;
 mod retry;
+mod retry_after;
 mod store;
 mod time;
 mod waiting;
@@ -30,7 +31,7 @@ pub use crate::circuit_breaker::{
 pub use crate::clock::TokioClock;
 pub use crate::clock::{Clock, MockClock, MonotonicClock, SharedClock, Sleep, TimeSource};
 pub use crate::config::InvalidConfig;
-pub use crate::decision::{Decision, RetryAfter};
+pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
     AnyLimiter, Ask, BucketBuilder, CompositeLimiter, Cost, LeakyBucket, Quota, TokenBucket,
@@ -40,6 +41,7 @@ pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
 #[doc(hidden)]
 pub use crate::retry::RetrySettings;
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
+pub use crate::retry_after::RetryAfter;
 pub use crate::time::Instant;
 
 /// The parts below: for whoever brings a clock that can fail, or a runtime of their own.
@@ -51,3 +53,8 @@ pub mod parts {
     pub use crate::limiter::{Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep};
     pub use crate::store::{Fingerprint, Grant, Pending, Place, Store, StoreOptions, Turn};
 }
+
+/// The README's programs in Rust run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

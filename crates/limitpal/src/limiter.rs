@@ -11,7 +11,7 @@ macro_rules! keyed_handle {
 
             /// Returns how many keys are remembered now.
             pub fn len(&self) -> usize {
-                sure(self.keyed.len())
+                sure(self.keyed.remembered())
             }
 
             /// Returns whether no key is remembered now.

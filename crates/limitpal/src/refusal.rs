@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::decision::RetryAfter;
+use crate::retry_after::RetryAfter;
 
 /// No quota within the time one was willing to wait. Nothing was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,8 +3,10 @@
 //! Nothing here reads a clock: every call is handed `read`, calls it outside the lock, and again
 //! if the reading lost a race. A waker is woken, and dropped, outside the lock too.
 
+mod answer;
 mod evict;
 mod fingerprint;
+mod options;
 mod queueing;
 mod shard;
 mod timeline;
@@ -14,87 +16,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+pub use self::answer::{Grant, Pending, Place, Turn};
 pub use self::fingerprint::Fingerprint;
 use self::fingerprint::Fingerprinter;
+pub use self::options::StoreOptions;
 use self::queueing::Request;
 use self::shard::{Settings, Shard};
 use self::timeline::Reading;
 use crate::algorithm::{Bucket, Level};
-use crate::config::{self, InvalidConfig};
-use crate::decision::{Decision, RetryAfter};
+use crate::config::InvalidConfig;
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
 const SHARDS: usize = 64;
 /// The largest store that is one shard, so that looking for a bucket to forget is exact.
 const EXACT: usize = 1024;
-
-/// How long and how many buckets a store remembers.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreOptions {
-    /// A bucket idle this long, and full again, is forgotten.
-    pub ttl: Option<Duration>,
-    /// Never more buckets than these.
-    pub max_buckets: Option<usize>,
-    /// Look for buckets to forget every so many calls.
-    pub cleanup_interval: usize,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self { ttl: None, max_buckets: None, cleanup_interval: 100 }
-    }
-}
-
-impl StoreOptions {
-    fn checked(self) -> Result<Self, InvalidConfig> {
-        if let Some(ttl) = self.ttl {
-            config::positive("ttl", ttl)?;
-        }
-        if let Some(max_buckets) = self.max_buckets {
-            config::at_least_one("max_buckets", max_buckets as u64)?;
-        }
-        config::at_least_one("cleanup_interval", self.cleanup_interval as u64)?;
-        Ok(self)
-    }
-}
-
-/// A take that can be given back.
-#[derive(Clone, Copy, Debug)]
-pub struct Grant {
-    key: Fingerprint,
-    cost: u64,
-    after: Level,
-    /// The level before, where the take was immediate.
-    before: Option<Level>,
-    born: u32,
-}
-
-/// A place in a line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    key: Fingerprint,
-    id: u64,
-}
-
-/// It is not the time yet of one who waits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pending {
-    /// When it will be; it changes only when somebody moves up.
-    pub due: Instant,
-    /// How long that still is.
-    pub wait: Duration,
-}
-
-/// The answer to one who is ready to wait.
-#[derive(Debug)]
-pub enum Turn {
-    /// Go.
-    Now(Grant),
-    /// Sleep this long, then claim the place; leave it if you must.
-    Wait(Place, Duration),
-    /// It would take too long. Nothing was taken.
-    Refused(RetryAfter),
-}
 
 /// There is no room for another bucket: somebody waits for every one.
 #[derive(Debug)]
@@ -125,10 +62,12 @@ impl Store {
         })
     }
 
+    /// Returns what its buckets are.
     pub fn bucket(&self) -> &Bucket {
         &self.settings.bucket
     }
 
+    /// Returns what it remembers.
     pub fn options(&self) -> &StoreOptions {
         &self.settings.options
     }
@@ -138,6 +77,7 @@ impl Store {
         self.settings.evicted_live.load(Ordering::Relaxed)
     }
 
+    /// Returns the fingerprint of a key, which is this store's own.
     #[inline]
     pub fn fingerprint(&self, key: &str) -> Fingerprint {
         self.fingerprinter.of(key)

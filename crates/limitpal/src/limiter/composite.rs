@@ -11,8 +11,9 @@ use super::quota::Quota;
 use super::{AnyLimiter, Kind, sure};
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
-use crate::decision::{Decision, RetryAfter};
+use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
+use crate::retry_after::RetryAfter;
 use crate::store::{Grant, Place, Turn};
 
 /// Several limiters as one: a call goes if all of them let it.
@@ -116,18 +117,22 @@ impl<S: TimeSource> Composite<S> {
         Ok(Self { parts, source })
     }
 
+    /// Returns its parts.
     pub fn parts(&self) -> &[Arc<Keyed<S>>] {
         &self.parts
     }
 
+    /// Returns the clock it reads.
     pub fn source(&self) -> &S {
         &self.source
     }
 
+    /// Takes from every part if possible now; never waits.
     pub fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
         Ok(self.take(key, cost)?.is_some())
     }
 
+    /// As `allow`, with the numbers.
     pub fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
         if self.take(key, cost)?.is_some() {
             return self.standing(key);
@@ -256,10 +261,12 @@ impl<S: TimeSource> Composite<S> {
         Ok(longest)
     }
 
+    /// Forgets one key in every part.
     pub fn reset(&self, key: &str) -> Result<(), S::Error> {
         self.parts.iter().try_for_each(|part| part.reset(part.fingerprint(key)?))
     }
 
+    /// Forgets all keys in every part.
     pub fn reset_all(&self) -> Result<(), S::Error> {
         self.parts.iter().try_for_each(|part| part.reset_all())
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::algorithm::Bucket;
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
-use crate::decision::{Decision, RetryAfter};
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
 use crate::store::{Fingerprint, Grant, Store, StoreOptions, Turn};
 
 /// Maps a caller's key to the bucket's.
@@ -58,14 +59,17 @@ impl<S: TimeSource> Keyed<S> {
         Ok(Self { store: Store::new(bucket, store)?, source, per_key, key_by })
     }
 
+    /// Returns its buckets.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
+    /// Returns the clock it reads.
     pub fn source(&self) -> &S {
         &self.source
     }
 
+    /// Returns whether each key has a bucket of its own.
     pub fn per_key(&self) -> bool {
         self.per_key
     }
@@ -82,15 +86,18 @@ impl<S: TimeSource> Keyed<S> {
         }
     }
 
+    /// Takes if possible now; never waits.
     #[inline]
     pub fn allow(&self, key: Fingerprint, cost: u64) -> Result<bool, S::Error> {
         self.store.take(key, cost, || self.source.now()).map(|grant| grant.is_some())
     }
 
+    /// As `allow`, with the numbers.
     pub fn check(&self, key: Fingerprint, cost: u64) -> Result<Decision, S::Error> {
         self.store.check(key, cost, || self.source.now())
     }
 
+    /// Says what `check` would say, without taking.
     pub fn peek(&self, key: Fingerprint, cost: u64) -> Result<Decision, S::Error> {
         self.store.peek(key, cost, || self.source.now())
     }
@@ -109,23 +116,28 @@ impl<S: TimeSource> Keyed<S> {
         }
     }
 
+    /// Gives back what a take can still give.
     pub fn give_back(&self, grant: Grant) {
         self.store.give_back(grant, self.source.now().ok());
     }
 
+    /// Forgets one key.
     pub fn reset(&self, key: Fingerprint) -> Result<(), S::Error> {
         self.store.reset(key, || self.source.now())
     }
 
+    /// Forgets all keys.
     pub fn reset_all(&self) -> Result<(), S::Error> {
         self.store.reset_all(|| self.source.now())
     }
 
+    /// Returns whether a key is remembered.
     pub fn contains(&self, key: Fingerprint) -> Result<bool, S::Error> {
         self.store.contains(key, || self.source.now())
     }
 
-    pub fn len(&self) -> Result<usize, S::Error> {
+    /// Returns how many keys are remembered.
+    pub fn remembered(&self) -> Result<usize, S::Error> {
         self.store.len(|| self.source.now())
     }
 

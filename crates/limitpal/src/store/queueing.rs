@@ -7,7 +7,7 @@ use super::fingerprint::Fingerprint;
 use super::shard::{FRESH, Settings, Shard};
 use super::{Full, Grant, Pending, Place, Turn};
 use crate::algorithm::{Bucket, Level};
-use crate::decision::RetryAfter;
+use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 use crate::waiting::{Freed, Line, Waiter};
 

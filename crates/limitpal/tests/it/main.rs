@@ -1,7 +1,9 @@
-mod clock;
-mod nothing {}
+//! The tests of the crate in one binary, a file for each concept.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 mod breaker;
 mod call;
+mod clock;
 mod conformance;
 mod executor;
 mod laws;

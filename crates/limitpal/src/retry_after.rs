@@ -1,0 +1,35 @@
+//! When to come back.
+
+use std::time::Duration;
+
+/// When a refused call would succeed if nobody else took meanwhile.
+///
+/// The order is by how long one has to wait; what cannot be known comes last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub enum RetryAfter {
+    /// At once: it was allowed.
+    Now,
+    /// After this time: refused a nanosecond before, admitted at it.
+    After(Duration),
+    /// Never: its cost is above the capacity.
+    Never,
+    /// It cannot be known.
+    Unknown,
+}
+
+impl RetryAfter {
+    /// Returns the answer for a wait: `Now` when there is none.
+    pub(crate) const fn wait(wait: Duration) -> Self {
+        if wait.is_zero() { Self::Now } else { Self::After(wait) }
+    }
+
+    /// Returns the time to wait, where there is an end to it.
+    pub const fn duration(self) -> Option<Duration> {
+        match self {
+            Self::Now => Some(Duration::ZERO),
+            Self::After(wait) => Some(wait),
+            Self::Never | Self::Unknown => None,
+        }
+    }
+}
