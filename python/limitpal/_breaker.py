@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 async def call_async(
-    breaker: CircuitBreaker, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    breaker: CircuitBreaker,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
 ) -> Any:
     """Call a function if the circuit lets it, and await what it returns."""
     permit = breaker._lend()

@@ -10,11 +10,15 @@ import time
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NoReturn, Protocol, runtime_checkable
+from typing import ClassVar, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from ._limitpal import MockTime
 
 __all__ = ["Clock", "MockClock", "MonotonicClock"]
+
+# The other files use these names, so that none of them says `asyncio`.
+Loop: TypeAlias = asyncio.AbstractEventLoop
+Future: TypeAlias = asyncio.Future[None]
 
 
 @runtime_checkable
@@ -99,7 +103,7 @@ class MockClock(MockTime):
         if _finite(seconds) <= 0:
             return
         loop = running_loop("MockClock.sleep_async()")
-        awoken: asyncio.Future[None] = loop.create_future()
+        awoken: Future = loop.create_future()
         key = self._call_later(loop, seconds, lambda: settle(awoken))
         try:
             # Awaited directly: each hop between would cost a turn of the loop after `advance()`.
@@ -123,9 +127,7 @@ class MockClock(MockTime):
         finally:
             self._runs -= 1
 
-    def _call_later(
-        self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
-    ) -> int:
+    def _call_later(self, loop: Loop, seconds: float, callback: Callable[[], object]) -> int:
         """Have `callback` called in `loop`, which runs here, once `seconds` have passed."""
         key = next(self._keys)
         sleeper = self._sleepers[key] = _Sleeper(key, loop, callback)
@@ -167,9 +169,7 @@ class _Sleeper:
 
     __slots__ = ("asleep", "callback", "key", "loop", "number")
 
-    def __init__(
-        self, key: int, loop: asyncio.AbstractEventLoop, callback: Callable[[], object]
-    ) -> None:
+    def __init__(self, key: int, loop: Loop, callback: Callable[[], object]) -> None:
         self.key = key
         self.loop = loop
         self.callback = callback
@@ -198,19 +198,19 @@ class _Idleness:
     """
 
     # A loop keeps its idleness, through the probe, and this finds it: neither keeps a loop alive.
-    _known: ClassVar[
-        weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Idleness]]
-    ] = weakref.WeakKeyDictionary()
+    _known: ClassVar[weakref.WeakKeyDictionary[Loop, weakref.ref[_Idleness]]] = (
+        weakref.WeakKeyDictionary()
+    )
 
     def __init__(self) -> None:
         # Who sleeps here, by what lets their clock jump.
         self.asleep: dict[Callable[[], None], set[int]] = {}
-        self.waiting: list[asyncio.Future[None]] = []
+        self.waiting: list[Future] = []
         self.probing = False
         self.quiet = 0
 
     @classmethod
-    def of(cls, loop: asyncio.AbstractEventLoop) -> _Idleness:
+    def of(cls, loop: Loop) -> _Idleness:
         """Return the idleness of a loop, the one that probes if there is one."""
         known = cls._known.get(loop)
         idleness = known() if known is not None else None
@@ -219,32 +219,32 @@ class _Idleness:
             cls._known[loop] = weakref.ref(idleness)
         return idleness
 
-    def watch(self, loop: asyncio.AbstractEventLoop, jump: Callable[[], None]) -> set[int]:
+    def watch(self, loop: Loop, jump: Callable[[], None]) -> set[int]:
         """Return the set of who sleeps on a clock here; while it holds one, the clock jumps."""
         self._start(loop)
         return self.asleep.setdefault(jump, set())
 
-    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def wait(self, loop: Loop) -> None:
         """Wait until the loop is idle; of several who wait, one goes on at a time."""
-        idle: asyncio.Future[None] = loop.create_future()
+        idle: Future = loop.create_future()
         self.waiting.append(idle)
         self._start(loop)
         await idle
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, loop: Loop) -> None:
         if not self.probing:
             self.probing = True
             self.quiet = 0
             self._again(loop)
 
-    def _again(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _again(self, loop: Loop) -> None:
         if hasattr(loop, "_ready"):
             loop.call_soon(self._probe, loop)
         else:
             # uvloop hides what is ready: leave callbacks, which nobody can count, some time.
             loop.call_later(0.001, self._probe, loop)
 
-    def _probe(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _probe(self, loop: Loop) -> None:
         self.quiet = 0 if _busy(loop) else self.quiet + 1
         try:
             if self.quiet == 2:
@@ -265,7 +265,7 @@ class _Idleness:
                 del self.asleep[jump]
 
 
-def _busy(loop: asyncio.AbstractEventLoop) -> bool:
+def _busy(loop: Loop) -> bool:
     """Return whether the loop has more to run in this turn than the one who asks."""
     ready = getattr(loop, "_ready", None)
     if ready is not None:
@@ -278,7 +278,7 @@ def _runnable(task: asyncio.Task[object]) -> bool:
     return waits_for is None or (waits_for is not task and waits_for.done())
 
 
-def settle(future: asyncio.Future[None]) -> bool:
+def settle(future: Future) -> bool:
     """Let whoever awaits a future go on; False if it went or was cancelled before."""
     if future.done():
         return False
@@ -286,7 +286,7 @@ def settle(future: asyncio.Future[None]) -> bool:
     return True
 
 
-def running_loop(caller: str) -> asyncio.AbstractEventLoop:
+def running_loop(caller: str) -> Loop:
     """Return the running event loop, or say who needs one."""
     loop = try_running_loop()
     if loop is None:
@@ -295,7 +295,7 @@ def running_loop(caller: str) -> asyncio.AbstractEventLoop:
     return loop
 
 
-def try_running_loop() -> asyncio.AbstractEventLoop | None:
+def try_running_loop() -> Loop | None:
     """Return the running event loop, if this thread has one."""
     try:
         return asyncio.get_running_loop()

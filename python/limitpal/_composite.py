@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import _limitpal
 from ._limiters import AsyncKeyedLimiter, AsyncLimiter, check_async, refuse_to_pickle
-from ._limitpal import Decision
+from ._limitpal import Decision, KeyedLimiter, _CompositeCore, _invalid_config
 from ._turn import take_turn
 
 if TYPE_CHECKING:
     from ._clock import Clock
+    from ._limiters import AsyncPart
     from ._limitpal import CompositeRun
 
 __all__ = ["AsyncCompositeLimiter"]
@@ -33,13 +33,13 @@ class AsyncCompositeLimiter(AsyncLimiter):
     (True, False)
     """
 
-    def __init__(self, limiters: Iterable[Any], clock: Clock | None = None) -> None:
+    def __init__(self, limiters: Iterable[AsyncPart], clock: Clock | None = None) -> None:
         cores, self._own, self._limiters = _sort(limiters)
         # Parts of the user's own are awaited here; the core has the others.
-        self._core = _limitpal._CompositeCore(self._limiters, cores, bool(self._own), clock)
+        self._core = _CompositeCore(self._limiters, cores, bool(self._own), clock)
 
     @property
-    def limiters(self) -> tuple[Any, ...]:
+    def limiters(self) -> tuple[AsyncPart, ...]:
         """The limiters it is made of, as they were given."""
         return self._limiters
 
@@ -107,35 +107,36 @@ class AsyncCompositeLimiter(AsyncLimiter):
         refuse_to_pickle(self)
 
 
-def core_of(limiter: object) -> Any:
+def core_of(limiter: object) -> KeyedLimiter | _CompositeCore | None:
     """Return what an async limiter of ours runs on, unless a subclass decides for itself."""
     for base in (AsyncKeyedLimiter, AsyncCompositeLimiter):
         if isinstance(limiter, base):
             kind = type(limiter)
             if kind.allow is base.allow and kind.acquire is base.acquire:
-                return limiter._core
+                return limiter._core  # pyright: ignore[reportPrivateUsage]
     return None
 
 
-def _sort(limiters: Iterable[Any]) -> tuple[list[Any], list[Any], tuple[Any, ...]]:
+def _sort(
+    limiters: Iterable[Any],
+) -> tuple[list[KeyedLimiter], list[Any], tuple[AsyncPart, ...]]:
     """Tell ours from the user's own, and flatten composites among them."""
-    given = tuple(limiters) if isinstance(limiters, Iterable) else ()
+    # Whoever runs no type checker may give anything.
+    given = tuple(limiters) if isinstance(limiters, Iterable) else ()  # type: ignore[redundant-expr]
     if not given or len({id(limiter) for limiter in given}) < len(given):
-        raise _limitpal._invalid_config(
-            "limiters", limiters, "give at least one limiter, each of them once"
-        )
-    cores: list[Any] = []
+        raise _invalid_config("limiters", limiters, "give at least one limiter, each of them once")
+    cores: list[KeyedLimiter] = []
     own: list[Any] = []
     for rank, limiter in enumerate(given):
         core = core_of(limiter)
         if core is None:
             check_async(limiter, f"limiters[{rank}]")
             own.append(limiter)
-        elif isinstance(limiter, AsyncCompositeLimiter):
+        elif isinstance(core, KeyedLimiter):
+            cores.append(core)
+        else:
             cores.extend(core.parts())
             own.extend(limiter._own)
-        else:
-            cores.append(core)
     return cores, own, given
 
 

@@ -1,10 +1,10 @@
 """Every error LimitPal raises.
 
-    LimitPalError
-    ├── RateLimitExceeded     no quota in time
-    ├── CircuitBreakerOpen    the circuit refuses
-    ├── RetryExhausted        a run stopped after an error worth another attempt
-    └── InvalidConfigError    an argument makes no sense (also a ValueError)
+LimitPalError
+├── RateLimitExceeded     no quota in time
+├── CircuitBreakerOpen    the circuit refuses
+├── RetryExhausted        a run stopped after an error worth another attempt
+└── InvalidConfigError    an argument makes no sense (also a ValueError)
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ class LimitPalError(Exception):
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
-def _restore(cls: type[LimitPalError], args: tuple[Any, ...], state: dict[str, Any]) -> LimitPalError:
+def _restore(
+    cls: type[LimitPalError], args: tuple[Any, ...], state: dict[str, Any]
+) -> LimitPalError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)

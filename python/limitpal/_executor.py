@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
-from . import _limitpal
 from ._composite import AsyncCompositeLimiter, core_of
 from ._errors import RateLimitExceeded
 from ._limiters import check_async, refuse_to_pickle
+from ._limitpal import _ExecutorCore
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class AsyncResilientExecutor:
         self._limiter: Any = limiter
         # Whether quota that was acquired from it can be given back.
         self._gives_back = isinstance(limiter, AsyncCompositeLimiter) and core is not None
-        self._core = _limitpal._ExecutorCore(
+        self._core = _ExecutorCore(
             limiter is not None,
             core,
             retry_policy,
@@ -83,9 +83,7 @@ class AsyncResilientExecutor:
     async def run(
         self, key: str | int, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T: ...
-    async def run(
-        self, key: str | int, func: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Any:
+    async def run(self, key: str | int, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a function through the pipeline; quota and state are those of `key`."""
         if not callable(func):
             raise TypeError(f"func is {func!r}; give a function to call")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ._limitpal import (
     CompositeLimiter,
@@ -51,6 +51,13 @@ class AsyncLimiter(ABC):
     @abstractmethod
     async def acquire(self, key: str = "default", timeout: float | None = None) -> None:
         """Wait for the turn; raise `RateLimitExceeded` if that would exceed `timeout`."""
+
+
+class AsyncPart(Protocol):
+    """Any object that can stand in for an async limiter; it is asked by these calls alone."""
+
+    def allow(self, key: str, /) -> Awaitable[bool]: ...
+    def acquire(self, key: str, /, *, timeout: float = ...) -> Awaitable[object]: ...
 
 
 SyncLimiter.register(KeyedLimiter)
@@ -134,8 +141,6 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
     (True, False)
     """
 
-    _core: TokenBucket
-
     def __init__(
         self,
         capacity: float,
@@ -146,9 +151,10 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
         cleanup_interval: int = 100,
         *,
         per_key: bool = True,
-        key_by: Callable[[Any], str | int] | None = None,
+        key_by: Callable[[str], str | int] | None = None,
     ) -> None:
-        self._core = TokenBucket(
+        # Narrower than the base has it, and set once.
+        self._core: TokenBucket = TokenBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
             capacity,
             refill_rate,
             clock,
@@ -189,8 +195,6 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
     0.2
     """
 
-    _core: LeakyBucket
-
     def __init__(
         self,
         capacity: float,
@@ -201,9 +205,10 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
         cleanup_interval: int = 100,
         *,
         per_key: bool = True,
-        key_by: Callable[[Any], str | int] | None = None,
+        key_by: Callable[[str], str | int] | None = None,
     ) -> None:
-        self._core = LeakyBucket(
+        # Narrower than the base has it, and set once.
+        self._core: LeakyBucket = LeakyBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
             capacity,
             leak_rate,
             clock,
@@ -237,7 +242,11 @@ def check_sync(limiter: object, parameter: str) -> None:
     """Refuse what is no sync limiter, by the name of its twin if it has one."""
     kind = type(limiter).__name__
     if isinstance(limiter, AsyncLimiter) or _is_coroutine_function(limiter, "acquire"):
-        twin = kind.removeprefix("Async") if kind.startswith("Async") else "a sync limiter, such as a SyncLimiter"
+        twin = (
+            kind.removeprefix("Async")
+            if kind.startswith("Async")
+            else "a sync limiter, such as a SyncLimiter"
+        )
         raise TypeError(f"{parameter} is {_a(kind)}, which is async; give {twin}")
     _check_calls(limiter, parameter)
 

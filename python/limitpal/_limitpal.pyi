@@ -6,11 +6,13 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeVar, final, overload
 from typing_extensions import Self, disjoint_base
 
 from limitpal._clock import Clock
-from limitpal._limiters import SyncLimiter
+from limitpal._errors import InvalidConfigError, RateLimitExceeded
+from limitpal._limiters import AsyncPart, SyncLimiter
 
 __all__ = [
     "CircuitBreaker",
     "CompositeLimiter",
+    "CompositeRun",
     "Decision",
     "KeyedLimiter",
     "LeakyBucket",
@@ -19,16 +21,23 @@ __all__ = [
     "ResilientExecutor",
     "RetryPolicy",
     "TokenBucket",
+    "_CompositeCore",
+    "_ExecutorCore",
+    "_LentPermit",
+    "_Run",
+    "_invalid_config",
 ]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 class _Part(Protocol):
-    """Any object that can stand in for a sync limiter."""
+    """Any object that can stand in for a sync limiter; it is asked by these calls alone."""
 
     def allow(self, key: str, /) -> bool: ...
-    def acquire(self, key: str, /, *, timeout: float | None) -> object: ...
+    def acquire(self, key: str, /, *, timeout: float = ...) -> object: ...
+
+def _invalid_config(parameter: str, value: object, advice: str) -> InvalidConfigError: ...
 
 @final
 class Decision:
@@ -102,7 +111,7 @@ class TokenBucket(KeyedLimiter):
     def get_tokens(self, key: str | int = "default") -> float: ...
 
 class LeakyBucket(KeyedLimiter):
-    """Lets calls out one `1/leak_rate` after another, without bursts."""
+    """The smooth one: a backlog drains at `leak_rate` a second."""
 
     def __init__(
         self,
@@ -125,7 +134,7 @@ class LeakyBucket(KeyedLimiter):
 
 @final
 class Place:
-    """A place in a limiter's line, held by an asyncio task."""
+    """A place in line: whoever holds it waits, and then claims it, or leaves it."""
 
     @property
     def clock(self) -> Clock: ...
@@ -138,10 +147,13 @@ class Place:
     def arrive(self) -> None: ...
     def leave(self) -> None: ...
 
+@disjoint_base
 class CompositeLimiter(SyncLimiter):
-    """Takes from every part or from none."""
+    """Several limiters as one: a call goes if all of them let it."""
 
-    def __new__(cls, limiters: Iterable[_Part], clock: Clock | None = None) -> Self: ...
+    # `Any`, so that the `__init__` of a subclass says what may be given.
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def __init__(self, limiters: Iterable[_Part], clock: Clock | None = None) -> None: ...
     @property
     def limiters(self) -> tuple[_Part, ...]: ...
     def allow(self, key: str | int = "default", cost: int = 1) -> bool: ...
@@ -151,10 +163,40 @@ class CompositeLimiter(SyncLimiter):
     def check(self, key: str | int = "default", cost: int = 1) -> Decision: ...
     def peek(self, key: str | int = "default", cost: int = 1) -> Decision: ...
     def reset(self, key: str | int | None = None) -> None: ...
+    @property
+    def _clock(self) -> Clock: ...
+
+@final
+class _CompositeCore:
+    """The parts of ours in an async composite."""
+
+    def __new__(
+        cls,
+        given: Iterable[AsyncPart],
+        limiters: list[KeyedLimiter],
+        has_own: bool,
+        clock: Clock | None,
+    ) -> Self: ...
+    @property
+    def clock(self) -> Clock: ...
+    def take(self, key: str | int, cost: int) -> CompositeRun | None: ...
+    def begin(self, key: str | int, timeout: float | None, cost: int) -> CompositeRun: ...
+    def check(self, key: str | int, cost: int) -> Decision: ...
+    def peek(self, key: str | int, cost: int) -> Decision: ...
+    def reset(self, key: str | int | None) -> None: ...
+    def parts(self) -> list[KeyedLimiter]: ...
+
+@final
+class CompositeRun:
+    """One that acquires from all parts, between two waits."""
+
+    def next(self) -> Place | None: ...
+    def left(self) -> float | None: ...
+    def leave(self) -> None: ...
 
 @final
 class RetryPolicy:
-    """Which outcome deserves another attempt, and when."""
+    """Which errors deserve another attempt, how many there are, and the delays between them."""
 
     def __new__(
         cls,
@@ -184,9 +226,11 @@ class RetryPolicy:
     def next_delay(self, attempt: int) -> float: ...
     def should_retry(self, exc: BaseException, attempt: int) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
+@final
 class CircuitBreaker:
-    """Refuses calls to what keeps failing, and lets probes through after a while."""
+    """Stops calling what keeps failing, and finds out by itself when it is back."""
 
     def __new__(
         cls,
@@ -212,12 +256,23 @@ class CircuitBreaker:
     async def call_async(
         self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T: ...
+    def _lend(self) -> _LentPermit: ...
 
+@final
+class _LentPermit:
+    """A permit in the hands of a coroutine; it goes back when it is dropped."""
+
+    def succeeded(self) -> None: ...
+    def failed(self, error: BaseException) -> None: ...
+
+@disjoint_base
 class ResilientExecutor:
-    """Runs a function behind a breaker, a limiter and a retry policy, in that order."""
+    """Runs a function behind a circuit breaker, a limiter and a retry policy, each optional."""
 
-    def __new__(
-        cls,
+    # `Any`, so that the `__init__` of a subclass says what may be given.
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def __init__(
+        self,
         limiter: _Part | None = None,
         retry_policy: RetryPolicy | None = None,
         circuit_breaker: CircuitBreaker | None = None,
@@ -225,10 +280,51 @@ class ResilientExecutor:
         *,
         charge: Literal["call", "attempt"] = "call",
         acquire_timeout: float | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     def run(
         self, key: str | int, func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T: ...
+
+@final
+class _ExecutorCore:
+    """The parts of an async executor."""
+
+    def __new__(
+        cls,
+        has_limiter: bool,
+        limiter: KeyedLimiter | _CompositeCore | None,
+        retry_policy: RetryPolicy | None,
+        circuit_breaker: CircuitBreaker | None,
+        clock: Clock | None,
+        charge: Literal["call", "attempt"],
+        acquire_timeout: float | None,
+    ) -> Self: ...
+    @property
+    def clock(self) -> Clock: ...
+    def begin(self, key: str | int) -> _Run: ...
+    def show(self, name: str, limiter: AsyncPart | None) -> str: ...
+
+@final
+class _Run:
+    """One async run, between two awaits; `None` as the next step means an attempt."""
+
+    @property
+    def must_wait(self) -> bool: ...
+    def next(
+        self, key: str | int
+    ) -> (
+        tuple[Literal["sleep"], float]
+        | tuple[Literal["turn"], Place]
+        | tuple[Literal["acquire"], float | None]
+        | None
+    ): ...
+    def slept(self) -> None: ...
+    def came(self) -> None: ...
+    def acquired(self, held: CompositeRun | None) -> None: ...
+    def refused(self, refusal: RateLimitExceeded) -> None: ...
+    def succeeded(self) -> None: ...
+    def failed(self, error: BaseException) -> bool: ...
+    def close(self) -> None: ...
 
 @disjoint_base
 class MockTime:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from ._clock import MockClock, running_loop, settle, try_running_loop
 
 if TYPE_CHECKING:
-    import asyncio
-
+    from ._clock import Future, Loop
     from ._limitpal import Place
 
 
@@ -40,12 +39,12 @@ class _Turn:
 
     __slots__ = ("_cancel_timer", "_clock", "_loop", "_place", "future")
 
-    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, place: Place, loop: Loop) -> None:
         self._place = place
         self._clock = place.clock
         self._loop = loop
         self._cancel_timer: Callable[[], None] | None = None
-        self.future: asyncio.Future[None] = loop.create_future()
+        self.future: Future = loop.create_future()
 
     def start(self) -> None:
         """Set the timer, and be told when the place comes up earlier."""
@@ -59,8 +58,9 @@ class _Turn:
 
     def _set_timer(self, seconds: float) -> None:
         if isinstance(self._clock, MockClock):
-            key = self._clock._call_later(self._loop, seconds, self._ring)
-            self._cancel_timer = partial(self._clock._cancel, key)
+            clock = self._clock
+            key = clock._call_later(self._loop, seconds, self._ring)  # pyright: ignore[reportPrivateUsage]
+            self._cancel_timer = partial(clock._cancel, key)  # pyright: ignore[reportPrivateUsage]
         else:
             self._cancel_timer = self._loop.call_later(seconds, self._ring).cancel
 
@@ -78,7 +78,7 @@ class _Turn:
             self.future.set_exception(error)
 
     def _moved(self) -> None:
-        """Set the timer anew; the core calls this when the place comes up earlier, in any thread."""
+        """Set the timer anew; the core calls this, in any thread, when the place is up earlier."""
         running = try_running_loop()
         if running is self._loop or (running is None and not self._loop.is_running()):
             _moving.add(self._restart)

@@ -54,7 +54,7 @@ impl Options<'_, '_> {
         let py = self.rate.py();
         let capacity = count("capacity", self.capacity, ADVICE)?;
         let name = self.pace.rate_name();
-        let rate = seconds::number(name, self.rate, "give from 1e-9 to 1e6 per second")?;
+        let rate = seconds::number(name, self.rate, "give a number from 1e-9 to 1e6 per second")?;
         Rate::named(name, rate)
             .and_then(|rate| Bucket::new(capacity, rate, self.pace))
             .map_err(|error| errors::from_core(py, &error, self.rate))

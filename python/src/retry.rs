@@ -6,7 +6,7 @@ use limitpal::RetrySettings;
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyTuple};
 
 use crate::ask::{count, whole};
 use crate::exception_types::{Failure, is_one_of, tuple_of};
@@ -91,7 +91,10 @@ impl RetryPolicy {
             match given.get() {
                 Some(value) => errors::from_core(py, &error, value),
                 // A default that the other arguments make wrong: a base above the longest delay.
-                None => errors::from_core(py, &error, PyString::new(py, error.value()).as_any()),
+                None => {
+                    let default = error.value().parse().unwrap_or(f64::NAN);
+                    errors::from_core(py, &error, PyFloat::new(py, default).as_any())
+                }
             }
         })?;
         let retry_on = match retry_on.get() {

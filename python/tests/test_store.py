@@ -303,12 +303,12 @@ def test_a_flood_costs_the_same_in_a_large_store():
         for n in range(cap):
             limiter.allow(f"old{n}")
         keys = names("new", 2000)
-        begin = time.perf_counter()
+        begin = time.process_time()  # what other programs do meanwhile does not count
         for key in keys:
             limiter.allow(key)
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
-    small = min(flood(2_000) for _ in range(3))
-    large = min(flood(100_000) for _ in range(3))
+    small = min(flood(2_000) for _ in range(5))
+    large = min(flood(100_000) for _ in range(5))
 
-    assert large < 10 * small
+    assert large < 15 * small  # looking at all of them would be fifty times as much

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::InvalidConfig;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
-const ADVICE: &str = "give from 1e-9 to 1e6 per second";
+const ADVICE: &str = "give a number from 1e-9 to 1e6 per second";
 /// Parts of a nanosecond for the few rates that no small fraction names.
 const FINEST: u32 = 1 << 31;
 

@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{Clock, Sleep};
-use crate::config::HUNDRED_YEARS;
 use crate::time::Instant;
 
 /// Zero of the real clocks: when this process first asked for the time.
@@ -45,17 +44,36 @@ impl Clock for MonotonicClock {
         if tokio::runtime::Handle::try_current().is_ok() {
             return Box::pin(tokio::time::sleep(span));
         }
-        // The timer adds the span to the present and would overflow at the end of time.
-        Box::pin(futures_timer::Delay::new(span.min(HUNDRED_YEARS)))
+        Box::pin(futures_timer::Delay::new(span))
     }
 }
 
-/// Returns a reading of the system's clock as ours; one before the start is negative.
+/// Returns a reading of the system's clock as ours.
 #[inline]
 pub(super) fn since_start(reading: std::time::Instant) -> Instant {
-    let start = *START.get_or_init(|| reading);
+    since(*START.get_or_init(|| reading), reading)
+}
+
+/// Returns the time from `start` to `reading`, negative for one before it.
+#[inline]
+fn since(start: std::time::Instant, reading: std::time::Instant) -> Instant {
     match reading.checked_duration_since(start) {
         Some(after) => Instant::ZERO.saturating_add(after),
         None => Instant::ZERO.saturating_sub(start.saturating_duration_since(reading)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    fn a_reading_before_the_start_is_negative() {
+        // The first to ask may be a tokio runtime whose time was advanced by an hour.
+        let (now, hour) = (std::time::Instant::now(), Duration::from_secs(3600));
+
+        assert_eq!(Instant::ZERO + hour, since(now, now + hour));
+        assert_eq!(Instant::ZERO.saturating_sub(hour), since(now + hour, now));
     }
 }

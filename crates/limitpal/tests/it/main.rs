@@ -1,6 +1,7 @@
 //! The tests of the crate in one binary, a file for each concept.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod breaker;
 mod call;
 mod clock;

@@ -255,6 +255,19 @@ fn sleepers_keep_the_time_they_had_left_when_time_is_set_back() {
 }
 
 #[test]
+fn a_sleep_begun_after_time_was_set_back_lasts_its_span() {
+    let clock = MockClock::starting_at(at(100));
+    clock.set_time(at(10));
+    let mut sleep = Clock::sleep(&clock, SECOND);
+
+    assert!(poll(&mut sleep).is_pending());
+    clock.advance(SECOND);
+
+    assert_eq!(at(11), clock.now());
+    assert!(poll(&mut sleep).is_ready());
+}
+
+#[test]
 fn the_shared_handle_never_steps_back() {
     let clock = MockClock::starting_at(at(100));
     let handle = SharedClock::from(&clock);

@@ -148,6 +148,46 @@ fn a_task_that_sleeps_anew_many_turns_after_waking_is_waited_for() {
 }
 
 #[test]
+fn every_sign_of_life_starts_the_wait_for_quiet_anew() {
+    on_each_executor(|spawn| {
+        let (clock, ticks) = (MockClock::new(), Arc::new(AtomicU32::new(0)));
+        let (sleeper, counter) = (clock.clone(), ticks.clone());
+        spawn(Box::pin(async move {
+            clock.run_for(SECOND * 10).await;
+            assert_eq!(10, ticks.load(Ordering::Relaxed));
+        }));
+        spawn(Box::pin(async move {
+            for _ in 0..10 {
+                for _ in 0..5 {
+                    for _ in 0..40 {
+                        yield_now().await;
+                    }
+                    // Somebody comes and goes, as a task with a timeout does.
+                    let id = sleeper.register(Instant::MAX, Waker::noop().clone());
+                    drop(sleeper.unregister(id));
+                }
+                sleeper.sleep(SECOND).await;
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    });
+}
+
+#[test]
+fn a_blocking_sleep_beyond_the_end_is_not_taken_back() {
+    on_each_executor(|spawn| {
+        let clock = MockClock::new();
+        let sleeper = clock.clone();
+        spawn(Box::pin(async move {
+            clock.run_for(SECOND).await;
+            assert_eq!(Instant::ZERO + SECOND * 5, clock.now());
+            assert_eq!(Instant::ZERO + SECOND * 5, clock.steady());
+        }));
+        spawn(Box::pin(async move { sleeper.sleep_blocking(SECOND * 5) }));
+    });
+}
+
+#[test]
 fn tasks_that_never_settle_do_not_stop_time() {
     on_each_executor(|spawn| {
         let (clock, done) = (MockClock::new(), Arc::new(AtomicBool::new(false)));
