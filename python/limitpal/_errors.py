@@ -30,7 +30,7 @@ def _restore(
 
 
 class RateLimitExceeded(LimitPalError):
-    """There is no quota within the time one was willing to wait; nothing was taken.
+    """There is no quota within the time one was willing to wait; no limiter of ours took any.
 
     `key` is the key as text. `retry_after` is the time in seconds until `acquire(timeout=0)` would
     succeed if nobody else takes: `inf` when never, `None` when it cannot be known.

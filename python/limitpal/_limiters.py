@@ -54,7 +54,7 @@ class AsyncLimiter(ABC):
 
 
 class AsyncPart(Protocol):
-    """Any object that can stand in for an async limiter; it is asked by these calls alone."""
+    """What can stand in for an async limiter; `timeout` is passed only if there is one."""
 
     def allow(self, key: str, /) -> Awaitable[bool]: ...
     def acquire(self, key: str, /, *, timeout: float = ...) -> Awaitable[object]: ...
@@ -79,7 +79,8 @@ class AsyncKeyedLimiter(AsyncLimiter):
         """Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
 
         A timeout of 0 never waits, a negative one is 0. Those who wait for one key go in the order
-        in which they came; one that is cancelled gives its place to the next.
+        in which they came; one that is cancelled gives its place to the next, or, by a clock of
+        your own, to a newcomer.
         """
         place = self._core._reserve(key, timeout, cost)
         if place is not None:

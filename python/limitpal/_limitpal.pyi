@@ -32,7 +32,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 class _Part(Protocol):
-    """Any object that can stand in for a sync limiter; it is asked by these calls alone."""
+    """What can stand in for a sync limiter; `timeout` is passed only if there is one."""
 
     def allow(self, key: str, /) -> bool: ...
     def acquire(self, key: str, /, *, timeout: float = ...) -> object: ...

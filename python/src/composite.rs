@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{Composite, CompositeStep, Grant};
+use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Wish};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -117,9 +117,10 @@ fn take_ours(
     cost: Cost,
     left: impl Fn() -> PyResult<Option<Duration>>,
 ) -> PyResult<Vec<Grant>> {
-    let mut held = None;
+    let (mut held, arrival) = (None, Arrival::next());
     loop {
-        match ours.step(key.as_str(), cost.0, left()?, held.take(), |_| true)? {
+        let wish = Wish { cost: cost.0, timeout: left()?, arrival };
+        match ours.step(key.as_str(), wish, held.take(), |_| true)? {
             CompositeStep::Go(grants) => return Ok(grants),
             CompositeStep::Wait(part, place, wait) => {
                 held = Some((part, sit_out(py, &ours.parts()[part], place, wait)?));

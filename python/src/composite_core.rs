@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use limitpal::parts::{Composite, CompositeStep, Grant, Keyed};
+use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Keyed, Wish};
 use limitpal::{Instant, TimeSource};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -66,7 +66,8 @@ impl CompositeCore {
     fn run(&self, key: &Key<'_>, cost: Cost, timeout: Option<Duration>) -> PyResult<CompositeRun> {
         let (ours, clock) = (self.ours.clone(), Python::attach(|py| self.clock.clone_ref(py)));
         let (key, start) = (key.as_str().to_owned(), clock.now()?);
-        Ok(CompositeRun { ours, clock, key, cost, timeout, start, state: Mutex::default() })
+        let (arrival, state) = (Arrival::next(), Mutex::default());
+        Ok(CompositeRun { ours, clock, key, cost, timeout, start, arrival, state })
     }
 
     /// Returns the composite to ask for numbers, which parts of the user's own do not have.
@@ -159,6 +160,7 @@ pub(crate) struct CompositeRun {
     cost: Cost,
     timeout: Option<Duration>,
     start: Instant,
+    arrival: Arrival,
     state: Mutex<State>,
 }
 
@@ -195,7 +197,8 @@ impl CompositeRun {
             State::Begun | State::Granted(_) | State::Over => None,
         };
         let fixed = |clock: &PyClock| !movable(clock);
-        match ours.step(&self.key, self.cost.0, self.patience()?, held, fixed)? {
+        let (cost, timeout, arrival) = (self.cost.0, self.patience()?, self.arrival);
+        match ours.step(&self.key, Wish { cost, timeout, arrival }, held, fixed)? {
             CompositeStep::Go(grants) => {
                 self.replace(State::Granted(grants));
                 Ok(None)

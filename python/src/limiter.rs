@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{Fingerprint, Grant, Keyed, Place as CorePlace, Turn};
+use limitpal::parts::{Fingerprint, Grant, Keyed, Place as CorePlace, Request, Turn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -70,7 +70,8 @@ impl KeyedLimiter {
     ) -> PyResult<Turn> {
         let keyed = self.keyed()?;
         let source = keyed.source();
-        keyed.store().reserve(key, cost.0, timeout, fixed, || source.now())
+        let request = Request { cost: cost.0, timeout, fixed, ticket: None };
+        keyed.store().reserve(key, request, || source.now())
     }
 
     /// Reads something off a key's bucket.

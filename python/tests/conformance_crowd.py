@@ -13,6 +13,7 @@ from conformance_cases import Fields, WrongCase, decimal, seconds, written
 from conformance_parts import now
 from driving import settle
 
+LIVELY = 10_000  # so many wakes in one move are no progress
 STUCK = 20.0  # real seconds; only far beyond what a thread needs is a test stuck
 
 
@@ -67,7 +68,10 @@ class ParkedClock:
 
     def move_to(self, at: int) -> None:
         """Move the time, waking each sleeper at its deadline and waiting until it rests again."""
+        wakes = 0
         while self._sleepers and min(self._sleepers)[0] <= at:
+            wakes += 1
+            assert wakes < LIVELY, "threads sleep for no time, for ever"
             with self._changed:
                 sleeper = min(self._sleepers)
                 self._now = max(self._now, sleeper[0])

@@ -1,4 +1,4 @@
-"""A clock that steps back, and a reading that only came late."""
+"""A clock of floats, a clock that steps back, and a reading that only came late."""
 
 from __future__ import annotations
 
@@ -127,3 +127,32 @@ async def test_who_waits_when_the_mock_clock_steps_back_keeps_the_time_left(kind
     await line.advance(1.000_000_001, step=0.000_000_001 + 0.5)
 
     assert line.order == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_on_a_users_float_clock_retry_after_holds_within_its_resolution(
+    flavour: Flavour, kind
+):
+    """With a clock that only has floats, `retry_after` is right to its resolution."""
+
+    class WallLike:
+        time = 1_700_000_000.25
+
+        def now(self) -> float:
+            return self.time
+
+        def sleep(self, seconds: float) -> None:
+            self.time += seconds
+
+        async def sleep_async(self, seconds: float) -> None:
+            self.time += seconds
+
+    clock = WallLike()
+    limiter = flavour.bucket(kind, 2, 3, clock=clock)
+    await drain(limiter)
+    wait = (await call(limiter.peek, "k")).retry_after
+
+    clock.time += wait - 1e-6
+    assert not await call(limiter.allow, "k")
+    clock.time += 2e-6
+    assert await call(limiter.allow, "k")

@@ -22,7 +22,7 @@ from conformance_cases import (
     seconds,
     written,
 )
-from conformance_crowd import BreakerTasks, BreakerThreads, Tasks, Threads
+from conformance_crowd import STUCK, BreakerTasks, BreakerThreads, Tasks, Threads
 from conformance_parts import Limiter, ask, breaker, move_to, now, policy
 from conformance_runs import Bench
 from driving import ASYNC, SYNC, Flavour, call
@@ -107,7 +107,7 @@ async def wait(case: Fields, crowd: Any, flavour: Flavour) -> None:
 @waiting("movable")
 def test_tasks_that_wait_go_as_written(case: Fields) -> None:
     """Those who wait in tasks go when, and in the order in which, it is written down."""
-    asyncio.run(wait(case, Tasks(), ASYNC))
+    asyncio.run(asyncio.wait_for(wait(case, Tasks(), ASYNC), STUCK))
 
 
 @waiting("fixed")

@@ -11,7 +11,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driving import ASYNC, BOTH, SYNC, Flavour, GateClock, Line, call, drain
+from driving import ASYNC, BOTH, SYNC, Flavour, call
 from limitpal import MockClock, RateLimitExceeded
 from models import (
     NANOS,
@@ -20,7 +20,6 @@ from models import (
     exact,
     nanos,
     over_the_bound,
-    over_the_bound_by_late,
 )
 
 NAIVE = {"token": NaiveTokenBucket, "leaky": NaiveLeakyBucket}
@@ -246,58 +245,6 @@ def test_a_refused_composite_leaves_every_part_unchanged(kinds, history, flavour
                 assert before == after
 
     asyncio.run(check())
-
-
-EVENT = st.tuples(
-    st.sampled_from(["come", "leave", "leave", "allow", "allow", "pass"]),
-    st.integers(0, 30),
-    st.sampled_from([0, 1, NANOS // 10, NANOS // 3, NANOS // 2, NANOS, 2 * NANOS]),
-    COST,
-)
-
-
-async def crowd(limiter, clock, arrivals) -> tuple[Line, list[tuple[int, int]]]:
-    """Let people come, leave and ask in passing; return the line and all that was taken."""
-    line, costs = Line(limiter, clock), {}
-    takes = [(0, limiter.capacity)]
-    await drain(limiter)
-    for n, (action, whom, pause, asked) in enumerate(arrivals):
-        cost = min(asked, limiter.capacity)
-        if action == "come":
-            costs[str(n)] = cost
-            await line.join(str(n), cost=cost)
-        elif action == "leave" and line.tasks:
-            await line.leave(list(line.tasks)[whom % len(line.tasks)])
-        elif action == "allow" and await limiter.allow("k", cost=cost):
-            takes.append((nanos(clock.now()), cost))
-        await clock.run_for(pause / NANOS)
-    await clock.run_for(200.0)
-    takes.extend((at, costs[name]) for name, at in line.went)
-    return line, takes
-
-
-@given(
-    kind=KIND,
-    capacity=st.sampled_from([1, 2, 5]),
-    rate=st.sampled_from([1, 3, 7]),
-    movable=st.booleans(),
-    first=st.lists(COST, min_size=1, max_size=6),
-    events=st.lists(EVENT, min_size=1, max_size=30),
-)
-@settings(max_examples=200)
-def test_giving_back_never_breaks_the_bound(kind, capacity, rate, movable, first, events):
-    """Come, leave, ask in passing: the bound holds, all who stay go, in order where they move."""
-    arrivals = [("come", 0, 0, cost) for cost in first] + events
-    clock = MockClock(autojump=False) if movable else GateClock()
-    limiter = ASYNC.bucket(kind, capacity, rate, clock=clock)
-
-    line, takes = asyncio.run(crowd(limiter, clock, arrivals))
-
-    stayed = [name for name, task in line.tasks.items() if not task.cancelled()]
-    assert sorted(line.order, key=int) == stayed
-    if movable:
-        assert line.order == stayed
-    assert over_the_bound_by_late(takes, capacity, rate) is None
 
 
 @given(

@@ -370,32 +370,3 @@ def test_an_empty_limiter_is_true(flavour: Flavour, kind):
 
     assert len(limiter) == 0
     assert limiter
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_on_a_users_float_clock_retry_after_holds_within_its_resolution(
-    flavour: Flavour, kind
-):
-    """With a clock that only has floats, `retry_after` is right to its resolution."""
-
-    class WallLike:
-        time = 1_700_000_000.25
-
-        def now(self) -> float:
-            return self.time
-
-        def sleep(self, seconds: float) -> None:
-            self.time += seconds
-
-        async def sleep_async(self, seconds: float) -> None:
-            self.time += seconds
-
-    clock = WallLike()
-    limiter = flavour.bucket(kind, 2, 3, clock=clock)
-    await drain(limiter)
-    wait = (await call(limiter.peek, "k")).retry_after
-
-    clock.time += wait - 1e-6
-    assert not await call(limiter.allow, "k")
-    clock.time += 2e-6
-    assert await call(limiter.allow, "k")

@@ -50,8 +50,12 @@ pub use crate::time::Instant;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::algorithm::{Bucket, Pace};
-    pub use crate::limiter::{Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep};
-    pub use crate::store::{Fingerprint, Grant, Pending, Place, Store, StoreOptions, Turn};
+    pub use crate::limiter::{
+        Arrival, Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep, Wish,
+    };
+    pub use crate::store::{
+        Fingerprint, Grant, Pending, Place, Request, Store, StoreOptions, Turn,
+    };
 }
 
 /// The README's programs in Rust run with the other examples.

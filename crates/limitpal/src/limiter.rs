@@ -70,7 +70,7 @@ use std::time::Duration;
 
 pub use self::ask::{Ask, Cost};
 pub use self::builder::BucketBuilder;
-pub use self::composite::{Composite, CompositeLimiter, Step};
+pub use self::composite::{Arrival, Composite, CompositeLimiter, Step, Wish};
 pub use self::keyed::{KeyBy, Keyed, KeyedOptions};
 pub use self::leaky_bucket::LeakyBucket;
 pub use self::quota::Quota;

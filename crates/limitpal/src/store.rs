@@ -16,11 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-pub use self::answer::{Grant, Pending, Place, Turn};
+pub use self::answer::{Grant, Pending, Place, Request, Turn};
 pub use self::fingerprint::Fingerprint;
 use self::fingerprint::Fingerprinter;
 pub use self::options::StoreOptions;
-use self::queueing::Request;
 use self::shard::{Settings, Shard};
 use self::timeline::Reading;
 use crate::algorithm::{Bucket, Level};
@@ -137,17 +136,14 @@ impl Store {
         }
     }
 
-    /// Takes, now or later; `fixed` if the sleeper cannot be moved once it sleeps.
+    /// Takes, now or later.
     pub fn reserve<E>(
         &self,
         key: Fingerprint,
-        cost: u64,
-        timeout: Option<Duration>,
-        fixed: bool,
+        request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Turn, E> {
-        let request = Request { key, cost, timeout, fixed };
-        let reserve = |shard: &mut Shard, now| shard.reserve(&self.settings, request, now);
+        let reserve = |shard: &mut Shard, now| shard.reserve(&self.settings, key, request, now);
         Ok(self.with_room(key, read, reserve)?.unwrap_or(Turn::Refused(RetryAfter::Unknown)))
     }
 
@@ -155,10 +151,10 @@ impl Store {
     pub fn quote<E>(
         &self,
         key: Fingerprint,
-        cost: u64,
+        request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<RetryAfter, E> {
-        self.with(key, read, |shard, now| shard.quote(&self.settings, key, cost, now))
+        self.with(key, read, |shard, now| shard.quote(&self.settings, key, request, now))
     }
 
     /// Keeps the waker of one who waits, and returns how long it has to sleep.

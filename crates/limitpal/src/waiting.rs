@@ -29,6 +29,23 @@ pub(crate) struct Waiter<T> {
     pub(crate) waker: Option<Waker>,
     /// Whether its sleep cannot be moved; then a place freed before it goes to a newcomer.
     pub(crate) fixed: bool,
+    /// When it came, where it waits for several lines in turn; then it stands before those who
+    /// came later and do the same.
+    pub(crate) ticket: Option<u64>,
+}
+
+impl<T> Waiter<T> {
+    /// Whether one who came at `ticket` goes before this one, and takes as much.
+    fn gives_way(&self, ticket: u64, cost: u64) -> bool {
+        !self.fixed && self.cost == cost && self.ticket.is_some_and(|own| own > ticket)
+    }
+
+    /// Changes places: whoever stood here stands there now.
+    fn swap_seats(&mut self, other: &mut Self) {
+        std::mem::swap(self, other);
+        std::mem::swap(&mut self.after, &mut other.after);
+        std::mem::swap(&mut self.due, &mut other.due);
+    }
 }
 
 /// A place left by a sleeper behind whom others cannot be moved.
@@ -55,6 +72,27 @@ impl<T: Copy + Ord> Line<T> {
         self.waiters.insert(place, waiter);
     }
 
+    /// Returns the first who gives way to one who came at `ticket` and takes as much.
+    pub(crate) fn find_junior(&self, ticket: u64, cost: u64) -> Option<&Waiter<T>> {
+        self.waiters.iter().find(|waiter| waiter.gives_way(ticket, cost))
+    }
+
+    /// Lets the last in line stand before those who give way to it; each of them moves back to the
+    /// place of the next, and who does not wait for several lines keeps its own.
+    pub(crate) fn promote_last(&mut self) {
+        let Some(last) = self.waiters.back() else { return };
+        let (Some(ticket), cost) = (last.ticket, last.cost) else { return };
+        let mut own = self.waiters.len() - 1;
+        for index in (0..own).rev() {
+            if self.waiters[index].gives_way(ticket, cost) {
+                let mut behind = self.waiters.split_off(own);
+                self.waiters[index].swap_seats(&mut behind[0]);
+                self.waiters.append(&mut behind);
+                own = index;
+            }
+        }
+    }
+
     pub(crate) fn find(&mut self, id: u64) -> Option<&mut Waiter<T>> {
         self.waiters.iter_mut().find(|waiter| waiter.id == id)
     }
@@ -73,6 +111,12 @@ impl<T: Copy + Ord> Line<T> {
     /// Returns whether anybody's take came after this one.
     fn any_behind(&self, after: T) -> bool {
         self.waiters.back().is_some_and(|last| last.after > after)
+    }
+
+    /// Returns the last take that is known here, of one who waits or has left.
+    pub(crate) fn last(&self) -> Option<T> {
+        let (waiter, freed) = (self.waiters.back(), self.freed.last());
+        waiter.map(|waiter| waiter.after).max(freed.map(|place| place.after))
     }
 
     /// Returns those whose takes came after this one.

@@ -6,6 +6,7 @@ An ignored error is a claim too: both checkers report an ignore that nothing nee
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 from typing_extensions import assert_type
@@ -100,6 +101,20 @@ class OwnAsyncDuckLimiter:
     async def acquire(self, key: str = "default", timeout: float | None = None) -> None: ...
 
 
+class PlannedBucket(TokenBucket):
+    """A limiter of ours with an `__init__` of the user's own."""
+
+    def __init__(self, plan: str) -> None:
+        super().__init__({"small": 10}.get(plan, 100), 5.0)
+
+
+class Pipeline(ResilientExecutor):
+    """An executor of ours with an `__init__` of the user's own."""
+
+    def __init__(self, plan: str) -> None:
+        super().__init__(CompositeLimiter([PlannedBucket(plan)]), charge="attempt")
+
+
 def price(item: int, currency: str = "EUR") -> float:
     """A plain function of the user's."""
     return item * 1.5 + len(currency)
@@ -142,15 +157,10 @@ async def async_clocks() -> None:
 
 def token_bucket() -> None:
     bucket = TokenBucket(
-        capacity=10,
-        refill_rate=100 / 60,
-        clock=MockClock(),
-        ttl=300,
-        max_buckets=10_000,
-        cleanup_interval=50,
-        per_key=True,
-        key_by=lambda key: key.partition(":")[0],
+        capacity=10, refill_rate=100 / 60, clock=MockClock(), ttl=300, max_buckets=10_000
     )
+    TokenBucket(10, 5, cleanup_interval=50, per_key=True, key_by=lambda key: len(key.strip()))
+    TokenBucket(10, 5, key_by=float)  # type: ignore[arg-type]
     assert_type(bucket.allow(), bool)
     assert_type(bucket.allow("user:7", cost=2), bool)
     assert_type(bucket.allow(7), bool)
@@ -190,6 +200,13 @@ def leaky_bucket() -> None:
     bucket.reset("user:7")
 
 
+def subclasses() -> None:
+    assert_type(PlannedBucket("small").get_tokens(), float)
+    assert_type(Pipeline("small").run("user:7", price, 3), float)
+    PlannedBucket(10)  # type: ignore[arg-type]
+    Pipeline()  # type: ignore[call-arg]
+
+
 def decision(answer: Decision) -> None:
     assert_type(bool(answer), bool)
     assert_type(answer.allowed, bool)
@@ -197,6 +214,7 @@ def decision(answer: Decision) -> None:
     assert_type(answer.remaining, int)
     assert_type(answer.retry_after, float | None)
     assert_type(answer.reset_after, float)
+    assert_type(hash(answer), int)
     answer.remaining = 3  # type: ignore[misc]
 
 
@@ -253,21 +271,15 @@ async def async_limiters() -> None:
     assert_type(await both.peek("user:7"), Decision)
     await both.reset()
     AsyncCompositeLimiter([TokenBucket(10, 5.0)])  # type: ignore[list-item]
+    AsyncTokenBucket(10, 5.0, key_by=float)  # type: ignore[arg-type]
     every: list[AsyncLimiter] = [bucket, leaky, both, OwnAsyncLimiter()]
     for one in every:
         assert_type(await one.allow("user:7"), bool)
 
 
 def retry_policy() -> None:
-    policy = RetryPolicy(
-        max_attempts=5,
-        base_delay=0.1,
-        max_delay=2,
-        backoff=2.0,
-        jitter=0.1,
-        retry_on=(Upstream, TimeoutError),
-        seed=7,
-    )
+    policy = RetryPolicy(max_attempts=5, base_delay=0.1, max_delay=2, backoff=2, jitter=0.1, seed=7)
+    RetryPolicy(retry_on=(Upstream, TimeoutError))
     RetryPolicy(retry_on=Upstream)
     RetryPolicy(retry_on=[Upstream])
     assert_type(policy.max_attempts, int)
@@ -275,18 +287,16 @@ def retry_policy() -> None:
     assert_type(policy.next_delay(3), float)
     assert_type(policy.should_retry(Upstream(), 1), bool)
     assert_type(policy == RetryPolicy(), bool)
+    assert_type({policy: "patient"}[policy], str)
     RetryPolicy(retry_on=Upstream())  # type: ignore[arg-type]
     RetryPolicy(3, 0.1, 5.0, 2.0, 0.0, (Upstream,), 7)  # type: ignore[call-arg]
 
 
 def circuit_breaker() -> None:
     breaker = CircuitBreaker(
-        failure_threshold=5,
-        recovery_timeout=30,
-        half_open_success_threshold=2,
-        clock=HandClock(),
-        ignore=(KeyError,),
+        failure_threshold=5, recovery_timeout=30, half_open_success_threshold=2, clock=HandClock()
     )
+    CircuitBreaker(ignore=(KeyError,))
     CircuitBreaker(ignore=KeyError)
     assert_type(breaker.state, Literal["closed", "open", "half_open"])
     if breaker.allow():
@@ -302,6 +312,10 @@ async def circuit_breaker_async() -> None:
     breaker = CircuitBreaker()
     assert_type(await breaker.call_async(fetch, 3, currency="USD"), bytes)
     assert_type(await breaker.call_async(started, 3), str)
+    assert_type(await breaker.call_async(price, 3), float)
+    assert_type(await breaker.call_async(partial(fetch, 3)), bytes)
+    assert_type(await breaker.call_async(anything), Any)
+    assert_type(await asyncio.create_task(breaker.call_async(fetch, 3)), bytes)
     await breaker.call_async(fetch, "3")  # type: ignore[call-overload]
 
 
@@ -321,7 +335,6 @@ def executor() -> None:
     assert_type(run("user:7", anything), Any)
     ResilientExecutor(DuckLimiter())
     ResilientExecutor(OwnLimiter())
-    ResilientExecutor(CompositeLimiter([TokenBucket(1, 1.0)]))
     run("user:7", price, "3")  # type: ignore[arg-type]
     run("user:7", price, 3, coin="USD")  # type: ignore[call-arg]
     run("user:7")  # type: ignore[call-arg]
@@ -344,10 +357,10 @@ async def async_executor() -> None:
     assert_type(await executor.run("user:7", price, 3), float)
     assert_type(await executor.run("user:7", started, 3), str)
     assert_type(await executor.run("user:7", lambda: fetch(3)), bytes)
+    assert_type(await executor.run("user:7", partial(fetch, 3)), bytes)
     assert_type(await executor.run(key="user:7", func=lambda: "x"), str)
     assert_type(await executor.run("user:7", anything), Any)
-    task = asyncio.create_task(executor.run("user:7", fetch, 3))
-    assert_type(await task, bytes)
+    assert_type(await asyncio.create_task(executor.run("user:7", fetch, 3)), bytes)
     first, second = await asyncio.gather(
         executor.run("user:7", fetch, 3), executor.run("user:7", price, 3)
     )

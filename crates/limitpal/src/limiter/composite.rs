@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ask::Ask;
@@ -14,7 +15,7 @@ use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
 use crate::retry_after::RetryAfter;
-use crate::store::{Grant, Place, Turn};
+use crate::store::{Grant, Place, Request, Turn};
 
 /// Several limiters as one: a call goes if all of them let it.
 ///
@@ -84,6 +85,30 @@ impl fmt::Debug for CompositeLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.any.fmt(f)
     }
+}
+
+/// When one came. Who came first goes first, in whichever part it waits just now: else those who
+/// wait in different parts would hand each other their places for ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Arrival(u64);
+
+impl Arrival {
+    /// Returns an arrival later than all before it.
+    pub fn next() -> Self {
+        static ARRIVALS: AtomicU64 = AtomicU64::new(0);
+        Self(ARRIVALS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What one asks all parts for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// How many permits.
+    pub cost: u64,
+    /// The longest wait.
+    pub timeout: Option<Duration>,
+    /// When it came.
+    pub arrival: Arrival,
 }
 
 /// What is next for one who acquires from all parts.
@@ -208,33 +233,35 @@ impl<S: TimeSource> Composite<S> {
 
     /// Decides what is next for one who has waited in part `held` already, or in none yet.
     ///
-    /// `left` is what remains of the timeout; `fixed` says which parts' sleepers cannot be moved.
+    /// `wish.timeout` is what remains of it; `fixed` says which parts' sleepers cannot be moved.
     pub fn step(
         &self,
         key: &str,
-        cost: u64,
-        left: Option<Duration>,
+        wish: Wish,
         mut held: Option<(usize, Grant)>,
         fixed: impl Fn(&S) -> bool,
     ) -> Result<Step, S::Error> {
+        let Wish { cost, timeout, arrival } = wish;
+        let request = Request { cost, timeout, fixed: true, ticket: Some(arrival.0) };
         loop {
             // Given back on every way out but the one on which it goes along.
             let kept = Taken { parts: &self.parts, grants: held.take().into_iter().collect() };
-            let (longest, wait) = self.longest_wait(key, cost, kept.first())?;
+            let (longest, wait) = self.longest_wait(key, request, kept.first())?;
             if wait == RetryAfter::Now {
-                match self.take_each(kept.into_first(), |part| part.take_at_once(key, cost))? {
+                match self.take_each(kept.into_first(), |part| part.take_at_once(key, request))? {
                     Some(grants) => return Ok(Step::Go(grants)),
                     None => continue,
                 }
             }
             drop(kept);
             let Some(span) = wait.duration() else { return Ok(Step::Refused(wait)) };
-            if left.is_some_and(|left| span > left) {
+            if timeout.is_some_and(|timeout| span > timeout) {
                 return Ok(Step::Refused(wait));
             }
             let part = &self.parts[longest];
             let (own, read) = (part.fingerprint(key)?, || part.source().now());
-            match part.store().reserve(own, cost, left, fixed(part.source()), read)? {
+            let request = Request { fixed: fixed(part.source()), ..request };
+            match part.store().reserve(own, request, read)? {
                 Turn::Now(grant) => held = Some((longest, grant)),
                 Turn::Wait(place, wait) => return Ok(Step::Wait(longest, place, wait)),
                 Turn::Refused(retry_after) => return Ok(Step::Refused(retry_after)),
@@ -246,13 +273,13 @@ impl<S: TimeSource> Composite<S> {
     fn longest_wait(
         &self,
         key: &str,
-        cost: u64,
+        request: Request,
         held: Option<usize>,
     ) -> Result<(usize, RetryAfter), S::Error> {
         let mut longest = (0, RetryAfter::Now);
         for (index, part) in self.parts.iter().enumerate() {
             if held != Some(index) {
-                let wait = part.quote(part.fingerprint(key)?, cost)?;
+                let wait = part.quote(part.fingerprint(key)?, request)?;
                 if wait > longest.1 {
                     longest = (index, wait);
                 }
@@ -316,11 +343,13 @@ impl Composite<SharedClock> {
         ask: Ask<'_>,
         timeout: Option<Duration>,
     ) -> Result<Quota, RateLimitExceeded> {
-        let start = self.source.now();
+        let (start, arrival) = (self.source.now(), Arrival::next());
         let mut held = None;
         loop {
             let waited = self.source.now().saturating_duration_since(start);
-            match self.next(ask, timeout, waited, held.take(), |_| false) {
+            let timeout = timeout.map(|timeout| timeout.saturating_sub(waited));
+            let wish = Wish { cost: ask.cost(), timeout, arrival };
+            match self.next(ask, wish, held.take(), |_| false) {
                 Step::Go(grants) => return Ok(Quota::each(grants, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, _) => {
@@ -335,11 +364,13 @@ impl Composite<SharedClock> {
         ask: Ask<'_>,
         timeout: Option<Duration>,
     ) -> Result<Quota, RateLimitExceeded> {
-        let start = self.source.now();
+        let (start, arrival) = (self.source.now(), Arrival::next());
         let mut held = None;
         loop {
             let waited = self.source.now().saturating_duration_since(start);
-            match self.next(ask, timeout, waited, held.take(), |clock| !clock.parks()) {
+            let timeout = timeout.map(|timeout| timeout.saturating_sub(waited));
+            let wish = Wish { cost: ask.cost(), timeout, arrival };
+            match self.next(ask, wish, held.take(), |clock| !clock.parks()) {
                 Step::Go(grants) => return Ok(Quota::each(grants, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, wait) => {
@@ -352,12 +383,10 @@ impl Composite<SharedClock> {
     fn next(
         &self,
         ask: Ask<'_>,
-        timeout: Option<Duration>,
-        waited: Duration,
+        wish: Wish,
         held: Option<(usize, Grant)>,
         fixed: impl Fn(&SharedClock) -> bool,
     ) -> Step {
-        let left = timeout.map(|timeout| timeout.saturating_sub(waited));
-        sure(self.step(ask.key(), ask.cost(), left, held, fixed))
+        sure(self.step(ask.key(), wish, held, fixed))
     }
 }

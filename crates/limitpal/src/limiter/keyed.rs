@@ -9,7 +9,7 @@ use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
-use crate::store::{Fingerprint, Grant, Store, StoreOptions, Turn};
+use crate::store::{Fingerprint, Grant, Request, Store, StoreOptions, Turn};
 
 /// Maps a caller's key to the bucket's.
 pub type KeyBy<E> = Arc<dyn Fn(&str) -> Result<String, E> + Send + Sync>;
@@ -103,14 +103,18 @@ impl<S: TimeSource> Keyed<S> {
     }
 
     /// Says how long one would have to wait to acquire.
-    pub fn quote(&self, key: Fingerprint, cost: u64) -> Result<RetryAfter, S::Error> {
-        self.store.quote(key, cost, || self.source.now())
+    pub fn quote(&self, key: Fingerprint, request: Request) -> Result<RetryAfter, S::Error> {
+        self.store.quote(key, request, || self.source.now())
     }
 
     /// Takes if acquiring makes one wait not at all.
-    pub(super) fn take_at_once(&self, key: &str, cost: u64) -> Result<Option<Grant>, S::Error> {
-        let key = self.fingerprint(key)?;
-        match self.store.reserve(key, cost, Some(Duration::ZERO), true, || self.source.now())? {
+    pub(super) fn take_at_once(
+        &self,
+        key: &str,
+        request: Request,
+    ) -> Result<Option<Grant>, S::Error> {
+        let request = Request { timeout: Some(Duration::ZERO), ..request };
+        match self.store.reserve(self.fingerprint(key)?, request, || self.source.now())? {
             Turn::Now(grant) => Ok(Some(grant)),
             Turn::Wait(..) | Turn::Refused(_) => Ok(None),
         }

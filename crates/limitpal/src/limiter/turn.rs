@@ -13,7 +13,7 @@ use super::quota::Quota;
 use super::sure;
 use crate::clock::{SharedClock, Sleep};
 use crate::refusal::RateLimitExceeded;
-use crate::store::{Grant, Pending, Place, Turn};
+use crate::store::{Grant, Pending, Place, Request, Turn};
 use crate::time::Instant;
 
 impl Keyed<SharedClock> {
@@ -52,7 +52,8 @@ impl Keyed<SharedClock> {
     fn reserve(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn {
         let key = sure(self.fingerprint(ask.key()));
         let read = || crate::clock::TimeSource::now(self.source());
-        sure(self.store().reserve(key, ask.cost(), timeout, fixed, read))
+        let request = Request { cost: ask.cost(), timeout, fixed, ticket: None };
+        sure(self.store().reserve(key, request, read))
     }
 
     /// Sleeps until the turn comes; a moved place wakes the task once more, to sleep anew.

@@ -1,4 +1,4 @@
-//! What a store answers to one who takes or waits.
+//! What one who waits asks of a store, and what it answers.
 
 use std::time::Duration;
 
@@ -6,6 +6,26 @@ use super::fingerprint::Fingerprint;
 use crate::algorithm::Level;
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
+
+/// What one asks for who is ready to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// How many permits.
+    pub cost: u64,
+    /// The longest wait.
+    pub timeout: Option<Duration>,
+    /// Whether the sleeper cannot be moved once it sleeps.
+    pub fixed: bool,
+    /// When it came, for one who waits for several lines in turn.
+    pub ticket: Option<u64>,
+}
+
+impl Request {
+    /// Asks for permits that one does not wait for.
+    pub fn at_once(cost: u64) -> Self {
+        Self { cost, timeout: Some(Duration::ZERO), fixed: true, ticket: None }
+    }
+}
 
 /// A take that can be given back.
 #[derive(Clone, Copy, Debug)]

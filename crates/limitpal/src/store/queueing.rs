@@ -5,27 +5,19 @@ use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
 use super::shard::{FRESH, Settings, Shard};
-use super::{Full, Grant, Pending, Place, Turn};
+use super::{Full, Grant, Pending, Place, Request, Turn};
 use crate::algorithm::{Bucket, Level};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 use crate::waiting::{Freed, Line, Waiter};
-
-/// What one asks for who is ready to wait.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub(super) key: Fingerprint,
-    pub(super) cost: u64,
-    pub(super) timeout: Option<Duration>,
-    /// Whether the sleeper cannot be moved once it sleeps.
-    pub(super) fixed: bool,
-}
 
 /// Where one more would go, and when.
 struct Plan {
     after: Level,
     due: Instant,
     freed: Option<Freed<Level>>,
+    /// Whether others give way to it.
+    senior: bool,
 }
 
 impl Shard {
@@ -33,15 +25,16 @@ impl Shard {
     pub(super) fn reserve(
         &mut self,
         settings: &Settings,
+        key: Fingerprint,
         request: Request,
         now: Instant,
     ) -> Result<Turn, Full> {
-        let Request { key, cost, timeout, fixed } = request;
+        let Request { cost, timeout, fixed, ticket } = request;
         if !settings.bucket.serves(cost) {
             return Ok(Turn::Refused(RetryAfter::Never));
         }
         let level = self.level(key);
-        let Plan { after, due, freed } = self.plan(&settings.bucket, key, cost, now);
+        let Plan { after, due, freed, senior } = self.plan(&settings.bucket, key, request, now);
         let wait = due.saturating_duration_since(now);
         if timeout.is_some_and(|timeout| wait > timeout) {
             return Ok(Turn::Refused(RetryAfter::After(wait)));
@@ -50,14 +43,24 @@ impl Shard {
             Some(place) => self.use_freed(key, place, now),
             None => self.put(settings, key, after, now)?,
         };
-        if wait.is_zero() {
+        if wait.is_zero() && !senior {
             let before = freed.is_none().then_some(level);
             return Ok(Turn::Now(Grant { key, cost, after, before, born }));
         }
-        let id = self.place_id();
-        let waiter = Waiter { id, cost, after, due, armed: due, waker: None, fixed };
-        self.lines.entry(key).or_insert_with(Line::new).join(waiter);
-        Ok(Turn::Wait(Place { key, id }, wait))
+        // Where others give way, the place at the end is for the last of them.
+        let place = Place { key, id: self.place_id() };
+        let end = settings.bucket.due(after, cost);
+        let due = if senior { end } else { due };
+        let (id, armed, waker) = (place.id, due, None);
+        let line = self.lines.entry(key).or_insert_with(Line::new);
+        line.join(Waiter { id, cost, after, due, armed, waker, fixed, ticket });
+        if senior {
+            line.promote_last();
+        }
+        if wait.is_zero() {
+            return Ok(Turn::Now(self.go(settings, place, now).0));
+        }
+        Ok(Turn::Wait(place, wait))
     }
 
     /// Says how long a reservation would have to wait.
@@ -65,26 +68,37 @@ impl Shard {
         &self,
         settings: &Settings,
         key: Fingerprint,
-        cost: u64,
+        request: Request,
         now: Instant,
     ) -> RetryAfter {
-        if !settings.bucket.serves(cost) {
+        if !settings.bucket.serves(request.cost) {
             return RetryAfter::Never;
         }
-        let plan = self.plan(&settings.bucket, key, cost, now);
+        let plan = self.plan(&settings.bucket, key, request, now);
         RetryAfter::wait(plan.due.saturating_duration_since(now))
     }
 
-    /// Finds the earliest place for one more: behind everybody, or one that was freed.
-    fn plan(&self, bucket: &Bucket, key: Fingerprint, cost: u64, now: Instant) -> Plan {
-        let after = bucket.after(self.level(key), cost, now);
-        let due = bucket.due(after, cost).max(now);
-        if due > now
-            && let Some(place) = self.find_freed(bucket, key, cost, now)
-        {
-            return Plan { after: place.after, due: place.due.max(now), freed: Some(place) };
+    /// Finds the earliest place for one more: behind everybody, one that was freed, or that of
+    /// somebody who gives way. What is taken then is always at the end, or the freed place.
+    fn plan(&self, bucket: &Bucket, key: Fingerprint, request: Request, now: Instant) -> Plan {
+        let Request { cost, ticket, .. } = request;
+        let level = self.level(key);
+        let due = bucket.due(bucket.after(level, cost, now), cost).max(now);
+        // One goes at a whole nanosecond and is counted from there: the bound holds to the last.
+        let after = bucket.after(level, cost, due);
+        let plan = Plan { after, due, freed: None, senior: false };
+        if due <= now {
+            return plan;
         }
-        Plan { after, due, freed: None }
+        if let Some(place) = self.find_freed(bucket, key, cost, now) {
+            let due = place.due.max(now);
+            return Plan { after: place.after, due, freed: Some(place), ..plan };
+        }
+        let line = self.lines.get(&key);
+        match ticket.and_then(|ticket| line?.find_junior(ticket, cost)) {
+            Some(junior) => Plan { due: junior.due.max(now), senior: true, ..plan },
+            None => plan,
+        }
     }
 
     /// Sets the level of a key, remembered or not; returns which of its buckets this is.
@@ -247,6 +261,15 @@ impl Shard {
         if refund == Level::ZERO {
             return;
         }
+        let top = self.level(key);
+        let mut level = bucket.pulled(top, refund);
+        // A take that came after this one, and is not in the line, no longer lies where it was
+        // told: what it could give back is in doubt, so it gives nothing.
+        let is_last = top == place.after;
+        let is_known = self.lines.get(&key).and_then(Line::last) == Some(top);
+        if !is_last && !is_known {
+            self.disown(key);
+        }
         if let Some(line) = self.lines.get_mut(&key) {
             if line.any_fixed_behind(place.after) {
                 let is_good = now <= place.due || bucket.refunds_all(place.after, place.cost, now);
@@ -254,15 +277,26 @@ impl Shard {
                     line.free(place)
                 };
             }
+            let mut ahead = Level::at(Instant::MIN);
             for waiter in line.behind(place.after) {
-                waiter.after = bucket.pulled(waiter.after, refund);
+                let after = bucket.pulled(waiter.after, refund);
                 // Nobody goes before now, nor later than it was told.
-                let due = bucket.due(waiter.after, waiter.cost);
-                waiter.due = due.max(waiter.due.min(now));
+                waiter.due = bucket.due(after, waiter.cost).max(waiter.due.min(now));
+                waiter.after = after.max(bucket.after(ahead, waiter.cost, waiter.due));
+                ahead = waiter.after;
             }
+            level = level.max(ahead);
         }
-        let level = bucket.pulled(self.level(key), refund);
         self.lower(key, level);
+    }
+
+    /// Makes all takes so far give nothing back.
+    fn disown(&mut self, key: Fingerprint) {
+        self.next = self.next.wrapping_add(1);
+        let born = self.next;
+        if let Some(slot) = self.slot(key) {
+            slot.born = born;
+        }
     }
 
     /// Returns freed places behind which nobody waits to the bucket; ends a line that is empty.
@@ -292,17 +326,14 @@ impl Shard {
         let mut level = FRESH;
         line.clear_freed();
         for waiter in line.iter_mut() {
-            level = bucket.after(level, waiter.cost, now);
+            let due = bucket.due(bucket.after(level, waiter.cost, now), waiter.cost).max(now);
+            level = bucket.after(level, waiter.cost, due);
             waiter.after = level;
-            waiter.due = waiter.due.min(bucket.due(level, waiter.cost).max(now));
+            waiter.due = waiter.due.min(due);
         }
         let next = line.oversleeper();
-        self.next = self.next.wrapping_add(1);
-        let born = self.next;
+        self.disown(key);
         self.lower(key, level);
-        if let Some(slot) = self.slot(key) {
-            slot.born = born;
-        }
         next
     }
 }

@@ -88,10 +88,6 @@ impl Settings {
     }
 
     /// Returns a window in which more than `capacity + rate * W` was granted, as (time, cost).
-    ///
-    /// A reading of `t` nanoseconds stands for any moment before `t + 1`, so that a window may be a
-    /// nanosecond longer than it reads: what is due at 1/3 s goes at 0.333333334, and what is due
-    /// at 2/3 s at 0.666666667.
     pub(crate) fn broken_window(&self, grants: &[(i64, u64)]) -> Option<String> {
         let rate = self.rate.count;
         (0..grants.len()).find_map(|first| {
@@ -99,7 +95,7 @@ impl Settings {
             let begin = grants[first].0;
             grants[first..].iter().find_map(|(time, cost)| {
                 units += self.units(*cost);
-                let excess = units - self.whole() - rate * (i128::from(time - begin) + 1);
+                let excess = units - self.whole() - rate * i128::from(time - begin);
                 let early = excess.div_euclid(rate);
                 (excess > 0)
                     .then(|| format!("{early} ns too early from {begin} to {time}: {grants:?}"))
@@ -155,13 +151,10 @@ impl NaiveBucket {
         self.backlog += self.settings.units(cost);
     }
 
-    /// Takes after a wait that was rounded up to a nanosecond: what drained in the rounding is not
-    /// lost, or those in line would be later and later.
+    /// Takes after a wait that was rounded up to a nanosecond, and counts from there: so no window
+    /// sees too much, not by a part of a nanosecond.
     pub(crate) fn take_after(&mut self, wait: i64, cost: u64, now: i64) {
-        self.drain(now);
-        let drained = self.settings.rate.count * i128::from(wait);
-        self.backlog = self.backlog - drained + self.settings.units(cost);
-        self.at = now + wait;
+        self.take(cost, now + wait);
     }
 
     pub(crate) fn peek(&mut self, cost: u64, now: i64) -> Decision {

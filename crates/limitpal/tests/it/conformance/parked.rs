@@ -11,6 +11,9 @@ use limitpal::{Clock, Instant, SharedClock, Sleep};
 /// Only far beyond what a thread needs to come to rest is a test stuck.
 const STUCK: Duration = Duration::from_secs(20);
 
+/// So many wakes in one move are no progress.
+const LIVELY: usize = 20_000;
+
 /// Time stands until the test moves it, and then wakes one sleeper at a time, in order of deadline.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParkedClock(Arc<Inner>);
@@ -54,8 +57,11 @@ impl ParkedClock {
 
     /// Moves the time, waking each sleeper at its deadline and waiting until it rests again.
     pub(crate) fn move_to(&self, time: Instant) {
+        let mut wakes = 0;
         while self.wake_next(time.as_nanos()) {
             self.rest();
+            wakes += 1;
+            assert!(wakes < LIVELY, "threads sleep for no time, for ever");
         }
         self.0.state.lock().unwrap().now = time.as_nanos();
     }

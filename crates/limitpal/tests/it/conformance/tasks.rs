@@ -8,6 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use limitpal::{Instant, MockClock};
 
+/// So many polls at one instant are no progress.
+const LIVELY: usize = 20_000;
+
 type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Named futures; those woken are polled in the order in which they were.
@@ -57,7 +60,10 @@ impl<T> Tasks<T> {
 
     /// Polls until nobody is woken; calls `ended` for each that ends.
     pub(crate) fn settle(&mut self, mut ended: impl FnMut(&str, T)) {
+        let mut polls = 0;
         while let Some(task) = self.next_woken() {
+            polls += 1;
+            assert!(polls < LIVELY, "tasks wake each other for ever, and no time passes");
             let bell = Bell { task, woken: Arc::clone(&self.woken) };
             let waker = Waker::from(Arc::new(bell));
             let (name, slot) = &mut self.tasks[task];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use limitpal::{AnyLimiter, CompositeLimiter, Cost, MockClock, RetryAfter, TokenBucket};
+use limitpal::{AnyLimiter, CompositeLimiter, Cost, MockClock, Rate, RetryAfter, TokenBucket};
 use proptest::prelude::*;
 
 use super::{Settings, bucket, bucket_on, cases, pass, thousandths};
@@ -169,4 +169,25 @@ proptest! {
 
         prop_assert_eq!(before, limiter.peek("k"));
     }
+}
+
+#[test]
+fn what_was_given_back_counts_no_second_time() {
+    let clock = MockClock::new();
+    let rate = Rate::per_second(1.0).unwrap();
+    let limiter = TokenBucket::builder(2, rate).clock(&clock).build().unwrap();
+    let take = || limiter.acquire_quota_blocking("k", Some(Duration::ZERO)).unwrap();
+    let (first, second) = (take(), take());
+    limiter.give_back(first);
+    let third = take();
+    clock.advance(Duration::from_millis(1500));
+    take();
+
+    // Had neither been taken, one permit of two would have been taken, just now.
+    limiter.give_back(second);
+    limiter.give_back(third);
+
+    assert!(limiter.allow("k"));
+    clock.advance(Duration::from_millis(500));
+    assert!(!limiter.allow("k"), "three in half a second, where capacity + rate * W is 2.5");
 }
