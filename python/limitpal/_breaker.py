@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ._awaitable import is_awaitable
+
 if TYPE_CHECKING:
     from ._limitpal import CircuitBreaker
 
@@ -19,7 +21,7 @@ async def call_async(
     permit = breaker._lend()
     try:
         result = func(*args, **(kwargs or {}))
-        if hasattr(result, "__await__"):
+        if is_awaitable(result):
             result = await result
     except BaseException as error:
         permit.failed(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._awaitable import is_awaitable
 from ._limiters import AsyncKeyedLimiter, AsyncLimiter, check_async, refuse_to_pickle
 from ._limitpal import Decision, KeyedLimiter, _CompositeCore, _invalid_config
 from ._turn import take_turn
@@ -36,7 +37,7 @@ class AsyncCompositeLimiter(AsyncLimiter):
     def __init__(self, limiters: Iterable[AsyncPart], clock: Clock | None = None) -> None:
         cores, self._own, self._limiters = _sort(limiters)
         # Parts of the user's own are awaited here; the core has the others.
-        self._core = _CompositeCore(self._limiters, cores, bool(self._own), clock)
+        self._core = _CompositeCore(self._limiters, cores, bool(self._own), _clocks(self._own), clock)
 
     @property
     def limiters(self) -> tuple[AsyncPart, ...]:
@@ -51,7 +52,7 @@ class AsyncCompositeLimiter(AsyncLimiter):
         allowed = False
         try:
             for limiter in self._own:
-                if not await limiter.allow(key, **_unless_default(cost)):
+                if not await call_own(limiter, "allow", key, _unless_default(cost)):
                     break
             else:
                 allowed = True
@@ -75,7 +76,7 @@ class AsyncCompositeLimiter(AsyncLimiter):
             while (place := run.next()) is not None:
                 await take_turn(place)
             for limiter in self._own:
-                await limiter.acquire(key, **_unless_default(cost, run.left()))
+                await call_own(limiter, "acquire", key, _unless_default(cost, run.left()))
         except BaseException:
             run.leave()
             raise
@@ -110,11 +111,29 @@ class AsyncCompositeLimiter(AsyncLimiter):
 def core_of(limiter: object) -> KeyedLimiter | _CompositeCore | None:
     """Return what an async limiter of ours runs on, unless a subclass decides for itself."""
     for base in (AsyncKeyedLimiter, AsyncCompositeLimiter):
-        if isinstance(limiter, base):
-            kind = type(limiter)
-            if kind.allow is base.allow and kind.acquire is base.acquire:
-                return limiter._core  # pyright: ignore[reportPrivateUsage]
+        kind = type(limiter)
+        # By its type: a mock that was given a spec says that it is an instance.
+        if issubclass(kind, base) and kind.allow is base.allow and kind.acquire is base.acquire:
+            core: KeyedLimiter | _CompositeCore = limiter._core  # type: ignore[attr-defined]
+            return core
     return None
+
+
+def clock_of(limiter: object) -> Clock | None:
+    """Return the clock of an async limiter of ours, a subclass's too; None for the user's own."""
+    if issubclass(type(limiter), (AsyncKeyedLimiter, AsyncCompositeLimiter)):
+        clock: Clock = limiter._clock  # type: ignore[attr-defined]
+        return clock
+    return None
+
+
+async def call_own(limiter: Any, call: str, key: str | int, arguments: dict[str, Any]) -> Any:
+    """Await a call of a limiter of the user's own; refuse one that turns out to be sync."""
+    answer = getattr(limiter, call)(key, **arguments)
+    if not is_awaitable(answer):
+        kind = type(limiter).__name__
+        raise TypeError(f"{call}() of {kind} is sync; give an async limiter, or the sync twin")
+    return await answer
 
 
 def _sort(
@@ -137,7 +156,15 @@ def _sort(
         else:
             cores.extend(core.parts())
             own.extend(limiter._own)
+    if len({id(limiter) for limiter in own}) < len(own):
+        raise _invalid_config("limiters", limiters, "give at least one limiter, each of them once")
     return cores, own, given
+
+
+def _clocks(own: list[Any]) -> list[Clock]:
+    """Return the clocks of limiters of ours that decide for themselves."""
+    clocks = (clock_of(limiter) for limiter in own)
+    return [clock for clock in clocks if clock is not None]
 
 
 def _unless_default(cost: int, timeout: float | None = None) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
-from ._composite import AsyncCompositeLimiter, core_of
+from ._awaitable import is_awaitable
+from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of
 from ._errors import RateLimitExceeded
 from ._limiters import check_async, refuse_to_pickle
 from ._limitpal import _ExecutorCore
@@ -58,12 +59,14 @@ class AsyncResilientExecutor:
         core = core_of(limiter)
         if limiter is not None and core is None:
             check_async(limiter, "limiter")
+        clock_of_limiter = clock_of(limiter)
         self._limiter: Any = limiter
         # Whether quota that was acquired from it can be given back.
         self._gives_back = isinstance(limiter, AsyncCompositeLimiter) and core is not None
         self._core = _ExecutorCore(
             limiter is not None,
             core,
+            clock_of_limiter,
             retry_policy,
             circuit_breaker,
             clock,
@@ -93,7 +96,7 @@ class AsyncResilientExecutor:
         while True:
             try:
                 result = func(*args, **kwargs)
-                if hasattr(result, "__await__"):
+                if is_awaitable(result):
                     result = await result
             except BaseException as error:
                 if run.failed(error):
@@ -127,7 +130,7 @@ class AsyncResilientExecutor:
             else:
                 held = None
                 known = {} if timeout is None else {"timeout": timeout}
-                await self._limiter.acquire(key, **known)
+                await call_own(self._limiter, "acquire", key, known)
         except RateLimitExceeded as refusal:
             run.refused(refusal)
         else:

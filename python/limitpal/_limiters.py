@@ -242,7 +242,8 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
 def check_sync(limiter: object, parameter: str) -> None:
     """Refuse what is no sync limiter, by the name of its twin if it has one."""
     kind = type(limiter).__name__
-    if isinstance(limiter, AsyncLimiter) or _is_coroutine_function(limiter, "acquire"):
+    is_async = _is_coroutine_function(limiter, "acquire", "allow")
+    if isinstance(limiter, AsyncLimiter) or is_async:
         twin = (
             kind.removeprefix("Async")
             if kind.startswith("Async")
@@ -270,8 +271,8 @@ def _check_calls(limiter: object, parameter: str) -> None:
             raise _invalid_config(parameter, limiter, f"it has no {call}(); give a limiter")
 
 
-def _is_coroutine_function(limiter: object, call: str) -> bool:
-    return inspect.iscoroutinefunction(getattr(limiter, call, None))
+def _is_coroutine_function(limiter: object, *calls: str) -> bool:
+    return any(inspect.iscoroutinefunction(getattr(limiter, call, None)) for call in calls)
 
 
 def _a(kind: str) -> str:

@@ -141,6 +141,8 @@ class Place:
     @property
     def movable(self) -> bool: ...
     @property
+    def provisional(self) -> bool: ...
+    @property
     def wait(self) -> float: ...
     def arm(self, moved: Callable[[], object]) -> float: ...
     def claim(self) -> float | None: ...
@@ -175,6 +177,7 @@ class _CompositeCore:
         given: Iterable[AsyncPart],
         limiters: list[KeyedLimiter],
         has_own: bool,
+        own_clocks: list[Clock],
         clock: Clock | None,
     ) -> Self: ...
     @property
@@ -194,7 +197,7 @@ class CompositeRun:
     def left(self) -> float | None: ...
     def leave(self) -> None: ...
 
-@final
+@disjoint_base
 class RetryPolicy:
     """Which errors deserve another attempt, how many there are, and the delays between them."""
 
@@ -228,7 +231,7 @@ class RetryPolicy:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-@final
+@disjoint_base
 class CircuitBreaker:
     """Stops calling what keeps failing, and finds out by itself when it is back."""
 
@@ -293,6 +296,7 @@ class _ExecutorCore:
         cls,
         has_limiter: bool,
         limiter: KeyedLimiter | _CompositeCore | None,
+        limiter_clock: Clock | None,
         retry_policy: RetryPolicy | None,
         circuit_breaker: CircuitBreaker | None,
         clock: Clock | None,

@@ -65,11 +65,18 @@ class _Turn:
             self._cancel_timer = self._loop.call_later(seconds, self._ring).cancel
 
     def _ring(self) -> None:
-        """Go, in the order of the timers: the quota is granted here, not when the task runs."""
+        _moving.add(self._go)
+
+    def _go(self) -> None:
+        """Go, in the order of the timers: the quota is granted here, not when the task runs.
+
+        Who goes makes the next be moved; that one's turn comes once this one's future is settled.
+        """
         if self.future.done():
             return
         try:
-            left = self._place.claim()
+            # One that waits for several limiters is claimed by its run: others may go before.
+            left = None if self._place.provisional else self._place.claim()
             if left is None:
                 settle(self.future)
             else:
@@ -92,7 +99,7 @@ class _Turn:
 
 
 class _Moving(threading.local):
-    """Those to be moved in this thread, one after the other.
+    """Those who go or are moved in this thread, one after the other.
 
     Who goes moves up the next, who may go at once and moves up the next: without a queue that
     would be as deep a stack as the line is long.
@@ -102,8 +109,9 @@ class _Moving(threading.local):
         self._queue: deque[Callable[[], None]] = deque()
         self._busy = False
 
-    def add(self, restart: Callable[[], None]) -> None:
-        self._queue.append(restart)
+    def add(self, step: Callable[[], None]) -> None:
+        """Do a step, after those that are under way."""
+        self._queue.append(step)
         if self._busy:
             return
         self._busy = True

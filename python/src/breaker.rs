@@ -35,7 +35,7 @@ use crate::{errors, seconds};
 /// 'half_open'
 /// >>> breaker.call(lambda: "it is back"), breaker.state
 /// ('it is back', 'closed')
-#[pyclass(frozen, module = "limitpal")]
+#[pyclass(frozen, subclass, module = "limitpal", weakref)]
 pub(crate) struct CircuitBreaker {
     cell: Arc<BreakerCell>,
     clock: PyClock,
@@ -173,6 +173,7 @@ impl CircuitBreaker {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        callable("func", func)?;
         // A real coroutine, with tracebacks and cancellation as everyone expects, is Python's.
         let call_async = slf.py().import("limitpal._breaker")?.getattr("call_async")?;
         call_async.call1((slf, func, args, kwargs))
@@ -276,8 +277,19 @@ impl Drop for LentPermit {
 
 /// Refuses what is no circuit breaker.
 pub(crate) fn breaker_of(breaker: &Bound<'_, PyAny>) -> PyResult<Py<CircuitBreaker>> {
-    breaker.cast::<CircuitBreaker>().map(|breaker| breaker.clone().unbind()).map_err(|_| {
-        let advice = "give a CircuitBreaker, or None";
-        errors::invalid_config(breaker.py(), "circuit_breaker", breaker, advice)
-    })
+    let py = breaker.py();
+    let refuse = |advice: &str| errors::invalid_config(py, "circuit_breaker", breaker, advice);
+    let Ok(ours) = breaker.cast::<CircuitBreaker>() else {
+        return Err(refuse("give a CircuitBreaker, or None"));
+    };
+    let (kind, base) = (breaker.get_type(), py.get_type::<CircuitBreaker>());
+    for method in ["allow", "record_success", "record_failure", "state"] {
+        if !kind.getattr(method)?.is(&base.getattr(method)?) {
+            let name = kind.name()?;
+            return Err(refuse(&format!(
+                "{name} overrides {method}, which an executor would not call; leave it as it is"
+            )));
+        }
+    }
+    Ok(ours.clone().unbind())
 }

@@ -42,7 +42,14 @@ impl PyClock {
         }
         if let Ok(mock) = clock.cast::<MockTime>() {
             let ours = py.get_type::<MockTime>().getattr(intern!(py, "now"))?;
-            if class.getattr(intern!(py, "now"))?.is(&ours) {
+            let mock_clock = py.import(MODULE)?.getattr(intern!(py, "MockClock"))?;
+            let sleep_async = intern!(py, "sleep_async");
+            // A subclass that tells the time or sleeps in its own way is asked to do so.
+            let sleeps_as_ours = match class.getattr_opt(sleep_async)? {
+                Some(own) => own.is(&mock_clock.getattr(sleep_async)?),
+                None => false,
+            };
+            if sleeps_as_ours && class.getattr(intern!(py, "now"))?.is(&ours) {
                 let object = clock.clone().unbind();
                 return Ok(Self::Mock { time: mock.get().time().clone(), object });
             }

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
-use crate::composite_core::CompositeCore;
+use crate::composite_core::{CompositeCore, Own};
 use crate::composite_parts::{OwnParts, Parts};
 use crate::decision::Decision;
 use crate::limiter::{sit_out, unpicklable};
@@ -38,7 +38,7 @@ use crate::{errors, seconds};
 /// ([True, True, False], True, False)
 /// >>> per_user.get_tokens("bob")
 /// 1.0
-#[pyclass(frozen, subclass, module = "limitpal")]
+#[pyclass(frozen, subclass, module = "limitpal", weakref)]
 #[derive(Default)]
 pub(crate) struct CompositeLimiter {
     /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
@@ -117,9 +117,14 @@ fn take_ours(
     cost: Cost,
     left: impl Fn() -> PyResult<Option<Duration>>,
 ) -> PyResult<Vec<Grant>> {
-    let (mut held, arrival) = (None, Arrival::next());
+    let (mut held, arrival): (Option<(usize, Grant)>, _) = (None, Arrival::next());
     loop {
-        let wish = Wish { cost: cost.0, timeout: left()?, arrival };
+        let timeout = left().inspect_err(|_| {
+            if let Some((part, grant)) = held.take() {
+                ours.parts()[part].give_back(grant);
+            }
+        })?;
+        let wish = Wish { cost: cost.0, timeout, arrival };
         match ours.step(key.as_str(), wish, held.take(), |_| true)? {
             CompositeStep::Go(grants) => return Ok(grants),
             CompositeStep::Wait(part, place, wait) => {
@@ -147,7 +152,9 @@ impl CompositeLimiter {
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let Parts { limiters: given, keyed, own } = Parts::sort(limiters)?;
-        let core = CompositeCore::join(limiters, keyed, !own.is_empty(), clock, 1)?;
+        let clocks = own.clocks(limiters.py());
+        let known = Own { exists: !own.is_empty(), clocks: &clocks };
+        let core = CompositeCore::join(limiters, keyed, known, clock, 1)?;
         let inner = Inner { limiters: given.unbind(), core, own };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
         self.inner.set(inner).map_err(again)

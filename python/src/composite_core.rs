@@ -27,12 +27,19 @@ pub(crate) struct CompositeCore {
     clock: PyClock,
 }
 
+/// What is known of the parts of the user's own.
+pub(crate) struct Own<'a> {
+    pub(crate) exists: bool,
+    /// The clocks of those that are subclasses of ours.
+    pub(crate) clocks: &'a [PyClock],
+}
+
 impl CompositeCore {
     /// Joins limiters of ours; `given` is what the user gave, for errors.
     pub(crate) fn join(
         given: &Bound<'_, PyAny>,
         limiters: Vec<Py<KeyedLimiter>>,
-        has_own: bool,
+        own: Own<'_>,
         clock: Option<&Bound<'_, PyAny>>,
         stack_level: i32,
     ) -> PyResult<Self> {
@@ -40,7 +47,8 @@ impl CompositeCore {
         let keyed = |limiter: &Py<KeyedLimiter>| limiter.get().keyed().cloned();
         let parts: Vec<Arc<Keyed<PyClock>>> =
             limiters.iter().map(keyed).collect::<PyResult<_>>()?;
-        let clocks: Vec<_> = parts.iter().map(|part| part.source()).collect();
+        let Own { exists: has_own, clocks } = own;
+        let clocks: Vec<_> = parts.iter().map(|part| part.source()).chain(clocks).collect();
         let clock = shared_clock::resolve(py, clock, &clocks, stack_level)?;
         let ours = if parts.is_empty() {
             None
@@ -87,9 +95,13 @@ impl CompositeCore {
         given: &Bound<'_, PyAny>,
         limiters: Vec<Py<KeyedLimiter>>,
         has_own: bool,
+        own_clocks: Vec<Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Self::join(given, limiters, has_own, clock, 2)
+        let resolve = |clock: &Bound<'_, PyAny>| PyClock::resolve(Some(clock));
+        let clocks = own_clocks.iter().map(resolve).collect::<PyResult<Vec<_>>>()?;
+        let own = Own { exists: has_own, clocks: &clocks };
+        Self::join(given, limiters, own, clock, 2)
     }
 
     /// Take from all, or from none; return what can be given back, or None.
@@ -181,6 +193,13 @@ impl CompositeRun {
         Ok(Some(timeout.saturating_sub(waited)))
     }
 
+    fn waiting(&self, py: Python<'_>) -> Option<Py<Place>> {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Waiting(_, place) => Some(place.clone_ref(py)),
+            State::Begun | State::Granted(_) | State::Over => None,
+        }
+    }
+
     fn replace(&self, state: State) -> State {
         let mut own = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut own, state)
@@ -192,19 +211,36 @@ impl CompositeRun {
     /// Return the place to wait for before the next step, or None to go.
     fn next(&self, py: Python<'_>) -> PyResult<Option<Py<Place>>> {
         let Some(ours) = &self.ours else { return Ok(None) };
-        let held = match self.replace(State::Over) {
+        if let Some(place) = self.waiting(py) {
+            match place.get().claim() {
+                Ok(None) => {}
+                // Who came first has gone before.
+                Ok(Some(_)) => return Ok(Some(place)),
+                Err(error) => {
+                    place.get().leave();
+                    return Err(error);
+                }
+            }
+        }
+        let held = self.replace(State::Over);
+        let timeout = self.patience().inspect_err(|_| {
+            if let State::Waiting(_, place) = &held {
+                place.get().leave();
+            }
+        })?;
+        let held = match held {
             State::Waiting(part, place) => place.get().grant().map(|grant| (part, grant)),
             State::Begun | State::Granted(_) | State::Over => None,
         };
         let fixed = |clock: &PyClock| !movable(clock);
-        let (cost, timeout, arrival) = (self.cost.0, self.patience()?, self.arrival);
+        let (cost, arrival) = (self.cost.0, self.arrival);
         match ours.step(&self.key, Wish { cost, timeout, arrival }, held, fixed)? {
             CompositeStep::Go(grants) => {
                 self.replace(State::Granted(grants));
                 Ok(None)
             }
             CompositeStep::Wait(part, place, wait) => {
-                let place = Place::new(ours.parts()[part].clone(), place, wait);
+                let place = Place::provisional(ours.parts()[part].clone(), place, wait);
                 let place = Py::new(py, place)?;
                 self.replace(State::Waiting(part, place.clone_ref(py)));
                 Ok(Some(place))

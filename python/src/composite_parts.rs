@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::ask::{Cost, Key};
+use crate::clock::PyClock;
 use crate::composite::CompositeLimiter;
 use crate::limiter::KeyedLimiter;
 use crate::{errors, seconds};
@@ -46,6 +47,10 @@ impl<'py> Parts<'py> {
                 Limiter::Own(limiter) => own.push(limiter.unbind()),
             }
         }
+        let twice = |(rank, part): (usize, &Py<PyAny>)| own[..rank].iter().any(|o| o.is(part));
+        if own.iter().enumerate().any(twice) {
+            return Err(refuse());
+        }
         Ok(Self { limiters: PyTuple::new(py, given)?, keyed, own: OwnParts(own) })
     }
 }
@@ -77,6 +82,16 @@ impl<'py> Limiter<'py> {
     }
 }
 
+/// Returns the clock of a limiter of ours, a subclass's too; none for one of the user's own.
+pub(crate) fn clock_of(limiter: &Bound<'_, PyAny>) -> Option<PyClock> {
+    let py = limiter.py();
+    if let Ok(keyed) = limiter.cast::<KeyedLimiter>() {
+        return Some(keyed.get().keyed().ok()?.source().clone_ref(py));
+    }
+    let composite = limiter.cast::<CompositeLimiter>().ok()?;
+    Some(composite.get().core().ok()?.source().clone_ref(py))
+}
+
 /// Returns whether `allow` and `acquire` are those of `class`, not a subclass's.
 fn has_own_methods(limiter: &Bound<'_, PyAny>, class: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = limiter.py();
@@ -93,6 +108,11 @@ impl OwnParts {
         self.0.is_empty()
     }
 
+    /// Returns the clocks of those that are subclasses of ours.
+    pub(crate) fn clocks(&self, py: Python<'_>) -> Vec<PyClock> {
+        self.0.iter().filter_map(|part| clock_of(part.bind(py))).collect()
+    }
+
     fn iter<'a>(&'a self, py: Python<'a>) -> impl Iterator<Item = Py<PyAny>> + 'a {
         self.0.iter().map(move |part| part.clone_ref(py))
     }
@@ -106,6 +126,7 @@ impl OwnParts {
                 (key.for_python(py)?,),
                 Some(&arguments),
             )?;
+            refuse_awaitable(&answer, "allow")?;
             if !answer.is_truthy()? {
                 return Ok(false);
             }
@@ -151,13 +172,21 @@ pub(crate) fn acquire_own(
     let key = key.for_python(py)?;
     let arguments = named(py, timeout, cost)?;
     let done = limiter.call_method(intern!(py, "acquire"), (key,), Some(&arguments))?;
-    if done.hasattr(intern!(py, "__await__"))? {
-        let message = "acquire() of a limiter of your own returned an awaitable; \
-                       give it to the async twin";
-        let _ = done.call_method0(intern!(py, "close"));
-        return Err(PyTypeError::new_err(message));
+    refuse_awaitable(&done, "acquire")
+}
+
+/// Refuses the answer of a limiter that is async after all.
+fn refuse_awaitable(answer: &Bound<'_, PyAny>, call: &str) -> PyResult<()> {
+    let py = answer.py();
+    if !answer.hasattr(intern!(py, "__await__"))? {
+        return Ok(());
     }
-    Ok(())
+    if let Some(close) = answer.getattr_opt(intern!(py, "close"))? {
+        close.call0()?;
+    }
+    Err(PyTypeError::new_err(format!(
+        "{call}() of a limiter of your own returned an awaitable; give it to the async twin"
+    )))
 }
 
 /// Returns the arguments that are not the default: a limiter need not know them.

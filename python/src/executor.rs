@@ -43,7 +43,7 @@ use crate::{errors, seconds};
 /// ...     return answer
 /// >>> executor.run("api", call), clock.now()
 /// ('fine', 1.0)
-#[pyclass(frozen, subclass, module = "limitpal")]
+#[pyclass(frozen, subclass, module = "limitpal", weakref)]
 #[derive(Default)]
 pub(crate) struct ResilientExecutor {
     /// Set by `__init__`, so that subclasses may have an `__init__` of their own.
@@ -87,6 +87,7 @@ impl Inner {
                     self.acquire(py, key, timeout, &mut call, &mut held, &mut errors)?;
                 }
                 Step::Wait(delay) => {
+                    let delay = settings.delay(py, delay, call.attempts())?;
                     settings.clock.sleep(py, seconds::float(delay))?;
                     call.slept();
                 }
@@ -179,7 +180,7 @@ impl ResilientExecutor {
     ) -> PyResult<()> {
         let given = limiter.map(|limiter| limiter.clone().unbind());
         let limiter = limiter.map(QuotaSource::of).transpose()?;
-        let limiter_clock = limiter.as_ref().and_then(QuotaSource::clock);
+        let limiter_clock = limiter.as_ref().and_then(|limiter| limiter.clock(py));
         let arguments = Arguments {
             retry_policy,
             circuit_breaker,
@@ -188,7 +189,7 @@ impl ResilientExecutor {
             acquire_timeout,
             stack_level: 1,
         };
-        let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock)?;
+        let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;
         let inner = Inner { settings, limiter, given, coroutine: CoroutineType::new(py)? };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another executor");
         self.inner.set(inner).map_err(again)

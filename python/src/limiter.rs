@@ -19,7 +19,7 @@ use crate::place::{Place, movable};
 use crate::seconds;
 
 /// What token bucket and leaky bucket have in common.
-#[pyclass(frozen, subclass, module = "limitpal._limitpal")]
+#[pyclass(frozen, subclass, module = "limitpal._limitpal", weakref)]
 #[derive(Default)]
 pub(crate) struct KeyedLimiter {
     /// Set by `__init__`, so that subclasses may have an `__init__` of their own.

@@ -21,6 +21,8 @@ pub(crate) struct Place {
     state: Mutex<State>,
     /// How long the wait is, as far as is known when it begins.
     wait: Duration,
+    /// Whether others may still go before: then it is claimed by the run it belongs to.
+    provisional: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +34,18 @@ enum State {
 
 impl Place {
     pub(crate) fn new(keyed: Arc<Keyed<PyClock>>, place: CorePlace, wait: Duration) -> Self {
-        Self { keyed, state: Mutex::new(State::Waiting(place)), wait }
+        Self { keyed, state: Mutex::new(State::Waiting(place)), wait, provisional: false }
+    }
+
+    /// Makes the place of one who waits for several limiters in turn.
+    pub(crate) fn provisional(
+        keyed: Arc<Keyed<PyClock>>,
+        place: CorePlace,
+        wait: Duration,
+    ) -> Self {
+        let mut place = Self::new(keyed, place, wait);
+        place.provisional = true;
+        place
     }
 
     /// Takes the grant out, for one who gives it back by other ways.
@@ -72,6 +85,12 @@ impl Place {
         movable(self.keyed.source())
     }
 
+    /// Whether others may still go before; then nobody claims it when its time has come.
+    #[getter(provisional)]
+    fn is_provisional(&self) -> bool {
+        self.provisional
+    }
+
     /// The seconds to sleep for one who cannot be moved.
     #[getter]
     fn wait(&self) -> f64 {
@@ -88,7 +107,7 @@ impl Place {
     }
 
     /// Go if it is time, and return None; else return the seconds still to sleep.
-    fn claim(&self) -> PyResult<Option<f64>> {
+    pub(crate) fn claim(&self) -> PyResult<Option<f64>> {
         let State::Waiting(place) = self.state() else { return Ok(None) };
         let source = self.keyed.source();
         Ok(match self.keyed.store().claim(place, || source.now())? {
@@ -109,12 +128,21 @@ impl Place {
     }
 
     /// Leave the line, or give back what was granted meanwhile.
-    fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let source = self.keyed.source();
         match self.replace(State::Gone) {
             State::Waiting(place) => self.keyed.store().leave(place, source.now().ok()),
             State::Granted(grant) => self.keyed.store().give_back(grant, source.now().ok()),
             State::Gone => {}
+        }
+    }
+}
+
+impl Drop for Place {
+    /// Leaves the line, where nobody has claimed or left the place.
+    fn drop(&mut self) {
+        if let State::Waiting(place) = self.replace(State::Gone) {
+            self.keyed.store().leave(place, self.keyed.source().now().ok());
         }
     }
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
 use crate::composite::{CompositeLimiter, Taken};
-use crate::composite_parts::{Limiter, acquire_own};
+use crate::composite_parts::{Limiter, acquire_own, clock_of};
 use crate::errors;
 use crate::limiter::{KeyedLimiter, sit_out};
 
@@ -53,11 +53,12 @@ impl QuotaSource {
     }
 
     /// Returns the clock that the limiter reads, as far as we know it.
-    pub(crate) fn clock(&self) -> Option<&PyClock> {
+    pub(crate) fn clock(&self, py: Python<'_>) -> Option<PyClock> {
         match self {
-            Self::Keyed(_, keyed) => Some(keyed.source()),
-            Self::Composite(limiter) => limiter.get().core().ok().map(|core| core.source()),
-            Self::Own(_) => None,
+            Self::Keyed(_, keyed) => Some(keyed.source().clone_ref(py)),
+            Self::Composite(limiter) => clock_of(limiter.bind(py)),
+            // A subclass of ours that acquires in its own way still has a clock of ours.
+            Self::Own(limiter) => clock_of(limiter.bind(py)),
         }
     }
 
@@ -87,13 +88,23 @@ impl QuotaSource {
             Self::Composite(limiter) => {
                 let start = clock.now()?;
                 let taken = limiter.get().take(py, key, timeout, Cost::ONE)?;
-                let waited = clock.now()?.saturating_duration_since(start);
-                Ok(Quota { waited, taken: QuotaTaken::Composite(taken) })
+                match clock.now() {
+                    Ok(now) => {
+                        let waited = now.saturating_duration_since(start);
+                        Ok(Quota { waited, taken: QuotaTaken::Composite(taken) })
+                    }
+                    Err(error) => {
+                        taken.give_back();
+                        Err(error)
+                    }
+                }
             }
             Self::Own(limiter) => {
                 let start = clock.now()?;
                 acquire_own(limiter.bind(py), key, Cost::ONE, timeout)?;
                 let waited = clock.now()?.saturating_duration_since(start);
+                // By which clock it waits is not known: the breaker is asked again in any case.
+                let waited = waited.max(Duration::from_nanos(1));
                 Ok(Quota { waited, taken: QuotaTaken::Own })
             }
         }

@@ -32,7 +32,7 @@ use crate::{errors, seconds};
 /// >>> policy = RetryPolicy(max_attempts=4, base_delay=0.5)
 /// >>> [policy.next_delay(n) for n in (1, 2, 3)]
 /// [0.5, 1.0, 2.0]
-#[pyclass(frozen, module = "limitpal")]
+#[pyclass(frozen, subclass, module = "limitpal", weakref)]
 pub(crate) struct RetryPolicy {
     settings: Arc<RetrySettings>,
     retry_on: Py<PyTuple>,
@@ -41,6 +41,13 @@ pub(crate) struct RetryPolicy {
 impl RetryPolicy {
     pub(crate) fn settings(&self) -> &Arc<RetrySettings> {
         &self.settings
+    }
+
+    /// Returns whether a subclass has a method of its own.
+    pub(crate) fn overrides(policy: &Bound<'_, Self>, method: &str) -> PyResult<bool> {
+        let ours = policy.py().get_type::<Self>();
+        let kind = policy.get_type();
+        Ok(!kind.is(&ours) && !kind.getattr(method)?.is(&ours.getattr(method)?))
     }
 
     /// Returns whether an error deserves another attempt, if there is one left.
@@ -171,17 +178,19 @@ impl RetryPolicy {
         slf.get().arguments(slf.py())?.hash()
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (policy, py) = (slf.get(), slf.py());
         let mut names = Vec::new();
-        for kind in self.retry_on.bind(py) {
+        for kind in policy.retry_on.bind(py) {
             names.push(kind.getattr("__name__")?.extract::<String>()?);
         }
         let comma = if names.len() == 1 { "," } else { "" };
         let show = |number: f64| PyResult::Ok(number.into_pyobject(py)?.repr()?.to_string());
-        let settings = &self.settings;
+        let settings = &policy.settings;
         let mut text = format!(
-            "RetryPolicy(max_attempts={}, base_delay={}, max_delay={}, backoff={}, jitter={}, \
+            "{}(max_attempts={}, base_delay={}, max_delay={}, backoff={}, jitter={}, \
              retry_on=({}{comma})",
+            slf.get_type().name()?,
             settings.max_attempts(),
             show(settings.base_delay())?,
             show(settings.max_delay())?,

@@ -11,7 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
-use crate::composite_core::CompositeCore;
+use crate::clock::PyClock;
 use crate::errors;
 use crate::limiter::KeyedLimiter;
 use crate::place::{Place, movable};
@@ -28,13 +28,15 @@ pub(crate) struct ExecutorCore {
 
 #[pymethods]
 impl ExecutorCore {
-    /// `limiter` is the core of an async limiter of ours, or None for one of the user's own.
+    /// `limiter` is the core of an async limiter of ours, or None for one of the user's own;
+    /// `limiter_clock` is the clock of one of ours, a subclass's too.
     #[new]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
         has_limiter: bool,
         limiter: Option<&Bound<'_, PyAny>>,
+        limiter_clock: Option<&Bound<'_, PyAny>>,
         retry_policy: Option<&Bound<'_, PyAny>>,
         circuit_breaker: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
@@ -42,12 +44,7 @@ impl ExecutorCore {
         acquire_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
-        let composite = limiter.and_then(|limiter| limiter.cast::<CompositeCore>().ok());
-        let limiter_clock = match (keyed, composite) {
-            (Some(keyed), _) => Some(keyed.get().keyed()?.source()),
-            (None, Some(composite)) => Some(composite.get().source()),
-            (None, None) => None,
-        };
+        let limiter_clock = limiter_clock.map(|clock| PyClock::resolve(Some(clock))).transpose()?;
         let arguments = Arguments {
             retry_policy,
             circuit_breaker,
@@ -56,7 +53,7 @@ impl ExecutorCore {
             acquire_timeout,
             stack_level: 2,
         };
-        let settings = Settings::new(py, &arguments, has_limiter, limiter_clock)?;
+        let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
         let limiter = keyed.map(|keyed| keyed.clone().unbind());
         Ok(Self { settings, limiter })
     }
@@ -145,6 +142,7 @@ impl Run {
                     return Ok(());
                 }
                 Step::Wait(delay) => {
+                    let delay = settings.delay(py, delay, attempts)?;
                     self.state().pending = Pending::Sleep(delay);
                     return Ok(());
                 }
@@ -185,6 +183,7 @@ impl Run {
                 Ok(true)
             }
             Turn::Wait(place, wait) => {
+                // If the clock fails now, the place is left as it is dropped.
                 let place = Py::new(py, Place::new(keyed.clone(), place, wait))?;
                 let start = keyed.source().now()?;
                 self.state().pending = Pending::Turn(place, start);
@@ -266,7 +265,8 @@ impl Run {
         self.state().held = held;
         let waited = self.settings().clock.now()?.saturating_duration_since(start);
         let held = self.state().held.take();
-        self.grant(held, waited)
+        // By which clock a limiter waits is not known: the breaker is asked again in any case.
+        self.grant(held, waited.max(Duration::from_nanos(1)))
     }
 
     /// A limiter that is awaited in Python has refused.

@@ -19,6 +19,9 @@ use crate::{errors, seconds, shared_clock};
 pub(crate) struct Settings {
     pub(crate) plan: Arc<Plan>,
     pub(crate) retry: Option<Py<RetryPolicy>>,
+    /// Whether the policy is a subclass that decides, or computes its delays, in its own way.
+    decides: bool,
+    delays: bool,
     pub(crate) breaker: Option<Py<CircuitBreaker>>,
     pub(crate) clock: PyClock,
 }
@@ -56,7 +59,12 @@ impl Settings {
             Some(timeout) => acquire_timeout_of(timeout)?,
             None => None,
         };
-        Ok(Self { plan: Arc::new(plan), retry, breaker, clock })
+        let overrides = |method| match &retry {
+            Some(retry) => RetryPolicy::overrides(retry.bind(py), method),
+            None => Ok(false),
+        };
+        let (decides, delays) = (overrides("should_retry")?, overrides("next_delay")?);
+        Ok(Self { plan: Arc::new(plan), retry, decides, delays, breaker, clock })
     }
 
     /// Reads the breaker's clock; only a run with a breaker asks for it.
@@ -79,14 +87,42 @@ impl Settings {
             Failure::Cancelled => return Ok(false),
             Failure::OwnRefusal => call.own_refusal(),
             Failure::Failed => {
-                let retryable =
-                    self.retry.as_ref().is_some_and(|retry| retry.get().retries(py, error));
+                let retryable = self.retries(py, error, call.attempts() + 1)?;
                 let ignored =
                     self.breaker.as_ref().is_some_and(|breaker| breaker.get().ignores(py, error));
                 call.failed(retryable, !ignored, || self.breaker_now())?;
             }
         }
         Ok(true)
+    }
+
+    /// Returns whether an error deserves another attempt, if there is one left.
+    fn retries(&self, py: Python<'_>, error: &PyErr, attempt: u32) -> PyResult<bool> {
+        match &self.retry {
+            Some(retry) if self.decides => {
+                let arguments = (error.value(py), attempt);
+                retry.bind(py).call_method1("should_retry", arguments)?.is_truthy()
+            }
+            Some(retry) => Ok(retry.get().retries(py, error)),
+            None => Ok(false),
+        }
+    }
+
+    /// Returns how long to wait after an attempt, as planned or as a subclass has it.
+    pub(crate) fn delay(
+        &self,
+        py: Python<'_>,
+        planned: Duration,
+        attempt: u32,
+    ) -> PyResult<Duration> {
+        match &self.retry {
+            Some(retry) if self.delays => {
+                let delay = retry.bind(py).call_method1("next_delay", (attempt,))?;
+                let seconds = seconds::number("next_delay()", &delay, "return seconds")?;
+                Ok(seconds::duration(seconds))
+            }
+            _ => Ok(planned),
+        }
     }
 
     pub(crate) fn show(

@@ -25,7 +25,11 @@ pub(crate) fn resolve(
         (None, _) => PyClock::Monotonic,
     };
     if parts.iter().any(|part| part.is_mock() != clock.is_mock()) {
-        let message = "a MockClock and a real clock are mixed; give all parts the same clock";
+        let message = if given.is_none() && parts.iter().all(|part| part.is_mock()) {
+            "the parts have different MockClocks; give all parts the same clock"
+        } else {
+            "a MockClock and a real clock are mixed; give all parts the same clock"
+        };
         let message = CString::new(message).expect("a literal without a zero byte");
         PyErr::warn(py, &py.get_type::<PyUserWarning>(), &message, stack_level)?;
     }

@@ -55,7 +55,7 @@ async def test_acquire_leaves_exactly_one_interval_after_the_one_before(flavour:
 
     went = await paced(limiter, clock, 50)
 
-    assert went == [math.ceil(n * NANOS / exact(rate)) for n in range(50)]
+    assert went == [n * math.ceil(NANOS / exact(rate)) for n in range(50)]
 
 
 async def test_acquire_saves_nothing_up_while_idle(flavour: Flavour, clock):

@@ -148,6 +148,11 @@ impl Bucket {
         level.minus(refund, self.interval.parts)
     }
 
+    /// Returns `level` with a span put on.
+    pub(crate) fn pushed(&self, level: Level, span: Level) -> Level {
+        level.plus(span, self.interval.parts)
+    }
+
     /// Returns the time until a bucket is as new.
     pub(crate) fn fresh_after(&self, level: Level, now: Instant) -> Duration {
         level.ceil().saturating_duration_since(now)

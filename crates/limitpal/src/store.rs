@@ -109,9 +109,7 @@ impl Store {
             };
             Ok(bucket.decision(shard.level(key), answer, now))
         })?;
-        // Somebody waits for every bucket, so nobody can say when there is room for one more.
-        let no_room = Decision::new(bucket.capacity(), 0, RetryAfter::Unknown, Duration::ZERO);
-        Ok(decision.unwrap_or(no_room))
+        Ok(decision.unwrap_or_else(|| self.no_room()))
     }
 
     /// Says what `check` would say, without taking.
@@ -121,10 +119,26 @@ impl Store {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Decision, E> {
+        if !self.has_room_for(key) {
+            return Ok(self.no_room());
+        }
         self.with(key, read, |shard, now| {
             let answer = self.retry_after(shard, key, cost, now);
             self.bucket().decision(shard.level(key), answer, now)
         })
+    }
+
+    /// Answers where somebody waits for every bucket: nobody can say when there is room for more.
+    fn no_room(&self) -> Decision {
+        Decision::new(self.bucket().capacity(), 0, RetryAfter::Unknown, Duration::ZERO)
+    }
+
+    /// Returns whether a key has a bucket, or could have one.
+    fn has_room_for(&self, key: Fingerprint) -> bool {
+        let Some(max) = self.settings.options.max_buckets else { return true };
+        self.settings.count.load(Ordering::Relaxed) < max
+            || self.shard(key).slot(key).is_some()
+            || self.shards.iter().any(|shard| lock(shard).has_idlers())
     }
 
     fn retry_after(&self, shard: &Shard, key: Fingerprint, cost: u64, now: Instant) -> RetryAfter {
@@ -154,6 +168,9 @@ impl Store {
         request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<RetryAfter, E> {
+        if !self.has_room_for(key) {
+            return Ok(RetryAfter::Unknown);
+        }
         self.with(key, read, |shard, now| shard.quote(&self.settings, key, request, now))
     }
 

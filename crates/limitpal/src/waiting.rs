@@ -16,11 +16,12 @@ pub(crate) struct Line<T> {
     freed: Vec<Freed<T>>,
 }
 
-/// One who waits, and has taken already: `after` is in the bucket's level.
+/// One who waits, and has taken already: the bucket's level goes from `before` to `after` by it.
 #[derive(Debug)]
 pub(crate) struct Waiter<T> {
     pub(crate) id: u64,
     pub(crate) cost: u64,
+    pub(crate) before: T,
     pub(crate) after: T,
     /// When it may go.
     pub(crate) due: Instant,
@@ -43,6 +44,7 @@ impl<T> Waiter<T> {
     /// Changes places: whoever stood here stands there now.
     fn swap_seats(&mut self, other: &mut Self) {
         std::mem::swap(self, other);
+        std::mem::swap(&mut self.before, &mut other.before);
         std::mem::swap(&mut self.after, &mut other.after);
         std::mem::swap(&mut self.due, &mut other.due);
     }

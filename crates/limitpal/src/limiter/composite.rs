@@ -159,12 +159,16 @@ impl<S: TimeSource> Composite<S> {
 
     /// As `allow`, with the numbers.
     pub fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
-        if self.take(key, cost)?.is_some() {
-            return self.standing(key);
+        loop {
+            if self.take(key, cost)?.is_some() {
+                return self.standing(key);
+            }
+            // Between the two somebody may have left room.
+            let refused = self.peek(key, cost)?;
+            if !refused.allowed {
+                return Ok(refused);
+            }
         }
-        let refused = self.peek(key, cost)?;
-        // Between the two somebody may have left room; then the caller may try again at once.
-        Ok(Decision { allowed: false, ..refused })
     }
 
     /// Shows the part with the longest wait, or when all allow it the one with the least left.

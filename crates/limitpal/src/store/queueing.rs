@@ -20,6 +20,61 @@ struct Plan {
     senior: bool,
 }
 
+/// A take that is given back.
+struct Take {
+    cost: u64,
+    before: Option<Level>,
+    after: Level,
+    /// When it went, or would have gone.
+    due: Instant,
+}
+
+/// Lets those behind a take go as if it had never happened; returns the bucket's level then.
+///
+/// Nobody goes before now, nor later than it was told.
+fn replay(
+    bucket: &Bucket,
+    line: &mut Line<Level>,
+    (before, after): (Level, Level),
+    top: Level,
+    now: Instant,
+) -> Level {
+    // What lies between two who wait was taken by others on the way, at some time up to now.
+    let moved = |level: Level, old: Level, new: Level| match bucket.pulled(level, old) {
+        Level::ZERO => new,
+        between => bucket.pushed(new.max(Level::at(now)), between),
+    };
+    let (mut old, mut new) = (after, before);
+    for waiter in line.behind(after) {
+        waiter.before = moved(waiter.before, old, new);
+        let due = bucket.due(bucket.after(waiter.before, waiter.cost, Instant::MIN), waiter.cost);
+        waiter.due = due.max(waiter.due.min(now));
+        old = waiter.after;
+        waiter.after = bucket.after(waiter.before, waiter.cost, waiter.due);
+        new = waiter.after;
+    }
+    moved(top, old, new)
+}
+
+/// Moves those behind a take up by what is left of it; returns the bucket's level then.
+fn shift(
+    bucket: &Bucket,
+    line: &mut Line<Level>,
+    (refund, after): (Level, Level),
+    top: Level,
+    now: Instant,
+) -> Level {
+    let mut ahead = FRESH;
+    for waiter in line.behind(after) {
+        let after = bucket.pulled(waiter.after, refund);
+        waiter.before = bucket.pulled(waiter.before, refund).max(ahead);
+        waiter.due = bucket.due(after, waiter.cost).max(waiter.due.min(now));
+        waiter.after = after.max(bucket.after(ahead, waiter.cost, waiter.due));
+        ahead = waiter.after;
+    }
+    bucket.pulled(top, refund).max(ahead)
+}
+
 impl Shard {
     /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
     pub(super) fn reserve(
@@ -51,9 +106,9 @@ impl Shard {
         let place = Place { key, id: self.place_id() };
         let end = settings.bucket.due(after, cost);
         let due = if senior { end } else { due };
-        let (id, armed, waker) = (place.id, due, None);
+        let (id, armed, waker, before) = (place.id, due, None, level);
         let line = self.lines.entry(key).or_insert_with(Line::new);
-        line.join(Waiter { id, cost, after, due, armed, waker, fixed, ticket });
+        line.join(Waiter { id, cost, before, after, due, armed, waker, fixed, ticket });
         if senior {
             line.promote_last();
         }
@@ -210,8 +265,8 @@ impl Shard {
         let next = line.oversleeper();
         self.settle_freed(settings, key, now);
         let born = self.slot(key).map_or(0, |slot| slot.born);
-        let (cost, after) = (waiter.cost, waiter.after);
-        (Grant { key, cost, after, before: None, born }, [next, waiter.waker])
+        let (cost, before, after) = (waiter.cost, Some(waiter.before), waiter.after);
+        (Grant { key, cost, after, before, born }, [next, waiter.waker])
     }
 
     /// Lets one who waits leave; the next in line moves up, or the place is kept for a newcomer.
@@ -224,8 +279,8 @@ impl Shard {
         let Place { key, id } = place;
         let Some(line) = self.lines.get_mut(&key) else { return [None, None] };
         let Some(waiter) = line.remove(id) else { return [None, None] };
-        let freed = Freed { cost: waiter.cost, after: waiter.after, due: waiter.due };
-        self.hand_back(settings, key, freed, now);
+        let Waiter { cost, before, after, due, .. } = waiter;
+        self.hand_back(settings, key, Take { cost, before: Some(before), after, due }, now);
         let next = self.lines.get_mut(&key).and_then(Line::oversleeper);
         self.settle_freed(settings, key, now);
         [next, waiter.waker]
@@ -243,50 +298,41 @@ impl Shard {
         match before {
             Some(FRESH) if slot.level == after => self.remove(settings, key),
             Some(before) if slot.level == after => self.lower(key, before),
-            _ => self.hand_back(settings, key, Freed { cost, after, due: now }, now),
+            _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
         }
         self.lines.get_mut(&key).and_then(Line::oversleeper)
     }
 
     /// Gives what is left of a take to those behind it, to a newcomer, or to the bucket.
-    fn hand_back(
-        &mut self,
-        settings: &Settings,
-        key: Fingerprint,
-        place: Freed<Level>,
-        now: Instant,
-    ) {
+    fn hand_back(&mut self, settings: &Settings, key: Fingerprint, take: Take, now: Instant) {
         let bucket = &settings.bucket;
-        let refund = bucket.refund(place.after, place.cost, now);
-        if refund == Level::ZERO {
+        let Take { cost, before, after, due } = take;
+        let all = now <= due || bucket.refunds_all(after, cost, now);
+        let refund = bucket.refund(after, cost, now);
+        if !all && refund == Level::ZERO {
             return;
         }
         let top = self.level(key);
-        let mut level = bucket.pulled(top, refund);
         // A take that came after this one, and is not in the line, no longer lies where it was
         // told: what it could give back is in doubt, so it gives nothing.
-        let is_last = top == place.after;
-        let is_known = self.lines.get(&key).and_then(Line::last) == Some(top);
-        if !is_last && !is_known {
+        if top != after && self.lines.get(&key).and_then(Line::last) != Some(top) {
             self.disown(key);
         }
-        if let Some(line) = self.lines.get_mut(&key) {
-            if line.any_fixed_behind(place.after) {
-                let is_good = now <= place.due || bucket.refunds_all(place.after, place.cost, now);
-                return if is_good {
-                    line.free(place)
-                };
+        let level = match self.lines.get_mut(&key) {
+            Some(line) if line.any_fixed_behind(after) => {
+                if all {
+                    line.free(Freed { cost, after, due });
+                }
+                return;
             }
-            let mut ahead = Level::at(Instant::MIN);
-            for waiter in line.behind(place.after) {
-                let after = bucket.pulled(waiter.after, refund);
-                // Nobody goes before now, nor later than it was told.
-                waiter.due = bucket.due(after, waiter.cost).max(waiter.due.min(now));
-                waiter.after = after.max(bucket.after(ahead, waiter.cost, waiter.due));
-                ahead = waiter.after;
-            }
-            level = level.max(ahead);
-        }
+            Some(line) => match before.filter(|_| now <= due) {
+                Some(before) => replay(bucket, line, (before, after), top, now),
+                None => shift(bucket, line, (refund, after), top, now),
+            },
+            None => before
+                .filter(|_| now <= due && top == after)
+                .unwrap_or_else(|| bucket.pulled(top, refund)),
+        };
         self.lower(key, level);
     }
 
@@ -327,6 +373,7 @@ impl Shard {
         line.clear_freed();
         for waiter in line.iter_mut() {
             let due = bucket.due(bucket.after(level, waiter.cost, now), waiter.cost).max(now);
+            waiter.before = level;
             level = bucket.after(level, waiter.cost, due);
             waiter.after = level;
             waiter.due = waiter.due.min(due);

@@ -110,15 +110,18 @@ impl Shard {
     pub(super) fn insert(&mut self, key: Fingerprint, level: Level, used: i64) -> u32 {
         self.next = self.next.wrapping_add(1);
         let slot = Slot { key, level, born: self.next, used };
-        if let Some(queue) = &mut self.queue {
-            queue.push(key, Seen { fresh_at: level.ceil(), used, awaited: false });
-        }
         self.table.insert_unique(key.low, slot, |slot| slot.key.low);
+        self.enqueue(key, Seen { fresh_at: level.ceil(), used, awaited: false });
         self.next
     }
 
     pub(super) fn slot(&mut self, key: Fingerprint) -> Option<&mut Slot> {
         self.table.find_mut(key.low, |slot| slot.key == key)
+    }
+
+    /// Returns whether there are buckets that nobody waits for.
+    pub(super) fn has_idlers(&self) -> bool {
+        self.table.len() > self.lines.len()
     }
 
     /// Returns the level of a key, whether or not it is remembered.
@@ -148,9 +151,17 @@ impl Shard {
         let Some(slot) = self.table.find_mut(key.low, |slot| slot.key == key) else { return };
         slot.level = level;
         let seen = Seen { fresh_at: level.ceil(), used: slot.used, awaited: false };
-        if let Some(queue) = &mut self.queue {
-            queue.push(key, seen);
+        self.enqueue(key, seen);
+    }
+
+    /// Adds a bucket to those that can be forgotten, or says that it is nearer to new.
+    fn enqueue(&mut self, key: Fingerprint, seen: Seen) {
+        let Some(mut queue) = self.queue.take() else { return };
+        queue.push(key, seen);
+        if queue.is_littered(self.table.len()) {
+            queue.rebuild(self.table.iter().map(|slot| (slot.key, self.seen(slot))));
         }
+        self.queue = Some(queue);
     }
 
     /// Forgets what is idle for the `ttl` and as new again; every so many calls.
@@ -203,9 +214,6 @@ impl Shard {
     /// is none to forget.
     pub(super) fn evict(&mut self, settings: &Settings, now: Instant) -> bool {
         let Some(mut queue) = self.queue.take() else { return false };
-        if queue.is_littered(self.table.len()) {
-            queue.rebuild(self.table.iter().map(|slot| (slot.key, self.seen(slot))));
-        }
         let look = |key: Fingerprint| {
             self.table.find(key.low, |slot| slot.key == key).map(|slot| self.seen(slot))
         };
