@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from ._awaitable import is_awaitable
 from ._limiters import AsyncKeyedLimiter, AsyncLimiter, check_async, refuse_to_pickle
@@ -37,7 +37,9 @@ class AsyncCompositeLimiter(AsyncLimiter):
     def __init__(self, limiters: Iterable[AsyncPart], clock: Clock | None = None) -> None:
         cores, self._own, self._limiters = _sort(limiters)
         # Parts of the user's own are awaited here; the core has the others.
-        self._core = _CompositeCore(self._limiters, cores, bool(self._own), _clocks(self._own), clock)
+        self._core = _CompositeCore(
+            self._limiters, cores, bool(self._own), _clocks(self._own), clock
+        )
 
     @property
     def limiters(self) -> tuple[AsyncPart, ...]:
@@ -108,22 +110,23 @@ class AsyncCompositeLimiter(AsyncLimiter):
         refuse_to_pickle(self)
 
 
+_Ours: TypeAlias = AsyncKeyedLimiter | AsyncCompositeLimiter
+
+
 def core_of(limiter: object) -> KeyedLimiter | _CompositeCore | None:
     """Return what an async limiter of ours runs on, unless a subclass decides for itself."""
     for base in (AsyncKeyedLimiter, AsyncCompositeLimiter):
         kind = type(limiter)
         # By its type: a mock that was given a spec says that it is an instance.
         if issubclass(kind, base) and kind.allow is base.allow and kind.acquire is base.acquire:
-            core: KeyedLimiter | _CompositeCore = limiter._core  # type: ignore[attr-defined]
-            return core
+            return cast("_Ours", limiter)._core  # pyright: ignore[reportPrivateUsage]
     return None
 
 
 def clock_of(limiter: object) -> Clock | None:
     """Return the clock of an async limiter of ours, a subclass's too; None for the user's own."""
     if issubclass(type(limiter), (AsyncKeyedLimiter, AsyncCompositeLimiter)):
-        clock: Clock = limiter._clock  # type: ignore[attr-defined]
-        return clock
+        return cast("_Ours", limiter)._clock  # pyright: ignore[reportPrivateUsage]
     return None
 
 

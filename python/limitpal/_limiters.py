@@ -19,7 +19,6 @@ from ._turn import take_turn
 
 if TYPE_CHECKING:
     from ._clock import Clock
-    from ._limitpal import Place
 
 __all__ = [
     "AsyncLeakyBucket",
@@ -106,13 +105,6 @@ class AsyncKeyedLimiter(AsyncLimiter):
     @property
     def _clock(self) -> Clock:
         return self._core._clock
-
-    async def _take(self, key: str | int, timeout: float | None) -> Place | None:
-        """Acquire; return what can be given back, where there was a wait."""
-        place = self._core._reserve(key, timeout)
-        if place is not None:
-            await take_turn(place)
-        return place
 
     def __contains__(self, key: str | int) -> bool:
         return key in self._core
