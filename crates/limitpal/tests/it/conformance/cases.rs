@@ -130,11 +130,6 @@ impl Step {
         self.0.contains_key(name)
     }
 
-    /// Returns the call that a step makes.
-    pub(super) fn call(&self) -> &str {
-        self.0.get("do").and_then(Value::as_str).unwrap_or_default()
-    }
-
     /// Takes an argument out, if it is there.
     pub(super) fn optional<T: DeserializeOwned>(
         &mut self,
