@@ -13,7 +13,7 @@ use super::{Settings, bucket_on, cases, thousandths};
 use crate::conformance::parked::ParkedClock;
 use crate::models::{ExactRate, Kind, settings, span};
 
-const MANY: usize = 3000;
+const MANY: usize = 1500;
 
 /// Those who come, wait and leave, in one way or another.
 trait Waiters {
