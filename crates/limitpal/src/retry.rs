@@ -85,6 +85,21 @@ impl<E> RetryPolicy<E> {
         (1..self.max_attempts()).map(|n| self.delay(n))
     }
 
+    /// Returns the policy with another say on which errors deserve another attempt.
+    ///
+    /// ```
+    /// use limitpal::RetryPolicy;
+    ///
+    /// let policy = RetryPolicy::default().retry_if(|error: &&str| *error == "busy");
+    /// assert!(policy.should_retry(&"busy", 1));
+    /// assert!(!policy.should_retry(&"gone", 1));
+    /// ```
+    #[must_use]
+    pub fn retry_if(mut self, retry_if: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
+        self.retry_if = Some(Arc::new(retry_if));
+        self
+    }
+
     /// Returns whether `error`, which ended attempt `n` (from 1), deserves another attempt.
     pub fn should_retry(&self, error: &E, n: u32) -> bool {
         self.settings.has_attempt_after(n) && self.is_retryable(error)
