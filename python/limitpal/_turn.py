@@ -48,7 +48,13 @@ class _Turn:
 
     def start(self) -> None:
         """Set the timer, and be told when the place comes up earlier."""
-        self._set_timer(self._place.arm(self._moved))
+        asked = self._loop.time()
+        seconds = self._place.arm(self._moved)
+        if seconds > 0:
+            self._set_timer(asked, seconds)
+        else:
+            # A timer set for now would ring after those of later comers that are overdue too.
+            self._ring()
 
     def cancel(self) -> None:
         """Stop the timer, if it still runs."""
@@ -56,13 +62,18 @@ class _Turn:
             self._cancel_timer()
             self._cancel_timer = None
 
-    def _set_timer(self, seconds: float) -> None:
+    def _set_timer(self, asked: float, seconds: float) -> None:
+        """Have the bell rung so many seconds after one asked.
+
+        Counted from before the answer, it may ring a little early, and is then set again; counted
+        from later, who came later could go before.
+        """
         if isinstance(self._clock, MockClock):
             clock = self._clock
             key = clock._call_later(self._loop, seconds, self._ring)  # pyright: ignore[reportPrivateUsage]
             self._cancel_timer = partial(clock._cancel, key)  # pyright: ignore[reportPrivateUsage]
         else:
-            self._cancel_timer = self._loop.call_later(seconds, self._ring).cancel
+            self._cancel_timer = self._loop.call_at(asked + seconds, self._ring).cancel
 
     def _ring(self) -> None:
         _moving.add(self._go)
@@ -74,13 +85,14 @@ class _Turn:
         """
         if self.future.done():
             return
+        asked = self._loop.time()
         try:
             # One that waits for several limiters is claimed by its run: others may go before.
             left = None if self._place.provisional else self._place.claim()
             if left is None:
                 settle(self.future)
             else:
-                self._set_timer(left)
+                self._set_timer(asked, left)
         except BaseException as error:
             self.future.set_exception(error)
 
