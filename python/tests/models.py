@@ -129,21 +129,3 @@ def over_the_bound(takes: list[tuple[int, int]], capacity: int, rate: float) -> 
         if not bucket.check(now, cost):
             return now
     return None
-
-
-def over_the_bound_by_late(
-    takes: list[tuple[int, int]], capacity: int, rate: float, late: int = 1
-) -> int | None:
-    """As `over_the_bound`, when each take was seen up to `late` nanoseconds after its time.
-
-    A turn of 1/3 s comes between two nanoseconds; who waits for it is woken at the second.
-    """
-    takes = sorted(takes)
-    count, seconds = exact(rate).as_integer_ratio()
-    for first, (start, _) in enumerate(takes):
-        held = 0
-        for at, cost in takes[first:]:
-            held += cost
-            if (held - capacity) * seconds * NANOS > count * (at - start + late):
-                return at
-    return None

@@ -36,17 +36,9 @@ pub(crate) struct Waiter<T> {
 }
 
 impl<T> Waiter<T> {
-    /// Whether one who came at `ticket` goes before this one, and takes as much.
-    fn gives_way(&self, ticket: u64, cost: u64) -> bool {
-        !self.fixed && self.cost == cost && self.ticket.is_some_and(|own| own > ticket)
-    }
-
-    /// Changes places: whoever stood here stands there now.
-    fn swap_seats(&mut self, other: &mut Self) {
-        std::mem::swap(self, other);
-        std::mem::swap(&mut self.before, &mut other.before);
-        std::mem::swap(&mut self.after, &mut other.after);
-        std::mem::swap(&mut self.due, &mut other.due);
+    /// Whether one who came at `ticket` goes before this one.
+    fn gives_way(&self, ticket: u64) -> bool {
+        !self.fixed && self.ticket.is_some_and(|own| own > ticket)
     }
 }
 
@@ -74,25 +66,20 @@ impl<T: Copy + Ord> Line<T> {
         self.waiters.insert(place, waiter);
     }
 
-    /// Returns the first who gives way to one who came at `ticket` and takes as much.
-    pub(crate) fn find_junior(&self, ticket: u64, cost: u64) -> Option<&Waiter<T>> {
-        self.waiters.iter().find(|waiter| waiter.gives_way(ticket, cost))
+    /// Returns the rank from which on everybody gives way to one who came at `ticket`.
+    pub(crate) fn juniors(&self, ticket: u64) -> Option<usize> {
+        let count = self.waiters.iter().rev().take_while(|waiter| waiter.gives_way(ticket)).count();
+        (count > 0).then(|| self.waiters.len() - count)
     }
 
-    /// Lets the last in line stand before those who give way to it; each of them moves back to the
-    /// place of the next, and who does not wait for several lines keeps its own.
-    pub(crate) fn promote_last(&mut self) {
-        let Some(last) = self.waiters.back() else { return };
-        let (Some(ticket), cost) = (last.ticket, last.cost) else { return };
-        let mut own = self.waiters.len() - 1;
-        for index in (0..own).rev() {
-            if self.waiters[index].gives_way(ticket, cost) {
-                let mut behind = self.waiters.split_off(own);
-                self.waiters[index].swap_seats(&mut behind[0]);
-                self.waiters.append(&mut behind);
-                own = index;
-            }
-        }
+    /// Returns those from a rank on.
+    pub(crate) fn starting(&self, rank: usize) -> impl Iterator<Item = &Waiter<T>> {
+        self.waiters.range(rank..)
+    }
+
+    /// Returns those from a rank on, to be moved.
+    pub(crate) fn starting_mut(&mut self, rank: usize) -> impl Iterator<Item = &mut Waiter<T>> {
+        self.waiters.range_mut(rank..)
     }
 
     pub(crate) fn find(&mut self, id: u64) -> Option<&mut Waiter<T>> {

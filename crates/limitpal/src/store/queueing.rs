@@ -12,12 +12,14 @@ use crate::time::Instant;
 use crate::waiting::{Freed, Line, Waiter};
 
 /// Where one more would go, and when.
+#[derive(Clone, Copy)]
 struct Plan {
+    before: Level,
     after: Level,
     due: Instant,
     freed: Option<Freed<Level>>,
-    /// Whether others give way to it.
-    senior: bool,
+    /// The rank from which on others give way to it.
+    juniors: Option<usize>,
 }
 
 /// A take that is given back.
@@ -29,13 +31,12 @@ struct Take {
     due: Instant,
 }
 
-/// Lets those behind a take go as if it had never happened; returns the bucket's level then.
-///
-/// Nobody goes before now, nor later than it was told.
-fn replay(
+/// Puts those who wait one after another behind `new`, where they stood behind `old`; returns the
+/// bucket's level then. Nobody goes before now.
+fn chain<'w>(
     bucket: &Bucket,
-    line: &mut Line<Level>,
-    (before, after): (Level, Level),
+    waiters: impl Iterator<Item = &'w mut Waiter<Level>>,
+    (mut old, mut new): (Level, Level),
     top: Level,
     now: Instant,
 ) -> Level {
@@ -44,10 +45,10 @@ fn replay(
         Level::ZERO => new,
         between => bucket.pushed(new.max(Level::at(now)), between),
     };
-    let (mut old, mut new) = (after, before);
-    for waiter in line.behind(after) {
+    for waiter in waiters {
         waiter.before = moved(waiter.before, old, new);
         let due = bucket.due(bucket.after(waiter.before, waiter.cost, Instant::MIN), waiter.cost);
+        // Who was due already stays so, unless it is moved back.
         waiter.due = due.max(waiter.due.min(now));
         old = waiter.after;
         waiter.after = bucket.after(waiter.before, waiter.cost, waiter.due);
@@ -88,34 +89,41 @@ impl Shard {
         if !settings.bucket.serves(cost) {
             return Ok(Turn::Refused(RetryAfter::Never));
         }
-        let level = self.level(key);
-        let Plan { after, due, freed, senior } = self.plan(&settings.bucket, key, request, now);
+        let Plan { before, after, due, freed, juniors } = self.plan(settings, key, request, now);
         let wait = due.saturating_duration_since(now);
         if timeout.is_some_and(|timeout| wait > timeout) {
             return Ok(Turn::Refused(RetryAfter::After(wait)));
         }
-        let born = match freed {
-            Some(place) => self.use_freed(key, place, now),
-            None => self.put(settings, key, after, now)?,
+        let born = match (freed, juniors) {
+            (Some(place), _) => self.use_freed(key, place, now),
+            (None, Some(rank)) => self.push_back(settings, key, rank, (before, after), now)?,
+            (None, None) => self.put(settings, key, after, now)?,
         };
-        if wait.is_zero() && !senior {
-            let before = freed.is_none().then_some(level);
+        if wait.is_zero() {
+            let before = freed.is_none().then_some(before);
             return Ok(Turn::Now(Grant { key, cost, after, before, born }));
         }
-        // Where others give way, the place at the end is for the last of them.
         let place = Place { key, id: self.place_id() };
-        let end = settings.bucket.due(after, cost);
-        let due = if senior { end } else { due };
-        let (id, armed, waker, before) = (place.id, due, None, level);
+        let (id, armed, waker) = (place.id, due, None);
         let line = self.lines.entry(key).or_insert_with(Line::new);
         line.join(Waiter { id, cost, before, after, due, armed, waker, fixed, ticket });
-        if senior {
-            line.promote_last();
-        }
-        if wait.is_zero() {
-            return Ok(Turn::Now(self.go(settings, place, now).0));
-        }
         Ok(Turn::Wait(place, wait))
+    }
+
+    /// Moves those from a rank on behind a take that goes before them.
+    fn push_back(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        rank: usize,
+        (before, after): (Level, Level),
+        now: Instant,
+    ) -> Result<u32, Full> {
+        let mut top = self.level(key);
+        if let Some(line) = self.lines.get_mut(&key) {
+            top = chain(&settings.bucket, line.starting_mut(rank), (before, after), top, now);
+        }
+        self.put(settings, key, top, now)
     }
 
     /// Says how long a reservation would have to wait.
@@ -129,31 +137,33 @@ impl Shard {
         if !settings.bucket.serves(request.cost) {
             return RetryAfter::Never;
         }
-        let plan = self.plan(&settings.bucket, key, request, now);
+        let plan = self.plan(settings, key, request, now);
         RetryAfter::wait(plan.due.saturating_duration_since(now))
     }
 
-    /// Finds the earliest place for one more: behind everybody, one that was freed, or that of
-    /// somebody who gives way. What is taken then is always at the end, or the freed place.
-    fn plan(&self, bucket: &Bucket, key: Fingerprint, request: Request, now: Instant) -> Plan {
-        let Request { cost, ticket, .. } = request;
-        let level = self.level(key);
-        let due = bucket.due(bucket.after(level, cost, now), cost).max(now);
-        // One goes at a whole nanosecond and is counted from there: the bound holds to the last.
-        let after = bucket.after(level, cost, due);
-        let plan = Plan { after, due, freed: None, senior: false };
-        if due <= now {
+    /// Finds the earliest place for one more: behind everybody, one that was freed, or before
+    /// those who give way.
+    fn plan(&self, settings: &Settings, key: Fingerprint, request: Request, now: Instant) -> Plan {
+        let (bucket, Request { cost, ticket, .. }) = (&settings.bucket, request);
+        let behind = |before: Level| {
+            let due = bucket.due(bucket.after(before, cost, now), cost).max(now);
+            // One goes at a whole nanosecond and is counted from there: the bound holds to the
+            // last.
+            let after = bucket.after(before, cost, due);
+            Plan { before, after, due, freed: None, juniors: None }
+        };
+        let plan = behind(self.level(key));
+        if plan.due <= now {
             return plan;
         }
         if let Some(place) = self.find_freed(bucket, key, cost, now) {
             let due = place.due.max(now);
             return Plan { after: place.after, due, freed: Some(place), ..plan };
         }
-        let line = self.lines.get(&key);
-        match ticket.and_then(|ticket| line?.find_junior(ticket, cost)) {
-            Some(junior) => Plan { due: junior.due.max(now), senior: true, ..plan },
-            None => plan,
-        }
+        let Some((line, ticket)) = self.lines.get(&key).zip(ticket) else { return plan };
+        let Some(rank) = line.juniors(ticket) else { return plan };
+        let first = line.starting(rank).next();
+        first.map_or(plan, |junior| Plan { juniors: Some(rank), ..behind(junior.before) })
     }
 
     /// Sets the level of a key, remembered or not; returns which of its buckets this is.
@@ -326,7 +336,8 @@ impl Shard {
                 return;
             }
             Some(line) => match before.filter(|_| now <= due) {
-                Some(before) => replay(bucket, line, (before, after), top, now),
+                // As if the take had never happened.
+                Some(before) => chain(bucket, line.behind(after), (after, before), top, now),
                 None => shift(bucket, line, (refund, after), top, now),
             },
             None => before

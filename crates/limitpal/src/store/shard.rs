@@ -51,6 +51,9 @@ pub(super) struct Shard {
     pub(super) next: u32,
     pub(super) places: u64,
     calls: usize,
+    /// Buckets left by the last look for those to forget: as many calls pass before the next, so
+    /// that a call pays for a few buckets, however many there are.
+    kept: usize,
     hand: usize,
 }
 
@@ -66,6 +69,7 @@ impl Shard {
             next: 0,
             places: 0,
             calls: 0,
+            kept: 0,
             hand: 0,
         }
     }
@@ -171,9 +175,10 @@ impl Shard {
             return;
         }
         self.calls += 1;
-        if self.calls >= settings.options.cleanup_interval.max(self.table.len()) {
+        if self.calls >= settings.options.cleanup_interval.max(self.kept) {
             self.calls = 0;
             self.forget_expired(settings, now);
+            self.kept = self.table.len();
         }
     }
 
