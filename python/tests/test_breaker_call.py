@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from helpers import OwnLimiter, Script, both, caught, half_open, settle, trip
+from helpers import OwnLimiter, Script, both, caught, half_open, later, settle, trip
 from limitpal import (
     CircuitBreaker,
     CircuitBreakerOpen,
@@ -243,6 +243,21 @@ async def test_call_refuses_a_coroutine_function():
 
     assert breaker.state == "half_open"
     assert breaker.allow() is True, "the refusal took no permit"
+
+
+@both
+@pytest.mark.parametrize("func", [5, None, "probe"], ids=repr)
+async def test_what_cannot_be_called_is_refused_and_not_counted(side, func):
+    """The mistake is the caller's, not the provider's: TypeError, and no permit is taken."""
+    breaker = half_open(MockClock())
+    call = breaker.call_async if side.is_async else breaker.call
+
+    error = await caught(later(lambda: call(func)))
+
+    assert type(error) is TypeError
+    assert str(error) == f"func is {func!r}; give a function to call"
+    assert breaker.state == "half_open"
+    assert breaker.allow() is True
 
 
 async def test_call_async_awaits_what_is_awaitable():

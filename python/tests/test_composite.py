@@ -365,3 +365,11 @@ def test_mixing_a_mock_and_a_real_clock_warns(flavour: Flavour):
 
     with pytest.warns(UserWarning, match="clock"):
         flavour.CompositeLimiter([mocked, real])
+
+
+def test_parts_on_different_mock_clocks_are_told_so(flavour: Flavour):
+    """The warning names what is wrong: there is no real clock among them."""
+    parts = [flavour.TokenBucket(1, 1, clock=MockClock()) for _ in range(2)]
+
+    with pytest.warns(UserWarning, match="the parts have different MockClocks"):
+        flavour.CompositeLimiter(parts)

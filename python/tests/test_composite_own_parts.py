@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 
 import pytest
 
 from driving import ASYNC, SYNC, Flavour, call
-from limitpal import AsyncLimiter, RateLimitExceeded, SyncLimiter
+from limitpal import (
+    AsyncLimiter,
+    AsyncResilientExecutor,
+    InvalidConfigError,
+    RateLimitExceeded,
+    ResilientExecutor,
+    SyncLimiter,
+)
 
 
 class Own:
@@ -240,6 +248,82 @@ def test_coroutine_functions_in_a_sync_composite_are_refused():
 
     with pytest.raises(TypeError):
         SYNC.CompositeLimiter([Coloured()]).allow("k")
+
+
+def test_an_async_allow_beside_a_sync_acquire_is_refused():
+    """At construction: a coroutine is truthy, and counted as a permit."""
+
+    class Half:
+        async def allow(self, key="default"):
+            return False
+
+        def acquire(self, key="default", timeout=None):
+            return None
+
+    for make in (lambda half: SYNC.CompositeLimiter([half]), ResilientExecutor):
+        with pytest.raises(TypeError, match="Half, which is async"):
+            make(Half())
+
+
+@pytest.mark.parametrize("call_of", ["allow", "acquire"])
+def test_an_awaitable_from_a_sync_call_is_refused(clock, call_of):
+    """Nobody could see it before the call: TypeError, nothing left unawaited, ours given back."""
+    left = []
+
+    async def later():
+        return True
+
+    class Sly:
+        def allow(self, key="default"):
+            left.append(later())
+            return left[-1]
+
+        acquire = allow
+
+    ours = SYNC.TokenBucket(2, 1, clock=clock)
+    limiter = SYNC.CompositeLimiter([ours, Sly()])
+
+    with pytest.raises(TypeError, match=rf"^{call_of}\(\) .* returned an awaitable"):
+        getattr(limiter, call_of)("k")
+
+    assert inspect.getcoroutinestate(left[0]) == inspect.CORO_CLOSED
+    assert ours.get_tokens("k") == 2.0
+
+
+@pytest.mark.parametrize("method", ["allow", "acquire"])
+async def test_a_sync_limiter_in_async_hands_is_refused_when_called(clock, method):
+    """What has no base of ours shows only then what it is; the TypeError says it, ours go back."""
+    ours = ASYNC.TokenBucket(2, 1, clock=clock)
+    limiter = ASYNC.CompositeLimiter([ours, Own([], "x")])
+
+    with pytest.raises(TypeError, match=rf"^{method}\(\) of Own is sync"):
+        await getattr(limiter, method)("k")
+
+    assert await ours.get_tokens("k") == 2.0
+
+
+async def test_a_sync_limiter_in_an_async_executor_is_refused_when_called():
+    """As in the composite; the function is not called."""
+    called = []
+    executor = AsyncResilientExecutor(Own([], "x"))
+
+    with pytest.raises(TypeError, match=r"^acquire\(\) of Own is sync"):
+        await executor.run("k", lambda: called.append(1))
+
+    assert called == []
+
+
+def test_the_same_users_part_twice_is_refused_however_deep(flavour: Flavour, clock):
+    """It would be asked, and charged, twice for one call."""
+    part = own(flavour, [], "x")
+    inner = flavour.CompositeLimiter([part, flavour.TokenBucket(1, 1, clock=clock)])
+    outer = flavour.CompositeLimiter([inner])
+
+    for parts in ([part, part], [part, inner], [outer, part], [inner, outer]):
+        with pytest.raises(InvalidConfigError) as refusal:
+            flavour.CompositeLimiter(parts)
+        assert refusal.value.parameter == "limiters"
+        assert refusal.value.value is parts
 
 
 async def test_reset_reaches_the_users_parts_that_have_one(flavour: Flavour, clock):

@@ -135,6 +135,20 @@ def test_mixing_a_mock_and_a_real_clock_warns(side, mix):
 
 
 @both
+@pytest.mark.parametrize("given", [False, True], ids=["no clock", "a clock"])
+def test_two_mock_clocks_warn_as_what_they_are(side, given):
+    """No real clock was given, and none is accused; with a clock of its own it is as meant."""
+    parts = (side.TokenBucket(1, 1.0, clock=MockClock()), LONG, CircuitBreaker(clock=MockClock()))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+
+        side.Executor(*parts, MockClock() if given else None)
+
+    message = "the parts have different MockClocks; give all parts the same clock"
+    assert [str(warning.message) for warning in told] == ([] if given else [message])
+
+
+@both
 def test_one_clock_does_not_warn(side):
     """All mock, all monotonic, or nothing to mix: silence."""
     clock = MockClock()

@@ -227,6 +227,23 @@ async def test_a_users_limiter_that_waited_counts_as_a_wait(side, charge):
 
 @both
 @each_charge
+async def test_a_users_limiter_may_wait_by_another_clock(side, charge):
+    """Its wait does not show on the executor's clock; the breaker is asked again all the same."""
+    clock = MockClock()
+    breaker = CircuitBreaker(failure_threshold=1, clock=clock)
+    limiter = side.own_limiter(lambda: trip(breaker))
+    executor = side.Executor(limiter, RetryPolicy(), breaker, clock, charge=charge)
+    script = Script("called")
+
+    error = await caught(side.run(executor, script))
+
+    assert type(error) is CircuitBreakerOpen
+    assert script.count == 0
+    assert clock.now() == 0.0
+
+
+@both
+@each_charge
 async def test_a_circuit_opened_during_backoff_ends_the_retries(side, charge):
     """`RetryExhausted` with reason circuit_open, the last error kept, no other attempt."""
     clock = HandClock()

@@ -319,3 +319,28 @@ async def test_a_crowd_that_waits_needs_no_hand_on_the_clock(clock):
     await asyncio.gather(*(limiter.acquire("k") for _ in range(200)))
 
     assert nanos(clock.now()) == 1_990_000_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_those_overdue_after_one_has_left_go_in_their_order(still, kind):
+    """The first leaves, then time jumps past everybody's turn: in order, not the last first.
+
+    Who moved up had its timer set anew, behind those of later comers that were overdue, too.
+    """
+    _, line = await full_line(kind, still, "abcdef")
+
+    await line.leave("a")
+    await line.advance(10.0)
+
+    assert line.order == list("bcdef")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_those_overdue_after_a_reset_go_in_their_order(still, kind):
+    """The same when all have moved up, for the bucket was forgotten."""
+    limiter, line = await full_line(kind, still, "abcdef")
+
+    await limiter.reset("k")
+    await line.advance(10.0)
+
+    assert line.order == list("abcdef")
