@@ -7,6 +7,7 @@ mod call;
 mod clock;
 mod conformance;
 mod executor;
+mod full_store;
 mod laws;
 mod layers;
 mod models;
