@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
 use crate::composite::CompositeLimiter;
+use crate::coroutine::is_awaitable;
 use crate::limiter::KeyedLimiter;
 use crate::{errors, seconds};
 
@@ -178,7 +179,7 @@ pub(crate) fn acquire_own(
 /// Refuses the answer of a limiter that is async after all.
 fn refuse_awaitable(answer: &Bound<'_, PyAny>, call: &str) -> PyResult<()> {
     let py = answer.py();
-    if !answer.hasattr(intern!(py, "__await__"))? {
+    if !is_awaitable(answer)? {
         return Ok(());
     }
     if let Some(close) = answer.getattr_opt(intern!(py, "close"))? {

@@ -17,13 +17,36 @@ pub(crate) fn callable(parameter: &str, func: &Bound<'_, PyAny>) -> PyResult<()>
     Err(PyTypeError::new_err(format!("{parameter} is {shown}; give a function to call")))
 }
 
-/// The type of coroutines; whoever calls functions keeps it, so that telling them costs nothing.
-pub(crate) struct CoroutineType(Py<PyType>);
+/// Returns whether `await` would take a value; its class alone, such as `Future`, is none.
+pub(crate) fn is_awaitable(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = value.py();
+    if value.get_type().hasattr(intern!(py, "__await__"))? {
+        return Ok(true);
+    }
+    let generator = py.import(intern!(py, "types"))?.getattr(intern!(py, "GeneratorType"))?;
+    Ok(value.is_instance(&generator)? && is_coroutine_generator(value)?)
+}
+
+/// Returns whether a generator was made a coroutine by `types.coroutine`.
+fn is_coroutine_generator(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
+    /// `inspect.CO_ITERABLE_COROUTINE`
+    const FLAG: u32 = 0x100;
+    let py = generator.py();
+    let code = generator.getattr(intern!(py, "gi_code"))?;
+    Ok(code.getattr(intern!(py, "co_flags"))?.extract::<u32>()? & FLAG != 0)
+}
+
+/// The types of coroutines; whoever calls functions keeps it, so that telling them costs nothing.
+pub(crate) struct CoroutineType {
+    coroutine: Py<PyType>,
+    generator: Py<PyType>,
+}
 
 impl CoroutineType {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
-        let kind = py.import("types")?.getattr("CoroutineType")?;
-        Ok(Self(kind.cast_into::<PyType>()?.unbind()))
+        let types = py.import("types")?;
+        let kind = |name| PyResult::Ok(types.getattr(name)?.cast_into::<PyType>()?.unbind());
+        Ok(Self { coroutine: kind("CoroutineType")?, generator: kind("GeneratorType")? })
     }
 
     /// Returns the value, unless it is a coroutine: that is closed, and its right place named.
@@ -34,7 +57,10 @@ impl CoroutineType {
         func: &Bound<'py, PyAny>,
         instead: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if value.get_type_ptr() != self.0.as_ptr().cast() {
+        let kind = value.get_type_ptr();
+        let is_coroutine = kind == self.coroutine.as_ptr().cast()
+            || kind == self.generator.as_ptr().cast() && is_coroutine_generator(&value)?;
+        if !is_coroutine {
             return Ok(value);
         }
         value.call_method0(intern!(value.py(), "close"))?;
@@ -48,6 +74,7 @@ impl CoroutineType {
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.0)
+        visit.call(&self.coroutine)?;
+        visit.call(&self.generator)
     }
 }

@@ -118,7 +118,11 @@ impl Settings {
         match &self.retry {
             Some(retry) if self.delays => {
                 let delay = retry.bind(py).call_method1("next_delay", (attempt,))?;
-                let seconds = seconds::number("next_delay()", &delay, "return seconds")?;
+                const ADVICE: &str = "return a finite number of seconds, at least 0";
+                let seconds = seconds::number("next_delay()", &delay, ADVICE)?;
+                if !(0.0..f64::INFINITY).contains(&seconds) {
+                    return Err(errors::invalid_config(py, "next_delay()", &delay, ADVICE));
+                }
                 Ok(seconds::duration(seconds))
             }
             _ => Ok(planned),

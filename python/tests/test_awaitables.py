@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+import limitpal
 from limitpal import AsyncResilientExecutor, CircuitBreaker, ResilientExecutor
 
 CALLERS = {
@@ -61,3 +62,47 @@ async def test_any_other_generator_is_a_result(caller):
     result = await CALLERS[caller](generator)
 
     assert list(result) == [1]
+
+
+class _Old:
+    """A sync limiter whose calls are generators that `types.coroutine` made coroutines."""
+
+    @types.coroutine
+    def allow(self, key):
+        """Answer to nobody: it has to be awaited."""
+        yield
+
+    @types.coroutine
+    def acquire(self, key):
+        """Answer to nobody: it has to be awaited."""
+        yield
+
+
+@pytest.mark.parametrize("run", ["executor", "breaker", "allow", "acquire", "limiter"])
+def test_the_sync_side_refuses_a_generator_that_is_a_coroutine(run):
+    """It has not run, so it is no success: a TypeError."""
+    old = _Old()
+    calls = {
+        "executor": lambda: limitpal.ResilientExecutor().run("k", old.allow, "k"),
+        "breaker": lambda: limitpal.CircuitBreaker().call(old.allow, "k"),
+        "allow": lambda: limitpal.CompositeLimiter([old]).allow("k"),
+        "acquire": lambda: limitpal.CompositeLimiter([old]).acquire("k"),
+        "limiter": lambda: limitpal.ResilientExecutor(old).run("k", print),
+    }
+
+    with pytest.raises(TypeError, match=r"async|awaitable"):
+        calls[run]()
+
+
+@pytest.mark.parametrize("delay", [float("nan"), -1.0, float("inf")])
+def test_a_delay_that_makes_no_sense_is_refused(delay):
+    """An overridden `next_delay` cannot turn retries into a storm."""
+
+    class Policy(limitpal.RetryPolicy):
+        def next_delay(self, attempt):
+            return delay
+
+    executor = limitpal.ResilientExecutor(retry_policy=Policy(), clock=limitpal.MockClock())
+
+    with pytest.raises(limitpal.InvalidConfigError, match="next_delay"):
+        executor.run("k", lambda: 1 / 0)
