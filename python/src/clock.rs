@@ -130,6 +130,10 @@ impl PyClock {
 impl TimeSource for PyClock {
     type Error = PyErr;
 
+    fn is_steady(&self) -> bool {
+        !matches!(self, Self::Python(_))
+    }
+
     #[inline]
     fn now(&self) -> PyResult<Instant> {
         match self {

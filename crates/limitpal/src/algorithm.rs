@@ -100,6 +100,13 @@ impl Bucket {
         (self.serves(cost) && after <= self.limit(now)).then_some(after)
     }
 
+    /// Takes if one who waits would not have to: the level after it.
+    #[inline]
+    pub(crate) fn take_in_turn(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
+        let after = self.after(level, cost, now);
+        (self.serves(cost) && self.due(after, cost) <= now).then_some(after)
+    }
+
     /// Returns the level once `cost` has been taken, whether or not it may be.
     #[inline]
     pub(crate) fn after(&self, level: Level, cost: u64, now: Instant) -> Level {

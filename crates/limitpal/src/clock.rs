@@ -197,6 +197,9 @@ pub trait TimeSource: fmt::Debug + Send + Sync + 'static {
     /// What a reading can fail with.
     type Error;
 
+    /// Returns whether no reading is older than one before it.
+    fn is_steady(&self) -> bool;
+
     /// Reads the clock.
     ///
     /// # Errors
@@ -207,6 +210,10 @@ pub trait TimeSource: fmt::Debug + Send + Sync + 'static {
 
 impl TimeSource for SharedClock {
     type Error = Infallible;
+
+    fn is_steady(&self) -> bool {
+        matches!(self.0, Kind::Monotonic | Kind::Mock(_))
+    }
 
     #[inline]
     fn now(&self) -> Result<Instant, Infallible> {

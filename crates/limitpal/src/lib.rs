@@ -54,7 +54,7 @@ pub mod parts {
         Arrival, Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep, Wish,
     };
     pub use crate::store::{
-        Fingerprint, Grant, Pending, Place, Request, Store, StoreOptions, Turn,
+        Fingerprint, Grant, Pending, Place, Request, Scope, Store, StoreOptions, Turn,
     };
 }
 

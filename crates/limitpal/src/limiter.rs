@@ -113,6 +113,32 @@ impl AnyLimiter {
         })
     }
 
+    /// Asks for many at once, in order, at one reading of the clock: several times as fast as
+    /// one [`allow`](Self::allow) after another. A limiter of several asks them one by one.
+    ///
+    /// ```
+    /// use limitpal::{Rate, TokenBucket};
+    ///
+    /// let limiter = TokenBucket::new(1, Rate::per_second(5.0)?)?;
+    /// assert_eq!(vec![true, true, false], limiter.allow_many(["ann", "bob", "ann"]));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn allow_many<'k, A: Into<Ask<'k>>>(
+        &self,
+        asks: impl IntoIterator<Item = A>,
+    ) -> Vec<bool> {
+        let asks = asks.into_iter().map(Into::into);
+        match &self.0 {
+            Kind::Keyed(keyed) => {
+                let of = |ask: Ask<'_>| (sure(keyed.fingerprint(ask.key())), ask.cost());
+                sure(keyed.allow_many(&asks.map(of).collect::<Vec<_>>()))
+            }
+            Kind::Composite(composite) => {
+                asks.map(|ask| sure(composite.allow(ask.key(), ask.cost()))).collect()
+            }
+        }
+    }
+
     /// As [`allow`](Self::allow), with the numbers.
     pub fn check<'k>(&self, ask: impl Into<Ask<'k>>) -> Decision {
         let ask = ask.into();

@@ -3,25 +3,33 @@
 //! Nothing here reads a clock: every call is handed `read`, calls it outside the lock, and again
 //! if the reading lost a race. A waker is woken, and dropped, outside the lock too.
 
+mod access;
 mod answer;
+mod batch;
+mod direct;
 mod evict;
 mod fingerprint;
+mod moving;
 mod options;
 mod queueing;
 mod shard;
+mod slot;
 mod timeline;
+mod voids;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 pub use self::answer::{Grant, Pending, Place, Request, Turn};
+use self::access::Apart;
+use self::direct::Direct;
 pub use self::fingerprint::Fingerprint;
 use self::fingerprint::Fingerprinter;
-pub use self::options::StoreOptions;
+pub use self::options::{Scope, StoreOptions};
 use self::shard::{Settings, Shard};
-use self::timeline::Reading;
+use self::slot::Slot;
+use self::timeline::bounded;
 use crate::algorithm::{Bucket, Level};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -39,25 +47,35 @@ struct Full;
 /// Buckets by key.
 #[derive(Debug)]
 pub struct Store {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Apart]>,
     settings: Settings,
     fingerprinter: Fingerprinter,
+    /// The only bucket, where there is one for everybody and nothing else to know of it.
+    direct: Option<Direct>,
 }
 
 impl Store {
     /// Makes an empty store of such buckets.
-    pub fn new(bucket: Bucket, options: StoreOptions) -> Result<Self, InvalidConfig> {
+    pub fn new(
+        bucket: Bucket,
+        options: StoreOptions,
+        scope: Scope,
+    ) -> Result<Self, InvalidConfig> {
         let options = options.checked()?;
         let shards = match options.max_buckets {
+            _ if scope.one_bucket => 1,
             Some(max) if max <= EXACT => 1,
             Some(max) => (max / EXACT).next_power_of_two().min(SHARDS),
             None => SHARDS,
         };
+        let shard = || Apart::new(Shard::new(&options, scope.steady_clock));
+        let is_direct = scope.one_bucket && scope.steady_clock && options.ttl.is_none();
         let (count, evicted_live) = (AtomicUsize::new(0), AtomicU64::new(0));
         Ok(Self {
-            shards: (0..shards).map(|_| Mutex::new(Shard::new(&options))).collect(),
+            shards: (0..shards).map(|_| shard()).collect(),
             settings: Settings { bucket, options, count, evicted_live },
             fingerprinter: Fingerprinter::new(),
+            direct: is_direct.then(Direct::new),
         })
     }
 
@@ -76,6 +94,11 @@ impl Store {
         self.settings.evicted_live.load(Ordering::Relaxed)
     }
 
+    /// Returns how many slots have been looked at so far to find buckets to forget.
+    pub fn looks(&self) -> u64 {
+        (0..self.shards.len()).map(|index| self.lock(index).looks()).sum()
+    }
+
     /// Returns the fingerprint of a key, which is this store's own.
     #[inline]
     pub fn fingerprint(&self, key: &str) -> Fingerprint {
@@ -88,10 +111,18 @@ impl Store {
         &self,
         key: Fingerprint,
         cost: u64,
-        read: impl FnMut() -> Result<Instant, E>,
+        mut read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Option<Grant>, E> {
-        let take = |shard: &mut Shard, now| shard.take(&self.settings, key, cost, now);
-        Ok(self.with_room(key, read, take)?.flatten())
+        let step = |shard: &mut Shard, now| shard.take(&self.settings, key, cost, now);
+        let Some(direct) = &self.direct else {
+            return Ok(self.with_room(key, read, step)?.flatten());
+        };
+        let now = read()?;
+        let take = |level| self.bucket().take(level, cost, bounded(now));
+        match direct.take(cost, take) {
+            Ok(grant) => Ok(grant),
+            Err(_held) => Ok(self.with_room(key, || Ok(now), step)?.flatten()),
+        }
     }
 
     /// Takes if possible now, and says how things stand then.
@@ -138,7 +169,7 @@ impl Store {
         let Some(max) = self.settings.options.max_buckets else { return true };
         self.settings.count.load(Ordering::Relaxed) < max
             || self.shard(key).slot(key).is_some()
-            || self.shards.iter().any(|shard| lock(shard).has_idlers())
+            || (0..self.shards.len()).any(|index| self.lock(index).has_idlers())
     }
 
     fn retry_after(&self, shard: &Shard, key: Fingerprint, cost: u64, now: Instant) -> RetryAfter {
@@ -155,10 +186,21 @@ impl Store {
         &self,
         key: Fingerprint,
         request: Request,
-        read: impl FnMut() -> Result<Instant, E>,
+        mut read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Turn, E> {
         let reserve = |shard: &mut Shard, now| shard.reserve(&self.settings, key, request, now);
-        Ok(self.with_room(key, read, reserve)?.unwrap_or(Turn::Refused(RetryAfter::Unknown)))
+        let turn = match &self.direct {
+            None => self.with_room(key, read, reserve)?,
+            Some(direct) => {
+                let (now, cost) = (read()?, request.cost);
+                let take = |level| self.bucket().take_in_turn(level, cost, bounded(now));
+                if let Ok(Some(grant)) = direct.take(cost, take) {
+                    return Ok(Turn::Now(grant));
+                }
+                self.with_room(key, || Ok(now), reserve)?
+            }
+        };
+        Ok(turn.unwrap_or(Turn::Refused(RetryAfter::Unknown)))
     }
 
     /// Says how long `reserve` would have one wait, without taking.
@@ -250,7 +292,7 @@ impl Store {
     pub fn reset_all<E>(&self, mut read: impl FnMut() -> Result<Instant, E>) -> Result<(), E> {
         for index in 0..self.shards.len() {
             let next = self.with_shard(index, &mut read, |shard, now| {
-                let keys: Vec<_> = shard.table.iter().map(|slot| slot.key).collect();
+                let keys: Vec<_> = shard.table.iter().map(Slot::key).collect();
                 let reset = |key| shard.reset(&self.settings, key, now);
                 keys.into_iter().filter_map(reset).collect::<Vec<_>>()
             })?;
@@ -289,87 +331,4 @@ impl Store {
     ) -> Result<T, E> {
         self.with(key, read, |shard, now| view(self.bucket(), shard.level(key), now))
     }
-
-    /// Runs `step`; if it finds no room in this shard, makes some in another and runs it again.
-    #[inline]
-    fn with_room<T, E>(
-        &self,
-        key: Fingerprint,
-        mut read: impl FnMut() -> Result<Instant, E>,
-        mut step: impl FnMut(&mut Shard, Instant) -> Result<T, Full>,
-    ) -> Result<Option<T>, E> {
-        loop {
-            if let Ok(done) = self.with(key, &mut read, &mut step)? {
-                return Ok(Some(done));
-            }
-            if !self.evict_elsewhere() {
-                return Ok(None);
-            }
-        }
-    }
-
-    #[cold]
-    fn evict_elsewhere(&self) -> bool {
-        self.shards.iter().any(|shard| {
-            let mut shard = lock(shard);
-            let now = shard.time.now();
-            let found = shard.evict(&self.settings, now);
-            if found {
-                self.settings.count.fetch_sub(1, Ordering::Relaxed);
-            }
-            found
-        })
-    }
-
-    #[inline]
-    fn with<T, E>(
-        &self,
-        key: Fingerprint,
-        read: impl FnMut() -> Result<Instant, E>,
-        step: impl FnMut(&mut Shard, Instant) -> T,
-    ) -> Result<T, E> {
-        self.with_shard(self.index(key), read, step)
-    }
-
-    /// Runs `step` under the lock, at a time that is not older than the shard's own.
-    #[inline]
-    fn with_shard<T, E>(
-        &self,
-        index: usize,
-        mut read: impl FnMut() -> Result<Instant, E>,
-        mut step: impl FnMut(&mut Shard, Instant) -> T,
-    ) -> Result<T, E> {
-        let mut reading = Reading::first(read()?);
-        loop {
-            let mut shard = lock(&self.shards[index]);
-            match shard.time.at(reading) {
-                Ok(now) => return Ok(step(&mut shard, now)),
-                Err(stale) => {
-                    drop(shard);
-                    reading = stale.again(read()?);
-                }
-            }
-        }
-    }
-
-    /// Returns the time for a step that must not fail: a reading that lost a race is as good as
-    /// the one it lost to; without one, what is in doubt is not given back.
-    fn at_last(shard: &mut Shard, now: Option<Instant>) -> Instant {
-        let Some(now) = now else { return Instant::MAX };
-        shard.time.at(Reading::first(now)).unwrap_or_else(|_| shard.time.now())
-    }
-
-    fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[self.index(key)])
-    }
-
-    #[inline]
-    fn index(&self, key: Fingerprint) -> usize {
-        key.high as usize & (self.shards.len() - 1)
-    }
-}
-
-#[inline]
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,8 +6,8 @@ use crate::time::Instant;
 /// An instant, or a span, of `whole + part / parts` nanoseconds; `parts` is the bucket's own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Level {
-    whole: i64,
-    part: u32,
+    pub(crate) whole: i64,
+    pub(crate) part: u32,
 }
 
 impl Level {

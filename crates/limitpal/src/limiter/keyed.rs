@@ -9,7 +9,7 @@ use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
-use crate::store::{Fingerprint, Grant, Request, Store, StoreOptions, Turn};
+use crate::store::{Fingerprint, Grant, Request, Scope, Store, StoreOptions, Turn};
 
 /// Maps a caller's key to the bucket's.
 pub type KeyBy<E> = Arc<dyn Fn(&str) -> Result<String, E> + Send + Sync>;
@@ -56,7 +56,8 @@ impl<S: TimeSource> Keyed<S> {
         source: S,
     ) -> Result<Self, InvalidConfig> {
         let KeyedOptions { store, per_key, key_by } = options;
-        Ok(Self { store: Store::new(bucket, store)?, source, per_key, key_by })
+        let scope = Scope { one_bucket: !per_key, steady_clock: source.is_steady() };
+        Ok(Self { store: Store::new(bucket, store, scope)?, source, per_key, key_by })
     }
 
     /// Returns its buckets.
@@ -90,6 +91,11 @@ impl<S: TimeSource> Keyed<S> {
     #[inline]
     pub fn allow(&self, key: Fingerprint, cost: u64) -> Result<bool, S::Error> {
         self.store.take(key, cost, || self.source.now()).map(|grant| grant.is_some())
+    }
+
+    /// Takes for each of several calls, in order, at one reading of the clock.
+    pub fn allow_many(&self, asks: &[(Fingerprint, u64)]) -> Result<Vec<bool>, S::Error> {
+        self.store.take_many(asks, || self.source.now())
     }
 
     /// As `allow`, with the numbers.

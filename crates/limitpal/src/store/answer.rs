@@ -35,7 +35,8 @@ pub struct Grant {
     pub(super) after: Level,
     /// The level before, where the take was immediate.
     pub(super) before: Option<Level>,
-    pub(super) born: u32,
+    /// Whether it can still be given back is a matter of when it was taken.
+    pub(super) epoch: u64,
 }
 
 /// A place in a line.

@@ -1,155 +1,121 @@
 //! Which bucket to forget for a newcomer, so that forgetting loses nothing.
-//!
-//! Two heaps hold every bucket once: `live` by when it will be as new, `idle` (as new already) by
-//! when it was last used. Entries are not moved when a bucket is used; they are put right when
-//! they come to the top, and since a level only rises, an entry is never late. So a flood of
-//! newcomers costs each of them a heap's top, whether all buckets are idle or none is.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod hand;
+mod queue;
 
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use hashbrown::HashTable;
+
+use self::hand::Hand;
+use self::queue::Queue;
+use super::EXACT;
 use super::fingerprint::Fingerprint;
+use super::slot::Slot;
+use crate::algorithm::Level;
 use crate::time::Instant;
+use crate::waiting::Line;
 
-/// The most entries put right in one call, in stores where looking is bounded.
-pub(super) const LOOKS: usize = 64;
+/// The lines of those who wait; a bucket that has one stays.
+pub(super) type Lines = HashMap<Fingerprint, Line<Level>>;
 
 /// What the store says of a bucket now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
-    pub(super) fresh_at: Instant,
-    pub(super) used: i64,
-    /// Somebody waits for it: it stays.
-    pub(super) awaited: bool,
+struct Seen {
+    fresh_at: Instant,
+    used: i64,
+    awaited: bool,
 }
 
-/// The bucket to forget.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Victim {
-    /// The least recently used of the idle, else the nearest to new.
-    Chosen(Fingerprint),
-    /// The looks were used up on outdated entries; this is the nearest to new of them.
-    Undecided(Fingerprint),
-    /// Somebody waits for every one.
-    None,
+impl Seen {
+    fn new(slot: &Slot, lines: &Lines) -> Self {
+        let awaited = !lines.is_empty() && lines.contains_key(&slot.key());
+        Self { fresh_at: slot.level().ceil(), used: slot.used, awaited }
+    }
 }
 
-/// A bucket by when it is as new, then by last use.
-type Entry = Reverse<(Instant, i64, Fingerprint)>;
-
-fn entry(key: Fingerprint, seen: Seen) -> Entry {
-    Reverse((seen.fresh_at, seen.used, key))
-}
-
-/// The buckets of one shard in the order in which they may be forgotten.
+/// Chooses among the buckets of one shard.
 #[derive(Debug)]
-pub(super) struct Queue {
-    live: BinaryHeap<Entry>,
-    idle: BinaryHeap<Reverse<(i64, Fingerprint)>>,
-    looks: usize,
+pub(super) struct Evictor {
+    way: Way,
+    looks: u64,
 }
 
-impl Queue {
-    pub(super) fn new(looks: usize) -> Self {
-        Self { live: BinaryHeap::new(), idle: BinaryHeap::new(), looks }
-    }
+#[derive(Debug)]
+enum Way {
+    /// There is no cap.
+    Never,
+    Exact(Queue),
+    Sampled(Hand),
+}
 
-    /// Adds a bucket, or says that one is nearer to new than it was.
-    pub(super) fn push(&mut self, key: Fingerprint, seen: Seen) {
-        self.live.push(entry(key, seen));
-    }
-
-    /// Returns whether entries of forgotten buckets outnumber the others.
-    pub(super) fn is_littered(&self, buckets: usize) -> bool {
-        self.live.len() + self.idle.len() > 2 * buckets + 64
-    }
-
-    /// Starts over with these buckets.
-    pub(super) fn rebuild(&mut self, buckets: impl Iterator<Item = (Fingerprint, Seen)>) {
-        self.idle.clear();
-        self.live = buckets.map(|(key, seen)| entry(key, seen)).collect();
-    }
-
-    /// Takes the next to forget out of the queue; `look` answers for a bucket, if it is there.
-    pub(super) fn pop(
-        &mut self,
-        now: Instant,
-        look: impl Fn(Fingerprint) -> Option<Seen>,
-    ) -> Victim {
-        let mut looks = self.looks;
-        let mut awaited = Vec::new();
-        self.settle(now, &look);
-        let victim = match self.pop_idle(now, &look, &mut looks, &mut awaited) {
-            Some(key) => Victim::Chosen(key),
-            None => self.pop_live(&look, &mut looks, &mut awaited),
+impl Evictor {
+    pub(super) fn new(max_buckets: Option<usize>) -> Self {
+        let way = match max_buckets {
+            None => Way::Never,
+            Some(max) if max <= EXACT => Way::Exact(Queue::default()),
+            Some(_) => Way::Sampled(Hand::new()),
         };
-        self.live.extend(awaited);
-        victim
+        Self { way, looks: 0 }
     }
 
-    /// Moves what has become as new over to the idle ones.
-    fn settle(&mut self, now: Instant, look: &impl Fn(Fingerprint) -> Option<Seen>) {
-        let mut looks = self.looks;
-        while looks > 0 && self.live.peek().is_some_and(|Reverse(top)| top.0 <= now) {
-            let Some(Reverse((_, _, key))) = self.live.pop() else { return };
-            looks -= 1;
-            match look(key) {
-                Some(seen) if seen.fresh_at <= now => self.idle.push(Reverse((seen.used, key))),
-                Some(seen) => self.push(key, seen),
-                None => {}
-            }
+    /// Hears that a bucket is about to be added to the table.
+    #[inline]
+    pub(super) fn adding(&mut self, table: &HashTable<Slot>, level: Level) {
+        if let Way::Sampled(hand) = &mut self.way {
+            hand.adding(table, level.ceil());
         }
     }
 
-    fn pop_idle(
+    /// Hears that a bucket has been added, or is nearer to new than it was.
+    #[inline]
+    pub(super) fn lowered(&mut self, table: &HashTable<Slot>, key: Fingerprint, lines: &Lines) {
+        if matches!(self.way, Way::Never) {
+            return;
+        }
+        let Some(slot) = table.find(key.low, |slot| slot.is_of(key)) else { return };
+        match &mut self.way {
+            Way::Never => {}
+            Way::Exact(queue) => {
+                queue.push(key, Seen::new(slot, lines));
+                if queue.is_littered(table.len()) {
+                    queue.rebuild(table.iter().map(|slot| (slot.key(), Seen::new(slot, lines))));
+                }
+            }
+            Way::Sampled(hand) => hand.lowered(slot.level().ceil()),
+        }
+    }
+
+    /// Returns the bucket that is missed least; none if somebody waits for every one.
+    pub(super) fn choose(
         &mut self,
+        table: &HashTable<Slot>,
+        lines: &Lines,
         now: Instant,
-        look: &impl Fn(Fingerprint) -> Option<Seen>,
-        looks: &mut usize,
-        awaited: &mut Vec<Entry>,
     ) -> Option<Fingerprint> {
-        while *looks > 0 {
-            let Reverse((used, key)) = self.idle.pop()?;
-            *looks -= 1;
-            match look(key) {
-                Some(seen) if seen.awaited => awaited.push(entry(key, seen)),
-                Some(seen) if seen.fresh_at > now => self.push(key, seen),
-                Some(seen) if seen.used != used => self.idle.push(Reverse((seen.used, key))),
-                Some(_) => return Some(key),
-                None => {}
+        match &mut self.way {
+            Way::Never => None,
+            Way::Exact(queue) => {
+                let looks = Cell::new(0);
+                let victim = queue.pop(now, |key| {
+                    looks.set(looks.get() + 1);
+                    let slot = table.find(key.low, |slot| slot.is_of(key));
+                    slot.map(|slot| Seen::new(slot, lines))
+                });
+                self.looks += looks.get();
+                victim
+            }
+            Way::Sampled(hand) => {
+                let (victim, looks) = hand.choose(table, lines, now);
+                self.looks += looks;
+                victim
             }
         }
-        None
     }
 
-    fn pop_live(
-        &mut self,
-        look: &impl Fn(Fingerprint) -> Option<Seen>,
-        looks: &mut usize,
-        awaited: &mut Vec<Entry>,
-    ) -> Victim {
-        let mut nearest = None;
-        while let Some(Reverse((fresh_at, used, key))) = self.live.pop() {
-            match look(key) {
-                Some(seen) if seen.awaited => awaited.push(entry(key, seen)),
-                Some(seen) if (seen.fresh_at, seen.used) == (fresh_at, used) => {
-                    return Victim::Chosen(key);
-                }
-                Some(seen) => {
-                    self.push(key, seen);
-                    let candidate = (seen.fresh_at, seen.used, key);
-                    nearest = Some(nearest.map_or(candidate, |best| candidate.min(best)));
-                }
-                None => {}
-            }
-            if *looks == 0 {
-                if let Some((_, _, key)) = nearest {
-                    return Victim::Undecided(key);
-                }
-            } else {
-                *looks -= 1;
-            }
-        }
-        Victim::None
+    /// Returns how many slots it has looked at so far.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks
     }
 }

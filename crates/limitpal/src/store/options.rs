@@ -15,6 +15,15 @@ pub struct StoreOptions {
     pub cleanup_interval: usize,
 }
 
+/// What a store need not do, for the limiter it belongs to.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Scope {
+    /// All keys are one.
+    pub one_bucket: bool,
+    /// The clock never steps back.
+    pub steady_clock: bool,
+}
+
 impl Default for StoreOptions {
     fn default() -> Self {
         Self { ttl: None, max_buckets: None, cleanup_interval: 100 }

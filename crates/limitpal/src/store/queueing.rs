@@ -4,6 +4,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
+use super::moving::{chain, shift};
 use super::shard::{FRESH, Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
 use crate::algorithm::{Bucket, Level};
@@ -31,51 +32,6 @@ struct Take {
     due: Instant,
 }
 
-/// Puts those who wait one after another behind `new`, where they stood behind `old`; returns the
-/// bucket's level then. Nobody goes before now.
-fn chain<'w>(
-    bucket: &Bucket,
-    waiters: impl Iterator<Item = &'w mut Waiter<Level>>,
-    (mut old, mut new): (Level, Level),
-    top: Level,
-    now: Instant,
-) -> Level {
-    // What lies between two who wait was taken by others on the way, at some time up to now.
-    let moved = |level: Level, old: Level, new: Level| match bucket.pulled(level, old) {
-        Level::ZERO => new,
-        between => bucket.pushed(new.max(Level::at(now)), between),
-    };
-    for waiter in waiters {
-        waiter.before = moved(waiter.before, old, new);
-        let due = bucket.due(bucket.after(waiter.before, waiter.cost, Instant::MIN), waiter.cost);
-        // Who was due already stays so, unless it is moved back.
-        waiter.due = due.max(waiter.due.min(now));
-        old = waiter.after;
-        waiter.after = bucket.after(waiter.before, waiter.cost, waiter.due);
-        new = waiter.after;
-    }
-    moved(top, old, new)
-}
-
-/// Moves those behind a take up by what is left of it; returns the bucket's level then.
-fn shift(
-    bucket: &Bucket,
-    line: &mut Line<Level>,
-    (refund, after): (Level, Level),
-    top: Level,
-    now: Instant,
-) -> Level {
-    let mut ahead = FRESH;
-    for waiter in line.behind(after) {
-        let after = bucket.pulled(waiter.after, refund);
-        waiter.before = bucket.pulled(waiter.before, refund).max(ahead);
-        waiter.due = bucket.due(after, waiter.cost).max(waiter.due.min(now));
-        waiter.after = after.max(bucket.after(ahead, waiter.cost, waiter.due));
-        ahead = waiter.after;
-    }
-    bucket.pulled(top, refund).max(ahead)
-}
-
 impl Shard {
     /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
     pub(super) fn reserve(
@@ -86,6 +42,9 @@ impl Shard {
         now: Instant,
     ) -> Result<Turn, Full> {
         let Request { cost, timeout, fixed, ticket } = request;
+        if let Some(grant) = self.take_in_turn(settings, key, cost, now) {
+            return Ok(Turn::Now(grant));
+        }
         if !settings.bucket.serves(cost) {
             return Ok(Turn::Refused(RetryAfter::Never));
         }
@@ -94,20 +53,40 @@ impl Shard {
         if timeout.is_some_and(|timeout| wait > timeout) {
             return Ok(Turn::Refused(RetryAfter::After(wait)));
         }
-        let born = match (freed, juniors) {
+        match (freed, juniors) {
             (Some(place), _) => self.use_freed(key, place, now),
             (None, Some(rank)) => self.push_back(settings, key, rank, (before, after), now)?,
             (None, None) => self.put(settings, key, after, now)?,
-        };
+        }
         if wait.is_zero() {
-            let before = freed.is_none().then_some(before);
-            return Ok(Turn::Now(Grant { key, cost, after, before, born }));
+            let (before, epoch) = (freed.is_none().then_some(before), self.voids.epoch());
+            return Ok(Turn::Now(Grant { key, cost, after, before, epoch }));
         }
         let place = Place { key, id: self.place_id() };
         let (id, armed, waker) = (place.id, due, None);
         let line = self.lines.entry(key).or_insert_with(Line::new);
         line.join(Waiter { id, cost, before, after, due, armed, waker, fixed, ticket });
         Ok(Turn::Wait(place, wait))
+    }
+
+    /// Takes from a bucket that is remembered, if one need not wait.
+    #[inline]
+    fn take_in_turn(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Grant> {
+        self.tidy(settings, now);
+        let used = self.stamp(now);
+        let epoch = self.voids.epoch();
+        let slot = self.slot(key)?;
+        let before = slot.level();
+        let after = settings.bucket.take_in_turn(before, cost, now)?;
+        slot.set_level(after);
+        slot.used = used;
+        Some(Grant { key, cost, after, before: Some(before), epoch })
     }
 
     /// Moves those from a rank on behind a take that goes before them.
@@ -118,7 +97,7 @@ impl Shard {
         rank: usize,
         (before, after): (Level, Level),
         now: Instant,
-    ) -> Result<u32, Full> {
+    ) -> Result<(), Full> {
         let mut top = self.level(key);
         if let Some(line) = self.lines.get_mut(&key) {
             top = chain(&settings.bucket, line.starting_mut(rank), (before, after), top, now);
@@ -166,22 +145,23 @@ impl Shard {
         first.map_or(plan, |junior| Plan { juniors: Some(rank), ..behind(junior.before) })
     }
 
-    /// Sets the level of a key, remembered or not; returns which of its buckets this is.
+    /// Sets the level of a key, remembered or not.
     fn put(
         &mut self,
         settings: &Settings,
         key: Fingerprint,
         level: Level,
         now: Instant,
-    ) -> Result<u32, Full> {
+    ) -> Result<(), Full> {
         let used = self.stamp(now);
         if let Some(slot) = self.slot(key) {
-            slot.level = level;
+            slot.set_level(level);
             slot.used = used;
-            return Ok(slot.born);
+            return Ok(());
         }
         self.make_room(settings, now)?;
-        Ok(self.insert(key, level, used))
+        self.insert(key, level, used);
+        Ok(())
     }
 
     fn place_id(&mut self) -> u64 {
@@ -194,7 +174,6 @@ impl Shard {
         &mut self,
         settings: &Settings,
         key: Fingerprint,
-        born: u32,
         cost: u64,
         now: Instant,
     ) -> Option<Grant> {
@@ -206,7 +185,8 @@ impl Shard {
             return None;
         }
         self.use_freed(key, place, now);
-        Some(Grant { key, cost, after: place.after, before: None, born })
+        let (after, epoch) = (place.after, self.voids.epoch());
+        Some(Grant { key, cost, after, before: None, epoch })
     }
 
     /// Returns the earliest freed place that still gives back the whole cost when it is due.
@@ -224,15 +204,14 @@ impl Shard {
         })
     }
 
-    fn use_freed(&mut self, key: Fingerprint, place: Freed<Level>, now: Instant) -> u32 {
+    fn use_freed(&mut self, key: Fingerprint, place: Freed<Level>, now: Instant) {
         if let Some(line) = self.lines.get_mut(&key) {
             line.take_freed(place);
         }
         let used = self.stamp(now);
-        self.slot(key).map_or(0, |slot| {
+        if let Some(slot) = self.slot(key) {
             slot.used = used;
-            slot.born
-        })
+        }
     }
 
     /// Keeps the waker of one who waits; returns the waker it had, and how long to sleep.
@@ -270,13 +249,13 @@ impl Shard {
         let line = self.lines.get_mut(&key);
         let Some((waiter, line)) = line.and_then(|line| Some((line.remove(id)?, line))) else {
             // Nobody knows the place any more: it has waited, so it goes, and has nothing to return.
-            return (Grant { key, cost: 0, after: FRESH, before: None, born: 0 }, [None, None]);
+            return (Grant { key, cost: 0, after: FRESH, before: None, epoch: 0 }, [None, None]);
         };
         let next = line.oversleeper();
         self.settle_freed(settings, key, now);
-        let born = self.slot(key).map_or(0, |slot| slot.born);
         let (cost, before, after) = (waiter.cost, Some(waiter.before), waiter.after);
-        (Grant { key, cost, after, before, born }, [next, waiter.waker])
+        let epoch = self.voids.epoch();
+        (Grant { key, cost, after, before, epoch }, [next, waiter.waker])
     }
 
     /// Lets one who waits leave; the next in line moves up, or the place is kept for a newcomer.
@@ -303,11 +282,14 @@ impl Shard {
         grant: Grant,
         now: Instant,
     ) -> Option<Waker> {
-        let Grant { key, cost, after, before, born } = grant;
-        let slot = self.slot(key).filter(|slot| slot.born == born)?;
+        let Grant { key, cost, after, before, epoch } = grant;
+        if after.ceil() <= now || self.voids.has(key, epoch) {
+            return None;
+        }
+        let level = self.slot(key)?.level();
         match before {
-            Some(FRESH) if slot.level == after => self.remove(settings, key),
-            Some(before) if slot.level == after => self.lower(key, before),
+            Some(FRESH) if level == after => self.remove(settings, key),
+            Some(before) if level == after => self.lower(key, before),
             _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
         }
         self.lines.get_mut(&key).and_then(Line::oversleeper)
@@ -326,7 +308,7 @@ impl Shard {
         // A take that came after this one, and is not in the line, no longer lies where it was
         // told: what it could give back is in doubt, so it gives nothing.
         if top != after && self.lines.get(&key).and_then(Line::last) != Some(top) {
-            self.disown(key);
+            self.disown(key, now);
         }
         let level = match self.lines.get_mut(&key) {
             Some(line) if line.any_fixed_behind(after) => {
@@ -345,15 +327,6 @@ impl Shard {
                 .unwrap_or_else(|| bucket.pulled(top, refund)),
         };
         self.lower(key, level);
-    }
-
-    /// Makes all takes so far give nothing back.
-    fn disown(&mut self, key: Fingerprint) {
-        self.next = self.next.wrapping_add(1);
-        let born = self.next;
-        if let Some(slot) = self.slot(key) {
-            slot.born = born;
-        }
     }
 
     /// Returns freed places behind which nobody waits to the bucket; ends a line that is empty.
@@ -375,6 +348,7 @@ impl Shard {
         key: Fingerprint,
         now: Instant,
     ) -> Option<Waker> {
+        self.disown(key, now);
         let Some(line) = self.lines.get_mut(&key) else {
             self.remove(settings, key);
             return None;
@@ -390,7 +364,6 @@ impl Shard {
             waiter.due = waiter.due.min(due);
         }
         let next = line.oversleeper();
-        self.disown(key);
         self.lower(key, level);
         next
     }

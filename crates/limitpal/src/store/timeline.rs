@@ -7,6 +7,7 @@ use crate::time::Instant;
 /// Threads race: a reading taken before the lock may be older than the shard's last one. It is
 /// then read again, outside the lock. If the fresh reading is older than what the shard had seen
 /// before, the clock has stepped back: time stands still for the step, and runs on from there.
+/// A clock known to be steady need not be asked again: the time it lost to is as good.
 #[derive(Debug)]
 pub(super) struct Timeline {
     /// The latest reading.
@@ -14,6 +15,8 @@ pub(super) struct Timeline {
     /// What the steps back add up to.
     offset: i64,
     steps: u32,
+    /// Whether the clock never steps back: then an older reading has lost a race, no more.
+    is_steady: bool,
 }
 
 /// A reading of the clock, and what the shard had seen before it was taken.
@@ -43,14 +46,14 @@ impl Stale {
 /// Returns the reading, not further from zero than 146 years: a level may lie a hundred years
 /// ahead of it, and one that saturated would never refuse.
 #[inline]
-fn bounded(now: Instant) -> Instant {
+pub(super) fn bounded(now: Instant) -> Instant {
     const FURTHEST: i64 = i64::MAX / 2;
     Instant::from_nanos(now.as_nanos().clamp(-FURTHEST, FURTHEST))
 }
 
 impl Timeline {
-    pub(super) fn new() -> Self {
-        Self { latest: Instant::MIN, offset: 0, steps: 0 }
+    pub(super) fn new(is_steady: bool) -> Self {
+        Self { latest: Instant::MIN, offset: 0, steps: 0, is_steady }
     }
 
     /// Returns the time it is, on the shard's own unbroken line.
@@ -65,6 +68,9 @@ impl Timeline {
 
     #[cold]
     fn at_older(&mut self, reading: Reading) -> Result<Instant, Stale> {
+        if self.is_steady {
+            return Ok(self.now());
+        }
         let Some((seen, steps)) = reading.seen else { return Err(Stale(self.latest, self.steps)) };
         if steps == self.steps && reading.now < seen {
             let step = self.latest.saturating_duration_since(reading.now);

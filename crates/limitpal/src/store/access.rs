@@ -1,0 +1,118 @@
+//! Getting at a shard: under its lock, and at a time that is not older than its own.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::direct::Locked;
+use super::fingerprint::Fingerprint;
+use super::shard::Shard;
+use super::timeline::Reading;
+use super::{Full, Store};
+use crate::time::Instant;
+
+/// A shard on cache lines of its own, so that threads at work in different ones do not meet.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Apart(Mutex<Shard>);
+
+impl Apart {
+    pub(super) fn new(shard: Shard) -> Self {
+        Self(Mutex::new(shard))
+    }
+}
+
+impl Store {
+    /// Runs `step`; if it finds no room in this shard, makes some in another and runs it again.
+    #[inline]
+    pub(super) fn with_room<T, E>(
+        &self,
+        key: Fingerprint,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        mut step: impl FnMut(&mut Shard, Instant) -> Result<T, Full>,
+    ) -> Result<Option<T>, E> {
+        loop {
+            if let Ok(done) = self.with(key, &mut read, &mut step)? {
+                return Ok(Some(done));
+            }
+            if !self.evict_elsewhere() {
+                return Ok(None);
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn evict_elsewhere(&self) -> bool {
+        (0..self.shards.len()).any(|index| {
+            let mut shard = self.lock(index);
+            let now = shard.time.now();
+            let found = shard.evict(&self.settings, now);
+            self.settings.forgot(found.into());
+            found
+        })
+    }
+
+    #[inline]
+    pub(super) fn with<T, E>(
+        &self,
+        key: Fingerprint,
+        read: impl FnMut() -> Result<Instant, E>,
+        step: impl FnMut(&mut Shard, Instant) -> T,
+    ) -> Result<T, E> {
+        self.with_shard(self.index(key), read, step)
+    }
+
+    /// Runs `step` under the lock, at a time that is not older than the shard's own.
+    #[inline]
+    pub(super) fn with_shard<T, E>(
+        &self,
+        index: usize,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        step: impl FnMut(&mut Shard, Instant) -> T,
+    ) -> Result<T, E> {
+        let now = read()?;
+        self.with_shard_at(index, now, read, step)
+    }
+
+    /// As [`with_shard`](Self::with_shard), at a reading that is there already.
+    #[inline]
+    pub(super) fn with_shard_at<T, E>(
+        &self,
+        index: usize,
+        now: Instant,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        mut step: impl FnMut(&mut Shard, Instant) -> T,
+    ) -> Result<T, E> {
+        let mut reading = Reading::first(now);
+        loop {
+            let mut shard = self.lock(index);
+            match shard.time.at(reading) {
+                Ok(now) => return Ok(step(&mut shard, now)),
+                Err(stale) => {
+                    drop(shard);
+                    reading = stale.again(read()?);
+                }
+            }
+        }
+    }
+
+    /// Returns the time for a step that must not fail: a reading that lost a race is as good as
+    /// the one it lost to; without one, what is in doubt is not given back.
+    pub(super) fn at_last(shard: &mut Shard, now: Option<Instant>) -> Instant {
+        let Some(now) = now else { return Instant::MAX };
+        shard.time.at(Reading::first(now)).unwrap_or_else(|_| shard.time.now())
+    }
+
+    pub(super) fn shard(&self, key: Fingerprint) -> Locked<'_> {
+        self.lock(self.index(key))
+    }
+
+    #[inline]
+    pub(super) fn index(&self, key: Fingerprint) -> usize {
+        key.high as usize & (self.shards.len() - 1)
+    }
+
+    #[inline]
+    pub(super) fn lock(&self, index: usize) -> Locked<'_> {
+        let shard = self.shards[index].0.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked::new(shard, self.direct.as_ref(), &self.settings)
+    }
+}
