@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from ._awaitable import is_awaitable
 from ._limiters import AsyncKeyedLimiter, AsyncLimiter, check_async, refuse_to_pickle
-from ._limitpal import Decision, KeyedLimiter, _CompositeCore, _invalid_config
+from ._limitpal import Decision, KeyedLimiter, _CompositeCore, _invalid_config, _keys
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class AsyncCompositeLimiter(AsyncLimiter):
             if not allowed:
                 taken.leave()
         return allowed
+
+    async def allow_many(self, keys: Iterable[str | int], cost: int = 1) -> list[bool]:
+        """Ask for many keys, one after another; the answers are in their order."""
+        return [await self.allow(key, cost) for key in _keys(keys)]
 
     async def acquire(
         self, key: str | int = "default", timeout: float | None = None, cost: int = 1

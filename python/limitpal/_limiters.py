@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ._limitpal import (
@@ -71,6 +71,10 @@ class AsyncKeyedLimiter(AsyncLimiter):
     async def allow(self, key: str | int = "default", cost: int = 1) -> bool:
         """Take if possible now; never wait."""
         return self._core.allow(key, cost)
+
+    async def allow_many(self, keys: Iterable[str | int], cost: int = 1) -> list[bool]:
+        """Ask for many keys at one reading of the clock; the answers are in their order."""
+        return self._core.allow_many(keys, cost)
 
     async def acquire(
         self, key: str | int = "default", timeout: float | None = None, cost: int = 1

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString};
 
 use crate::errors;
 
@@ -44,6 +44,44 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key<'a> {
             Err(error) if key.is_instance_of::<PyString>() => Err(explain(key, error)),
             Err(_) => number(key),
         }
+    }
+}
+
+/// Several keys: any iterable of them but a text, which is one.
+pub(crate) struct Keys<'a, 'py>(Borrowed<'a, 'py, PyAny>);
+
+impl Keys<'_, '_> {
+    /// Calls `see` for each in order, until one fails.
+    #[inline]
+    pub(crate) fn each(&self, mut see: impl FnMut(Key<'_>) -> PyResult<()>) -> PyResult<()> {
+        if let Ok(list) = self.0.cast::<PyList>() {
+            return list.iter().try_for_each(|key| see(key.extract()?));
+        }
+        self.0.try_iter()?.try_for_each(|key| see(key?.extract()?))
+    }
+
+    /// Returns them as a list.
+    pub(crate) fn list(&self) -> PyResult<Bound<'_, PyAny>> {
+        self.0.py().get_type::<PyList>().call1((self.0,))
+    }
+
+    /// Returns how many there are, as far as it is known.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len().unwrap_or(0)
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Keys<'a, 'py> {
+    type Error = PyErr;
+
+    fn extract(keys: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if !keys.is_instance_of::<PyString>() && keys.getattr_opt("__iter__")?.is_some() {
+            return Ok(Self(keys));
+        }
+        let kind = keys.get_type().name()?;
+        let shown = keys.repr()?.to_string().chars().take(80).collect::<String>();
+        let advice = "give an iterable of keys, or ask for one key with allow()";
+        Err(PyTypeError::new_err(format!("keys is {shown} ({kind}); {advice}")))
     }
 }
 

@@ -10,7 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::ask::{Cost, Key};
+use crate::ask::{Cost, Key, Keys};
 use crate::clock::PyClock;
 use crate::composite_core::{CompositeCore, Own};
 use crate::composite_parts::{OwnParts, Parts};
@@ -181,6 +181,17 @@ impl CompositeLimiter {
             taken.leave();
         }
         allowed
+    }
+
+    /// Ask for many keys, one after another; the answers are in their order.
+    #[pyo3(signature = (keys, cost = Cost::ONE), text_signature = "($self, keys, cost=1)")]
+    fn allow_many(&self, py: Python<'_>, keys: Keys<'_, '_>, cost: Cost) -> PyResult<Vec<bool>> {
+        let mut answers = Vec::with_capacity(keys.len());
+        keys.each(|key| {
+            answers.push(self.allow(py, key, cost)?);
+            Ok(())
+        })?;
+        Ok(answers)
     }
 
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.

@@ -61,4 +61,10 @@ mod _limitpal {
     fn _invalid_config(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyErr {
         crate::errors::invalid_config(value.py(), parameter, value, advice)
     }
+
+    /// Return several keys as a list, for what asks them in Python.
+    #[pyfunction]
+    fn _keys(keys: crate::ask::Keys<'_, '_>) -> PyResult<Py<PyAny>> {
+        keys.list().map(Bound::unbind)
+    }
 }

@@ -8,9 +8,9 @@ use limitpal::parts::{Fingerprint, Grant, Keyed, Place as CorePlace, Request, Tu
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::ask::{Cost, Key};
+use crate::ask::{Cost, Key, Keys};
 use crate::clock::PyClock;
 use crate::decision::Decision;
 use crate::errors;
@@ -136,6 +136,23 @@ impl KeyedLimiter {
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn allow(&self, key: Key<'_>, cost: Cost) -> PyResult<bool> {
         self.keyed()?.allow(self.bucket_of(&key)?, cost.0)
+    }
+
+    /// Ask for many keys at one reading of the clock; the answers are in their order.
+    #[pyo3(signature = (keys, cost = Cost::ONE), text_signature = "($self, keys, cost=1)")]
+    fn allow_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Keys<'_, 'py>,
+        cost: Cost,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let keyed = self.keyed()?;
+        let mut asks = Vec::with_capacity(keys.len());
+        keys.each(|key| {
+            asks.push((keyed.fingerprint(key.as_str())?, cost.0));
+            Ok(())
+        })?;
+        PyList::new(py, keyed.allow_many(&asks)?)
     }
 
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.

@@ -123,10 +123,7 @@ impl AnyLimiter {
     /// assert_eq!(vec![true, true, false], limiter.allow_many(["ann", "bob", "ann"]));
     /// # Ok::<(), limitpal::InvalidConfig>(())
     /// ```
-    pub fn allow_many<'k, A: Into<Ask<'k>>>(
-        &self,
-        asks: impl IntoIterator<Item = A>,
-    ) -> Vec<bool> {
+    pub fn allow_many<'k, A: Into<Ask<'k>>>(&self, asks: impl IntoIterator<Item = A>) -> Vec<bool> {
         let asks = asks.into_iter().map(Into::into);
         match &self.0 {
             Kind::Keyed(keyed) => {

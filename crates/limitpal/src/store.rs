@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-pub use self::answer::{Grant, Pending, Place, Request, Turn};
 use self::access::Apart;
+pub use self::answer::{Grant, Pending, Place, Request, Turn};
 use self::direct::Direct;
 pub use self::fingerprint::Fingerprint;
 use self::fingerprint::Fingerprinter;
@@ -56,11 +56,7 @@ pub struct Store {
 
 impl Store {
     /// Makes an empty store of such buckets.
-    pub fn new(
-        bucket: Bucket,
-        options: StoreOptions,
-        scope: Scope,
-    ) -> Result<Self, InvalidConfig> {
+    pub fn new(bucket: Bucket, options: StoreOptions, scope: Scope) -> Result<Self, InvalidConfig> {
         let options = options.checked()?;
         let shards = match options.max_buckets {
             _ if scope.one_bucket => 1,

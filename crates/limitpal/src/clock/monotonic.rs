@@ -29,9 +29,12 @@ pub struct MonotonicClock;
 
 impl Clock for MonotonicClock {
     #[inline]
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     fn now(&self) -> Instant {
-        since_start(std::time::Instant::now())
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if let Some(now) = super::counter::now() {
+            return now;
+        }
+        system_now()
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
@@ -46,6 +49,12 @@ impl Clock for MonotonicClock {
         }
         Box::pin(futures_timer::Delay::new(span))
     }
+}
+
+/// Reads the system's clock.
+#[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+pub(super) fn system_now() -> Instant {
+    since_start(std::time::Instant::now())
 }
 
 /// Returns a reading of the system's clock as ours.

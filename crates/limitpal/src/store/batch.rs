@@ -1,9 +1,9 @@
 //! Many takes at one reading of the clock: each shard is locked once, and the reads of its
 //! buckets overlap, since nothing between them waits for a clock.
 
+use super::Store;
 use super::fingerprint::Fingerprint;
 use super::shard::Shard;
-use super::Store;
 use crate::time::Instant;
 
 impl Store {

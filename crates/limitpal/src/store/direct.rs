@@ -4,14 +4,14 @@
 //! held: then the shard has the level, and all go through its lock.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 
 use portable_atomic::AtomicU128;
 
+use super::Grant;
 use super::fingerprint::Fingerprint;
 use super::shard::{FRESH, Settings, Shard};
-use super::Grant;
 use crate::algorithm::Level;
 
 const KEY: Fingerprint = Fingerprint::EVERYBODY;
