@@ -6,6 +6,9 @@ use super::fingerprint::Fingerprint;
 use super::shard::Shard;
 use crate::time::Instant;
 
+/// Buckets that are brought into the cache together.
+const AT_ONCE: usize = 16;
+
 impl Store {
     /// Takes for each if possible now. Those for one key are asked in their order.
     ///
@@ -57,11 +60,14 @@ impl Store {
         let mut done = 0;
         while let Some(rest) = ranks.get(done..).filter(|rest| !rest.is_empty()) {
             let mut steps = |shard: &mut Shard, now| {
-                for &rank in rest {
-                    let (key, cost) = asks[rank as usize];
-                    let Ok(grant) = shard.take(&self.settings, key, cost, now) else { return };
-                    answers[rank as usize] = grant.is_some();
-                    done += 1;
+                for chunk in rest.chunks(AT_ONCE) {
+                    shard.look_ahead(chunk.iter().map(|rank| asks[*rank as usize].0));
+                    for &rank in chunk {
+                        let (key, cost) = asks[rank as usize];
+                        let Ok(grant) = shard.take(&self.settings, key, cost, now) else { return };
+                        answers[rank as usize] = grant.is_some();
+                        done += 1;
+                    }
                 }
             };
             if self.with_shard_at(index, now, &mut *read, &mut steps).is_err() {
