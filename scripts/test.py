@@ -4,6 +4,7 @@ import platform
 import shutil
 import sys
 
+import instructions
 from interpreters import interpreters
 from steps import PYTHON, Failed, Skipped, Steps, call, read
 
@@ -32,6 +33,7 @@ def main() -> int:
         "Rust without features", "cargo", "build", "--package", "limitpal", "--no-default-features"
     )
     test.run("no async runtime without features", no_async_runtime)
+    test.run("instructions per call", instructions.check)
     test.command("Python tests", PYTHON, "-m", "pytest")
     test.command("0.1.1's own tests", PYTHON, "python/tests/compat/run.py")
     test.command("stubs against the binary", PYTHON, "-m", "mypy.stubtest", "limitpal")
