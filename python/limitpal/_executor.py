@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from ._awaitable import is_awaitable
@@ -88,21 +89,21 @@ class AsyncResilientExecutor:
     ) -> T: ...
     async def run(self, key: str | int, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a function through the pipeline; quota and state are those of `key`."""
-        if not callable(func):
-            raise TypeError(f"func is {func!r}; give a function to call")
-        run = self._core.begin(key)
-        if run.must_wait:
+        core = self._core
+        run = core.begin(key, func)
+        if not run:
             await self._prepare(run, key)
         while True:
             try:
                 result = func(*args, **kwargs)
-                if is_awaitable(result):
+                if type(result) is CoroutineType or is_awaitable(result):
                     result = await result
             except BaseException as error:
-                if run.failed(error):
+                run = core.failed(run, error)
+                if run is None:
                     raise
             else:
-                run.succeeded()
+                core.succeeded(run)
                 return result
             await self._prepare(run, key)
 

@@ -129,6 +129,11 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Cost {
 
     #[inline]
     fn extract(cost: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if cost.is_exact_instance_of::<PyInt>()
+            && let Ok(cost @ 1..) = cost.extract::<u64>()
+        {
+            return Ok(Self(cost));
+        }
         const ADVICE: &str = "give a whole number of at least 1";
         // A cost beyond all bounds is above every capacity: never served, not refused.
         whole("cost", &cost.to_owned(), ADVICE).map(|cost| Self(cost.unwrap_or(u64::MAX)))

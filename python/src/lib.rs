@@ -1,6 +1,7 @@
 //! The extension module behind the Python package: glue only, one file per concept.
 
 mod ask;
+mod async_executor;
 mod breaker;
 mod clock;
 mod composite;
@@ -50,9 +51,9 @@ mod _limitpal {
     #[pymodule_export]
     use crate::retry::RetryPolicy;
     #[pymodule_export]
-    use crate::run::{ExecutorCore, Run};
-    #[pymodule_export]
     use crate::token_bucket::TokenBucket;
+    #[pymodule_export]
+    use crate::{async_executor::ExecutorCore, run::Run};
 
     use pyo3::prelude::*;
 

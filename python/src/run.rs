@@ -1,4 +1,4 @@
-//! One async run, between two awaits: what `AsyncResilientExecutor` drives.
+//! One async run, between two awaits, of which something is to be kept.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,76 +11,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
-use crate::clock::PyClock;
+use crate::async_executor::ExecutorCore;
 use crate::errors;
-use crate::limiter::KeyedLimiter;
 use crate::place::{Place, movable};
 use crate::seconds;
-use crate::settings::{Arguments, Errors, Settings};
-
-/// The parts of an async executor.
-#[pyclass(frozen, module = "limitpal._limitpal", name = "_ExecutorCore")]
-pub(crate) struct ExecutorCore {
-    settings: Settings,
-    /// A keyed limiter of ours, asked here; any other is awaited in Python.
-    limiter: Option<Py<KeyedLimiter>>,
-}
-
-#[pymethods]
-impl ExecutorCore {
-    /// `limiter` is the core of an async limiter of ours, or None for one of the user's own;
-    /// `limiter_clock` is the clock of one of ours, a subclass's too.
-    #[new]
-    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
-    fn new(
-        py: Python<'_>,
-        has_limiter: bool,
-        limiter: Option<&Bound<'_, PyAny>>,
-        limiter_clock: Option<&Bound<'_, PyAny>>,
-        retry_policy: Option<&Bound<'_, PyAny>>,
-        circuit_breaker: Option<&Bound<'_, PyAny>>,
-        clock: Option<&Bound<'_, PyAny>>,
-        charge: &Bound<'_, PyAny>,
-        acquire_timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
-        let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
-        let limiter_clock = limiter_clock.map(|clock| PyClock::resolve(Some(clock))).transpose()?;
-        let arguments = Arguments {
-            retry_policy,
-            circuit_breaker,
-            clock,
-            charge: Some(charge),
-            acquire_timeout,
-            stack_level: 2,
-        };
-        let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
-        let limiter = keyed.map(|keyed| keyed.clone().unbind());
-        Ok(Self { settings, limiter })
-    }
-
-    /// Begin a run: up to its first attempt if nothing makes it wait.
-    fn begin(slf: &Bound<'_, Self>, key: Key<'_>) -> PyResult<Run> {
-        let state = Mutex::new(State::new(&slf.get().settings.plan));
-        let run = Run { core: slf.clone().unbind(), state };
-        run.proceed(slf.py(), &key)?;
-        Ok(run)
-    }
-
-    /// The clock that waits between attempts.
-    #[getter]
-    fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.settings.clock.for_python(py)
-    }
-
-    fn show(&self, py: Python<'_>, name: &str, limiter: Option<Py<PyAny>>) -> PyResult<String> {
-        self.settings.show(py, name, limiter.as_ref())
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.limiter)?;
-        self.settings.traverse(&visit)
-    }
-}
+use crate::settings::{Errors, Settings};
 
 /// One run. `None` as the next step means an attempt.
 #[pyclass(frozen, module = "limitpal._limitpal", name = "_Run")]
@@ -108,8 +43,8 @@ enum Pending {
 }
 
 impl State {
-    fn new(plan: &Arc<Plan>) -> Self {
-        let call = Some(Call::new(plan.clone()));
+    fn new(call: Call<Arc<Plan>>) -> Self {
+        let call = Some(call);
         Self { call, pending: Pending::Nothing, held: None, last: None, refusal: None }
     }
 
@@ -119,6 +54,10 @@ impl State {
 }
 
 impl Run {
+    pub(crate) fn new(core: &Bound<'_, ExecutorCore>, call: Call<Arc<Plan>>) -> Self {
+        Self { core: core.clone().unbind(), state: Mutex::new(State::new(call)) }
+    }
+
     fn settings(&self) -> &Settings {
         &self.core.get().settings
     }
@@ -128,7 +67,7 @@ impl Run {
     }
 
     /// Goes on until something has to be awaited, or an attempt is due.
-    fn proceed(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<()> {
+    pub(crate) fn proceed(&self, py: Python<'_>, key: &Key<'_>) -> PyResult<()> {
         let settings = self.settings();
         loop {
             // Taken out, so that no lock is held while a clock of the user's is read.
@@ -205,6 +144,32 @@ impl Run {
         Errors { last: error(state.last.take()), refusal: error(state.refusal.take()) }
     }
 
+    pub(crate) fn succeeded(&self) -> PyResult<()> {
+        let (call, _last) = {
+            let mut state = self.state();
+            (state.call.take(), state.last.take())
+        };
+        match call {
+            Some(mut call) => call.succeeded(|| self.settings().breaker_now()),
+            None => Ok(()),
+        }
+    }
+
+    /// The attempt ended with this error; true if it is to be raised as it is.
+    pub(crate) fn failed(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Some(mut call) = self.state().call.take() else { return Ok(true) };
+        let raised = PyErr::from_value(error.clone());
+        // A cancelled call is dropped here, which gives its permit back.
+        if !self.settings().hear(py, &mut call, &raised)? || call.ends_unchanged() {
+            return Ok(true);
+        }
+        let mut state = self.state();
+        state.call = Some(call);
+        let _before = state.last.replace(error.clone().unbind());
+        drop(state);
+        Ok(false)
+    }
+
     /// Tells the call that quota is there.
     fn grant(&self, held: Option<Py<PyAny>>, waited: Duration) -> PyResult<()> {
         let mut state = self.state();
@@ -217,15 +182,14 @@ impl Run {
 
 #[pymethods]
 impl Run {
-    /// Whether something has to be awaited before the next attempt.
-    #[getter]
-    fn must_wait(&self) -> bool {
-        !matches!(self.state().pending, Pending::Nothing)
+    /// Whether an attempt is due; else something has to be awaited before.
+    fn __bool__(&self) -> bool {
+        matches!(self.state().pending, Pending::Nothing)
     }
 
     /// Return what to await: ("sleep", seconds), ("turn", place), ("acquire", timeout) or None.
     fn next<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if !self.must_wait() {
+        if self.__bool__() {
             self.proceed(py, &key)?;
         }
         Ok(Some(match &self.state().pending {
@@ -273,33 +237,6 @@ impl Run {
     fn refused(&self, refusal: &Bound<'_, PyAny>) -> PyResult<()> {
         self.state().pending = Pending::Nothing;
         self.refuse(refusal.py(), PyErr::from_value(refusal.clone()))
-    }
-
-    /// The attempt gave a value.
-    fn succeeded(&self) -> PyResult<()> {
-        let (call, _last) = {
-            let mut state = self.state();
-            (state.call.take(), state.last.take())
-        };
-        match call {
-            Some(mut call) => call.succeeded(|| self.settings().breaker_now()),
-            None => Ok(()),
-        }
-    }
-
-    /// The attempt ended with this error; True if it is to be raised as it is.
-    fn failed(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let Some(mut call) = self.state().call.take() else { return Ok(true) };
-        let raised = PyErr::from_value(error.clone());
-        // A cancelled call is dropped here, which gives its permit back.
-        if !self.settings().hear(py, &mut call, &raised)? || call.ends_unchanged() {
-            return Ok(true);
-        }
-        let mut state = self.state();
-        state.call = Some(call);
-        let _before = state.last.replace(error.clone().unbind());
-        drop(state);
-        Ok(false)
     }
 
     /// End the run: permit and quota go back.

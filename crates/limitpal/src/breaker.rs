@@ -88,9 +88,16 @@ impl BreakerSettings {
 pub struct Permit(u64);
 
 impl Permit {
-    /// Returns the permit of the stay in the closed state that has this number.
-    pub(crate) const fn numbered(number: u64) -> Self {
+    /// Returns the permit that has this number.
+    #[doc(hidden)]
+    pub const fn numbered(number: u64) -> Self {
         Self(number)
+    }
+
+    /// Returns its number.
+    #[doc(hidden)]
+    pub const fn number(self) -> u64 {
+        self.0
     }
 }
 

@@ -82,6 +82,15 @@ impl<P: Deref<Target = Plan>> Call<P> {
         Self { plan, stage, attempts: 0, patience, permit: None }
     }
 
+    /// Goes on with a run whose first attempt has begun without a wait, under a permit of the
+    /// closed state that the breaker lent it.
+    ///
+    /// Such a run need not be kept while its attempt lasts: most end well.
+    pub fn begun(plan: P, permit: Option<Permit>) -> Self {
+        let patience = plan.acquire_timeout;
+        Self { plan, stage: Stage::Attempt, attempts: 0, patience, permit }
+    }
+
     /// Returns how many attempts have ended.
     #[inline]
     pub fn attempts(&self) -> u32 {

@@ -150,8 +150,10 @@ impl BreakerCell {
         self.change(Breaker::reset);
     }
 
-    /// Returns the permit that all calls share while the circuit is closed.
-    fn closed_permit(&self) -> Option<Permit> {
+    /// Returns the permit that all calls share while the circuit is closed. Nobody misses it if it
+    /// is never given back.
+    #[inline]
+    pub fn closed_permit(&self) -> Option<Permit> {
         let word = self.word.load(Ordering::Acquire);
         (word & CLOSED != 0).then_some(Permit::numbered(word >> NUMBER))
     }

@@ -1,0 +1,149 @@
+//! What `AsyncResilientExecutor` drives: its parts, and how a run begins and ends.
+
+use std::time::Duration;
+
+use limitpal::parts::Turn;
+use limitpal::{Call, Outcome, Permit};
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::ask::{Cost, Key};
+use crate::clock::PyClock;
+use crate::limiter::KeyedLimiter;
+use crate::run::Run;
+use crate::settings::{Arguments, Settings};
+
+/// The parts of an async executor.
+#[pyclass(frozen, module = "limitpal._limitpal", name = "_ExecutorCore")]
+pub(crate) struct ExecutorCore {
+    pub(crate) settings: Settings,
+    /// A keyed limiter of ours, asked here; any other is awaited in Python.
+    pub(crate) limiter: Option<Py<KeyedLimiter>>,
+}
+
+#[pymethods]
+impl ExecutorCore {
+    /// `limiter` is the core of an async limiter of ours, or None for one of the user's own;
+    /// `limiter_clock` is the clock of one of ours, a subclass's too.
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
+    fn new(
+        py: Python<'_>,
+        has_limiter: bool,
+        limiter: Option<&Bound<'_, PyAny>>,
+        limiter_clock: Option<&Bound<'_, PyAny>>,
+        retry_policy: Option<&Bound<'_, PyAny>>,
+        circuit_breaker: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+        charge: &Bound<'_, PyAny>,
+        acquire_timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
+        let limiter_clock = limiter_clock.map(|clock| PyClock::resolve(Some(clock))).transpose()?;
+        let arguments = Arguments {
+            retry_policy,
+            circuit_breaker,
+            clock,
+            charge: Some(charge),
+            acquire_timeout,
+            stack_level: 2,
+        };
+        let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
+        let limiter = keyed.map(|keyed| keyed.clone().unbind());
+        Ok(Self { settings, limiter })
+    }
+
+    /// Begin a run: up to its first attempt if nothing makes it wait.
+    ///
+    /// What stands for the run is true if an attempt is due, else something has to be awaited. A
+    /// run of which nothing is to be kept is the number of its permit, and one.
+    fn begin(slf: &Bound<'_, Self>, key: Key<'_>, func: &Bound<'_, PyAny>) -> PyResult<Begun> {
+        if !func.is_callable() {
+            let message = format!("func is {}; give a function to call", func.repr()?);
+            return Err(PyTypeError::new_err(message));
+        }
+        let core = slf.get();
+        if let Some(permit) = core.begin_at_once(&key)? {
+            return Ok(Begun::Number(permit + 1));
+        }
+        let run = Run::new(slf, Call::new(core.settings.plan.clone()));
+        run.proceed(slf.py(), &key)?;
+        Ok(Begun::Run(run))
+    }
+
+    /// The attempt gave a value.
+    #[inline]
+    fn succeeded(&self, run: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(run) = run.cast::<Run>() {
+            return run.get().succeeded();
+        }
+        let Some(breaker) = &self.settings.plan.breaker else { return Ok(()) };
+        let permit = Permit::numbered(run.extract::<u64>()? - 1);
+        breaker.record(permit, Outcome::Success, || self.settings.breaker_now())
+    }
+
+    /// The attempt ended with this error. Return the run if it goes on, None if it is over and
+    /// the error is to be raised.
+    fn failed<'py>(
+        slf: &Bound<'py, Self>,
+        run: Bound<'py, PyAny>,
+        error: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, Run>>> {
+        let py = slf.py();
+        let run = match run.cast_into::<Run>() {
+            Ok(run) => run,
+            Err(number) => {
+                let plan = &slf.get().settings.plan;
+                let number = number.into_inner().extract::<u64>()? - 1;
+                let permit = plan.breaker.as_ref().map(|_| Permit::numbered(number));
+                Bound::new(py, Run::new(slf, Call::begun(plan.clone(), permit)))?
+            }
+        };
+        let is_over = run.get().failed(py, error)?;
+        Ok((!is_over).then_some(run))
+    }
+
+    /// The clock that waits between attempts.
+    #[getter]
+    fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.settings.clock.for_python(py)
+    }
+
+    fn show(&self, py: Python<'_>, name: &str, limiter: Option<Py<PyAny>>) -> PyResult<String> {
+        self.settings.show(py, name, limiter.as_ref())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.limiter)?;
+        self.settings.traverse(&visit)
+    }
+}
+
+impl ExecutorCore {
+    /// Begins a run of which nothing is to be kept: the circuit is closed, and quota is there.
+    #[inline]
+    fn begin_at_once(&self, key: &Key<'_>) -> PyResult<Option<u64>> {
+        let plan = &self.settings.plan;
+        let permit = match plan.breaker.as_ref().map(|breaker| breaker.closed_permit()) {
+            None => 0,
+            Some(Some(permit)) => permit.number(),
+            Some(None) => return Ok(None),
+        };
+        if !plan.has_limiter {
+            return Ok(Some(permit));
+        }
+        let Some(limiter) = &self.limiter else { return Ok(None) };
+        let limiter = limiter.get();
+        let bucket = limiter.bucket_of(key)?;
+        let turn = limiter.reserve(bucket, Cost::ONE, Some(Duration::ZERO), true)?;
+        Ok(matches!(turn, Turn::Now(_)).then_some(permit))
+    }
+}
+
+/// What stands for a run that has begun.
+#[derive(IntoPyObject)]
+enum Begun {
+    Number(u64),
+    Run(Run),
+}
