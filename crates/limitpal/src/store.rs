@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use self::access::Apart;
+use self::access::{Apart, Ranges};
 pub use self::answer::{Grant, Pending, Place, Request, Turn};
 use self::direct::Direct;
 pub use self::fingerprint::Fingerprint;
@@ -50,6 +50,8 @@ pub struct Store {
     shards: Box<[Apart]>,
     settings: Settings,
     fingerprinter: Fingerprinter,
+    /// Which shard a key belongs to, by the first bits of its fingerprint.
+    ranges: Ranges,
     /// The only bucket, where there is one for everybody and nothing else to know of it.
     direct: Option<Direct>,
 }
@@ -71,6 +73,7 @@ impl Store {
             shards: (0..shards).map(|_| shard()).collect(),
             settings: Settings { bucket, options, count, evicted_live },
             fingerprinter: Fingerprinter::new(),
+            ranges: Ranges::over(shards),
             direct: is_direct.then(Direct::new),
         })
     }
@@ -107,16 +110,40 @@ impl Store {
         &self,
         key: Fingerprint,
         cost: u64,
-        mut read: impl FnMut() -> Result<Instant, E>,
+        read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Option<Grant>, E> {
         let step = |shard: &mut Shard, now| shard.take(&self.settings, key, cost, now);
+        self.take_as(key, cost, read, step, |grant| grant)
+    }
+
+    /// As `take`, for whoever gives nothing back.
+    #[inline]
+    pub fn allow<E>(
+        &self,
+        key: Fingerprint,
+        cost: u64,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<bool, E> {
+        let step = |shard: &mut Shard, now| shard.allow(&self.settings, key, cost, now);
+        Ok(self.take_as(key, cost, read, step, drop)?.is_some())
+    }
+
+    #[inline]
+    fn take_as<T, E>(
+        &self,
+        key: Fingerprint,
+        cost: u64,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        step: impl FnMut(&mut Shard, Instant) -> Result<Option<T>, Full>,
+        make: impl FnOnce(Grant) -> T,
+    ) -> Result<Option<T>, E> {
         let Some(direct) = &self.direct else {
             return Ok(self.with_room(key, read, step)?.flatten());
         };
         let now = read()?;
         let take = |level| self.bucket().take(level, cost, bounded(now));
         match direct.take(cost, take) {
-            Ok(grant) => Ok(grant),
+            Ok(grant) => Ok(grant.map(make)),
             Err(_held) => Ok(self.with_room(key, || Ok(now), step)?.flatten()),
         }
     }

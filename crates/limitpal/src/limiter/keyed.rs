@@ -90,7 +90,7 @@ impl<S: TimeSource> Keyed<S> {
     /// Takes if possible now; never waits.
     #[inline]
     pub fn allow(&self, key: Fingerprint, cost: u64) -> Result<bool, S::Error> {
-        self.store.take(key, cost, || self.source.now()).map(|grant| grant.is_some())
+        self.store.allow(key, cost, || self.source.now())
     }
 
     /// Takes for each of several calls, in order, at one reading of the clock.

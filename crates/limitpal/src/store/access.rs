@@ -20,6 +20,35 @@ impl Apart {
     }
 }
 
+/// How many ranges of fingerprints there are.
+const RANGES: usize = 512;
+
+/// Which shard a range of fingerprints belongs to.
+///
+/// The last shard has twice as many as the first, in even steps: so the tables do not all double
+/// at the same number of keys, and a key takes about 54 bytes however many there are.
+#[derive(Debug)]
+pub(super) struct Ranges([u8; RANGES]);
+
+impl Ranges {
+    pub(super) fn over(shards: usize) -> Self {
+        let share = |shard: usize| (shard as f64 / shards as f64).exp2();
+        let all: f64 = (0..shards).map(share).sum();
+        let (mut of, mut ahead) = ([0; RANGES], 0.0);
+        for shard in 0..shards {
+            let from = (ahead / all * RANGES as f64).round() as usize;
+            ahead += share(shard);
+            of[from..].fill(shard as u8);
+        }
+        Self(of)
+    }
+
+    #[inline]
+    fn shard_of(&self, key: Fingerprint) -> usize {
+        self.0[(key.high >> (u32::BITS - RANGES.ilog2())) as usize].into()
+    }
+}
+
 impl Store {
     /// Runs `step`; if it finds no room in this shard, makes some in another and runs it again.
     #[inline]
@@ -107,12 +136,31 @@ impl Store {
 
     #[inline]
     pub(super) fn index(&self, key: Fingerprint) -> usize {
-        key.high as usize & (self.shards.len() - 1)
+        self.ranges.shard_of(key)
     }
 
     #[inline]
     pub(super) fn lock(&self, index: usize) -> Locked<'_> {
         let shard = self.shards[index].0.lock().unwrap_or_else(PoisonError::into_inner);
         Locked::new(shard, self.direct.as_ref(), &self.settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_has_its_share_and_the_last_twice_that_of_the_first() {
+        for shards in [1_usize, 2, 8, 64] {
+            let Ranges(of) = Ranges::over(shards);
+            let share = |shard: usize| of.iter().filter(|of| usize::from(**of) == shard).count();
+
+            assert_eq!(RANGES, (0..shards).map(share).sum());
+            assert!(of.is_sorted());
+            let (first, last) = (share(0) as f64, share(shards - 1) as f64);
+            let grown = 2_f64.powf((shards - 1) as f64 / shards as f64);
+            assert!((last / first - grown).abs() < 0.25, "{shards} shards: {first}, {last}");
+        }
     }
 }

@@ -64,8 +64,8 @@ impl Store {
                     shard.look_ahead(chunk.iter().map(|rank| asks[*rank as usize].0));
                     for &rank in chunk {
                         let (key, cost) = asks[rank as usize];
-                        let Ok(grant) = shard.take(&self.settings, key, cost, now) else { return };
-                        answers[rank as usize] = grant.is_some();
+                        let Ok(taken) = shard.allow(&self.settings, key, cost, now) else { return };
+                        answers[rank as usize] = taken.is_some();
                         done += 1;
                     }
                 }

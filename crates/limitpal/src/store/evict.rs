@@ -70,15 +70,11 @@ impl Evictor {
 
     /// Hears that a bucket has been added, or is nearer to new than it was.
     #[inline]
-    pub(super) fn lowered(&mut self, table: &HashTable<Slot>, key: Fingerprint, lines: &Lines) {
-        if matches!(self.way, Way::Never) {
-            return;
-        }
-        let Some(slot) = table.find(key.low, |slot| slot.is_of(key)) else { return };
+    pub(super) fn lowered(&mut self, table: &HashTable<Slot>, slot: &Slot, lines: &Lines) {
         match &mut self.way {
             Way::Never => {}
             Way::Exact(queue) => {
-                queue.push(key, Seen::new(slot, lines));
+                queue.push(slot.key(), Seen::new(slot, lines));
                 if queue.is_littered(table.len()) {
                     queue.rebuild(table.iter().map(|slot| (slot.key(), Seen::new(slot, lines))));
                 }

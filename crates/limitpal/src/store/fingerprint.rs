@@ -1,6 +1,6 @@
 //! A key as 96 keyed bits: what the store keeps instead of the text.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
@@ -36,7 +36,12 @@ impl Fingerprinter {
 
     #[inline]
     pub(crate) fn of(&self, key: &str) -> Fingerprint {
-        Fingerprint { low: self.low.hash_one(key), high: self.high.hash_one(key) as u32 }
+        let half = |state: &SeedableRandomState| {
+            let mut hasher = state.build_hasher();
+            hasher.write(key.as_bytes());
+            hasher.finish()
+        };
+        Fingerprint { low: half(&self.low), high: half(&self.high) as u32 }
     }
 }
 

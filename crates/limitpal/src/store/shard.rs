@@ -75,19 +75,43 @@ impl Shard {
         cost: u64,
         now: Instant,
     ) -> Result<Option<Grant>, Full> {
+        self.take_as(settings, key, cost, now, |grant| grant)
+    }
+
+    /// As `take`, for whoever gives nothing back: a grant is not made where nobody looks at it.
+    #[inline]
+    pub(super) fn allow(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Result<Option<()>, Full> {
+        self.take_as(settings, key, cost, now, drop)
+    }
+
+    #[inline]
+    fn take_as<T>(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+        make: impl FnOnce(Grant) -> T,
+    ) -> Result<Option<T>, Full> {
         self.tidy(settings, now);
         let used = self.stamp(now);
         let Some(slot) = self.table.find_mut(key.low, |slot| slot.is_of(key)) else {
-            return self.take_from_new(settings, key, cost, now, used);
+            return Ok(self.take_from_new(settings, key, cost, now, used)?.map(make));
         };
         slot.used = used;
         let before = slot.level();
         let Some(after) = settings.bucket.take(before, cost, now) else {
-            return Ok(self.take_freed(settings, key, cost, now));
+            return Ok(self.take_freed(settings, key, cost, now).map(make));
         };
         slot.set_level(after);
         let epoch = self.voids.epoch();
-        Ok(Some(Grant { key, cost, after, before: Some(before), epoch }))
+        Ok(Some(make(Grant { key, cost, after, before: Some(before), epoch })))
     }
 
     fn take_from_new(
@@ -107,8 +131,9 @@ impl Shard {
 
     pub(super) fn insert(&mut self, key: Fingerprint, level: Level, used: i64) {
         self.evictor.adding(&self.table, level);
-        self.table.insert_unique(key.low, Slot::new(key, level, used), Slot::hash);
-        self.evictor.lowered(&self.table, key, &self.lines);
+        let slot = Slot::new(key, level, used);
+        self.table.insert_unique(key.low, slot.clone(), Slot::hash);
+        self.evictor.lowered(&self.table, &slot, &self.lines);
     }
 
     /// Brings the buckets of several keys into the cache: reads that do not wait for one another.
@@ -160,7 +185,8 @@ impl Shard {
     pub(super) fn lower(&mut self, key: Fingerprint, level: Level) {
         let Some(slot) = self.slot(key) else { return };
         slot.set_level(level);
-        self.evictor.lowered(&self.table, key, &self.lines);
+        let slot = slot.clone();
+        self.evictor.lowered(&self.table, &slot, &self.lines);
     }
 
     /// Makes all takes so far from a bucket give nothing back.

@@ -7,7 +7,7 @@ use crate::algorithm::Level;
 use crate::time::{Instant, nanos};
 
 /// A key's bucket. Its fields lie so that there is no gap between them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(C, align(32))]
 pub(super) struct Slot {
     low: u64,

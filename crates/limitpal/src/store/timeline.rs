@@ -61,7 +61,7 @@ impl Timeline {
     pub(super) fn at(&mut self, reading: Reading) -> Result<Instant, Stale> {
         if reading.now >= self.latest {
             self.latest = reading.now;
-            return Ok(self.now());
+            return Ok(if self.offset == 0 { reading.now } else { self.now() });
         }
         self.at_older(reading)
     }
