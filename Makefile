@@ -13,6 +13,10 @@ PIP := $(PYTHON_HERE) -m pip install --quiet --constraint scripts/constraints.tx
 RUST := $(shell find crates/limitpal/src python/src) $(wildcard Cargo.toml Cargo.lock) \
 	crates/limitpal/Cargo.toml python/Cargo.toml
 
+# The peers of the benchmarks have a workspace and a lock of their own.
+BENCH_RUST := cargo run --release --locked --manifest-path bench/rust/Cargo.toml \
+	--target-dir target/bench-rust --
+
 # The environment must be of this place and the extension must be there: else both are made again.
 ROOTED := $(shell [ "$$(cat $(PACKAGES) 2>/dev/null)" = "$$PWD" ] && $(PYTHON_HERE) -c 'print(1)')
 BUILT := $(wildcard python/limitpal/_limitpal*.so)
@@ -23,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export CARGO_TERM_PROGRESS_WHEN := never
 
-.PHONY: help demo demo-rust test lint check fmt bench-python matrix setup clean need-all need-lint again
+.PHONY: help demo demo-rust test lint check fmt bench bench-huge bench-python matrix setup clean need-all need-lint again
 
 help: ## list the words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -49,8 +53,20 @@ fmt: $(PACKAGES) | need-lint ## format everything
 	$(PYTHON_HERE) -m ruff check --fix --exit-zero --quiet .
 	$(PYTHON_HERE) -m ruff format .
 
+bench: $(EXTENSION) ## ours beside the peers, half an hour; writes docs/explanation/benchmarks.md
+	@mkdir -p target/bench
+	$(BENCH_RUST) --out target/bench/rust.json
+	$(PYTHON_HERE) bench/python/run.py --out target/bench/python.json
+	$(PYTHON_HERE) scripts/instructions.py --json target/bench/instructions.json
+	$(PYTHON_HERE) bench/page/write.py target/bench/*.json
+
+bench-huge: $(EXTENSION) ## the rows with ten million keys, ten minutes; the page has them from then on
+	@mkdir -p target/bench
+	$(BENCH_RUST) --huge --rows "10 M" --out target/bench/rust-huge.json
+	$(PYTHON_HERE) bench/page/write.py target/bench/*.json
+
 bench-python: $(EXTENSION) ## what one call costs, in bare Python calls
-	for bench in python/benches/*.py; do $(PYTHON_HERE) "$$bench" || exit 1; done
+	$(PYTHON_HERE) bench/python/bare_calls.py
 
 matrix: $(PACKAGES) ## the Python tests on every CPython >= 3.10 that this machine offers
 	$(PYTHON_HERE) scripts/matrix.py
@@ -58,9 +74,9 @@ matrix: $(PACKAGES) ## the Python tests on every CPython >= 3.10 that this machi
 setup: $(EXTENSION) ## the virtual environment with our package in it, and nothing else
 
 clean: ## remove what the words made
-	rm -rf $(VENV) .venvs .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis target
+	rm -rf $(VENV) .venvs bench/.venvs bench/*/target .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis target
 	rm -f python/limitpal/_limitpal*.so
-	find python demo scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python demo scripts bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 need-all:
 	@scripts/need.sh python cargo

@@ -3,7 +3,7 @@
 import sys
 
 import sizes
-from steps import PYTHON, Steps, read
+from steps import PYTHON, ROOT, Steps, read
 
 
 def main() -> int:
@@ -11,6 +11,12 @@ def main() -> int:
     lint = Steps("lint")
     lint.run("Cargo.lock is current", lock_is_current)
     lint.command("cargo fmt", "cargo", "fmt", "--all", "--check")
+    for bench in sorted((ROOT / "bench").glob("*/Cargo.toml")):
+        manifest = bench.relative_to(ROOT)
+        lint.command(
+            f"cargo fmt in {manifest.parent}",
+            *("cargo", "fmt", "--check", "--manifest-path", str(manifest)),
+        )
     lint.command(
         "cargo clippy",
         *("cargo", "clippy", "--workspace", "--all-targets", "--all-features"),
