@@ -128,16 +128,20 @@ impl Counter {
     /// Returns the time.
     #[inline]
     fn now(&self, source: &impl Source) -> i64 {
+        self.now_by_anchor(source).unwrap_or_else(|| self.now_anew(source))
+    }
+
+    /// Returns the time if there is an anchor that holds, and nobody set another meanwhile.
+    #[inline]
+    fn now_by_anchor(&self, source: &impl Source) -> Option<i64> {
         let version = self.version.load(Ordering::Acquire);
         let anchor = self.anchor();
-        if anchor.horizon > 0 && version.is_multiple_of(2) {
-            let now = anchor.at(source.ticks());
-            fence(Ordering::Acquire);
-            if let Some(now) = now.filter(|_| self.version.load(Ordering::Relaxed) == version) {
-                return now;
-            }
+        if anchor.horizon == 0 || !version.is_multiple_of(2) {
+            return None;
         }
-        self.now_anew(source)
+        let now = anchor.at(source.ticks());
+        fence(Ordering::Acquire);
+        now.filter(|_| self.version.load(Ordering::Relaxed) == version)
     }
 
     #[inline]
@@ -147,20 +151,25 @@ impl Counter {
         Anchor { ticks, nanos, pace: read(&self.pace), horizon: read(&self.horizon) }
     }
 
-    /// Sets an anchor, or waits until another thread has.
+    /// Sets an anchor, or takes that which another thread has set meanwhile: else threads would
+    /// set one after another for ever, each because another had.
     #[cold]
     fn now_anew(&self, source: &impl Source) -> i64 {
         for _ in 0..PATIENCE {
+            if let Some(now) = self.now_by_anchor(source) {
+                return now;
+            }
             let version = self.version.load(Ordering::Acquire);
-            if version.is_multiple_of(2) {
-                let odd = (version | 1, Ordering::Acquire, Ordering::Relaxed);
-                if self.version.compare_exchange(version, odd.0, odd.1, odd.2).is_ok() {
-                    let now = self.set_anchor(source);
-                    self.version.store(version.wrapping_add(2), Ordering::Release);
-                    return now;
-                }
-            } else {
+            if !version.is_multiple_of(2) {
                 std::thread::yield_now();
+                continue;
+            }
+            let (odd, even) = (version | 1, version.wrapping_add(2));
+            let (mine, theirs) = (Ordering::Acquire, Ordering::Relaxed);
+            if self.version.compare_exchange(version, odd, mine, theirs).is_ok() {
+                let now = self.set_anchor(source);
+                self.version.store(even, Ordering::Release);
+                return now;
             }
         }
         // A fork may have left an anchor half set for ever.

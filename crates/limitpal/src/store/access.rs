@@ -1,6 +1,7 @@
 //! Getting at a shard: under its lock, and at a time that is not older than its own.
 
-use std::sync::{Mutex, PoisonError};
+use std::hint;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::direct::Locked;
 use super::fingerprint::Fingerprint;
@@ -8,6 +9,10 @@ use super::shard::Shard;
 use super::timeline::Reading;
 use super::{Full, Store};
 use crate::time::Instant;
+
+/// For how many pauses a thread stands back from a lock that another holds: at first as long as a
+/// decision takes, then a microsecond or more.
+const STAND_BACK: [u32; 4] = [4, 32, 64, 128];
 
 /// A shard on cache lines of its own, so that threads at work in different ones do not meet.
 #[derive(Debug)]
@@ -17,6 +22,28 @@ pub(super) struct Apart(Mutex<Shard>);
 impl Apart {
     pub(super) fn new(shard: Shard) -> Self {
         Self(Mutex::new(shard))
+    }
+
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Shard> {
+        match self.0.try_lock() {
+            Ok(shard) => shard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => self.lock_in_time(),
+        }
+    }
+
+    /// Stands back for longer and longer, and at last waits: a thread that is left alone for a
+    /// microsecond decides many times in it, where two that fight for a line decide a few.
+    #[cold]
+    fn lock_in_time(&self) -> MutexGuard<'_, Shard> {
+        for pauses in STAND_BACK {
+            (0..pauses).for_each(|_| hint::spin_loop());
+            if let Ok(shard) = self.0.try_lock() {
+                return shard;
+            }
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,8 +168,7 @@ impl Store {
 
     #[inline]
     pub(super) fn lock(&self, index: usize) -> Locked<'_> {
-        let shard = self.shards[index].0.lock().unwrap_or_else(PoisonError::into_inner);
-        Locked::new(shard, self.direct.as_ref(), &self.settings)
+        Locked::new(self.shards[index].lock(), self.direct.as_ref(), &self.settings)
     }
 }
 

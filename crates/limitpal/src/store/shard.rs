@@ -36,16 +36,19 @@ impl Settings {
     }
 }
 
+/// One part of a store. What every call changes comes first, beside the lock's own word: so a
+/// thread that follows another fetches one line of the cache from it, and not three.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Shard {
     pub(super) time: Timeline,
+    stamp: i64,
     pub(super) table: HashTable<Slot>,
+    calls: usize,
     pub(super) lines: Lines,
     pub(super) voids: Voids,
     evictor: Evictor,
-    stamp: i64,
     pub(super) places: u64,
-    calls: usize,
     /// Buckets left by the last look for those to forget: as many calls pass before the next, so
     /// that a call pays for a few buckets, however many there are.
     kept: usize,

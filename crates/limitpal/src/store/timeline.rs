@@ -12,11 +12,17 @@ use crate::time::Instant;
 pub(super) struct Timeline {
     /// The latest reading.
     latest: Instant,
-    /// What the steps back add up to.
+    /// Its steps back; none for a clock that never does: then an older reading has lost a race,
+    /// no more. Apart, since the shard's first line of the cache is full.
+    steps: Option<Box<Steps>>,
+}
+
+/// A clock's steps back.
+#[derive(Debug, Default)]
+struct Steps {
+    /// What they add up to.
     offset: i64,
-    steps: u32,
-    /// Whether the clock never steps back: then an older reading has lost a race, no more.
-    is_steady: bool,
+    count: u32,
 }
 
 /// A reading of the clock, and what the shard had seen before it was taken.
@@ -53,30 +59,28 @@ pub(super) fn bounded(now: Instant) -> Instant {
 
 impl Timeline {
     pub(super) fn new(is_steady: bool) -> Self {
-        Self { latest: Instant::MIN, offset: 0, steps: 0, is_steady }
+        Self { latest: Instant::MIN, steps: (!is_steady).then(Box::default) }
     }
 
     /// Returns the time it is, on the shard's own unbroken line.
     #[inline]
     pub(super) fn at(&mut self, reading: Reading) -> Result<Instant, Stale> {
-        if reading.now >= self.latest {
-            self.latest = reading.now;
-            return Ok(if self.offset == 0 { reading.now } else { self.now() });
+        if reading.now < self.latest {
+            return self.at_older(reading);
         }
-        self.at_older(reading)
+        self.latest = reading.now;
+        Ok(if self.steps.is_none() { reading.now } else { self.now() })
     }
 
     #[cold]
     fn at_older(&mut self, reading: Reading) -> Result<Instant, Stale> {
-        if self.is_steady {
-            return Ok(self.now());
-        }
-        let Some((seen, steps)) = reading.seen else { return Err(Stale(self.latest, self.steps)) };
-        if steps == self.steps && reading.now < seen {
+        let Some(steps) = &mut self.steps else { return Ok(self.latest) };
+        let Some((seen, count)) = reading.seen else { return Err(Stale(self.latest, steps.count)) };
+        if count == steps.count && reading.now < seen {
             let step = self.latest.saturating_duration_since(reading.now);
-            self.offset = self.offset.saturating_add(crate::time::nanos(step));
+            steps.offset = steps.offset.saturating_add(crate::time::nanos(step));
             self.latest = reading.now;
-            self.steps = self.steps.wrapping_add(1);
+            steps.count = steps.count.wrapping_add(1);
         }
         Ok(self.now())
     }
@@ -84,6 +88,7 @@ impl Timeline {
     /// Returns the latest time seen.
     #[inline]
     pub(super) fn now(&self) -> Instant {
-        bounded(Instant::from_nanos(self.latest.as_nanos().saturating_add(self.offset)))
+        let offset = self.steps.as_ref().map_or(0, |steps| steps.offset);
+        bounded(Instant::from_nanos(self.latest.as_nanos().saturating_add(offset)))
     }
 }
