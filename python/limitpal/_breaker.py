@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from ._awaitable import is_awaitable
@@ -20,8 +21,8 @@ async def call_async(
     """Call a function if the circuit lets it, and await what it returns."""
     permit = breaker._lend()
     try:
-        result = func(*args, **(kwargs or {}))
-        if is_awaitable(result):
+        result = func(*args, **kwargs) if kwargs else func(*args)
+        if type(result) is CoroutineType or is_awaitable(result):
             result = await result
     except BaseException as error:
         permit.failed(error)

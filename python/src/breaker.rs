@@ -41,6 +41,8 @@ pub(crate) struct CircuitBreaker {
     clock: PyClock,
     ignore: Py<PyTuple>,
     coroutine: CoroutineType,
+    /// The coroutine function behind `call_async`, asked for once.
+    awaited: Py<PyAny>,
 }
 
 impl CircuitBreaker {
@@ -111,7 +113,8 @@ impl CircuitBreaker {
         };
         let cell = Arc::new(BreakerCell::new(settings));
         let (clock, coroutine) = (PyClock::resolve(clock)?, CoroutineType::new(py)?);
-        Ok(Self { cell, clock, ignore: ignore.unbind(), coroutine })
+        let awaited = py.import("limitpal._breaker")?.getattr("call_async")?.unbind();
+        Ok(Self { cell, clock, ignore: ignore.unbind(), coroutine, awaited })
     }
 
     /// "closed", "open" or "half_open": a function of time, whoever asks first.
@@ -175,8 +178,7 @@ impl CircuitBreaker {
     ) -> PyResult<Bound<'py, PyAny>> {
         callable("func", func)?;
         // A real coroutine, with tracebacks and cancellation as everyone expects, is Python's.
-        let call_async = slf.py().import("limitpal._breaker")?.getattr("call_async")?;
-        call_async.call1((slf, func, args, kwargs))
+        slf.get().awaited.bind(slf.py()).call1((slf, func, args, kwargs))
     }
 
     /// Lend a permit to a call that is awaited.
@@ -203,6 +205,7 @@ impl CircuitBreaker {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.ignore)?;
+        visit.call(&self.awaited)?;
         self.coroutine.traverse(&visit)?;
         self.clock.traverse(&visit)
     }
