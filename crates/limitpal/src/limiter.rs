@@ -78,6 +78,7 @@ pub use self::token_bucket::TokenBucket;
 use crate::clock::SharedClock;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
+use crate::store::{Place, Turn};
 
 /// Any limiter: what [`TokenBucket`], [`LeakyBucket`] and [`CompositeLimiter`] have in common.
 ///
@@ -160,7 +161,7 @@ impl AnyLimiter {
     ///
     /// A cost above the capacity, at once: it would never be served.
     pub async fn acquire<'k>(&self, ask: impl Into<Ask<'k>>) -> Result<(), RateLimitExceeded> {
-        self.acquire_quota(ask, None).await.map(drop)
+        self.acquired(ask.into(), None).await
     }
 
     /// Waits for the turn, unless that would take longer than `timeout`.
@@ -173,7 +174,7 @@ impl AnyLimiter {
         ask: impl Into<Ask<'k>>,
         timeout: Duration,
     ) -> Result<(), RateLimitExceeded> {
-        self.acquire_quota(ask, Some(timeout)).await.map(drop)
+        self.acquired(ask.into(), Some(timeout)).await
     }
 
     /// Blocks the thread until the turn comes; otherwise as [`acquire`](Self::acquire).
@@ -182,7 +183,7 @@ impl AnyLimiter {
     ///
     /// A cost above the capacity, at once: it would never be served.
     pub fn acquire_blocking<'k>(&self, ask: impl Into<Ask<'k>>) -> Result<(), RateLimitExceeded> {
-        self.acquire_quota_blocking(ask, None).map(drop)
+        self.enter_blocking(ask.into(), None).map(drop)
     }
 
     /// Blocks the thread; otherwise as [`acquire_timeout`](Self::acquire_timeout).
@@ -195,7 +196,7 @@ impl AnyLimiter {
         ask: impl Into<Ask<'k>>,
         timeout: Duration,
     ) -> Result<(), RateLimitExceeded> {
-        self.acquire_quota_blocking(ask, Some(timeout)).map(drop)
+        self.enter_blocking(ask.into(), Some(timeout)).map(drop)
     }
 
     /// Acquires what can be given back; `None` waits as long as it takes.
@@ -210,7 +211,11 @@ impl AnyLimiter {
     ) -> Result<Quota, RateLimitExceeded> {
         let ask = ask.into();
         match &self.0 {
-            Kind::Keyed(keyed) => keyed.acquire(ask, timeout).await,
+            Kind::Keyed(keyed) => match keyed.reserve(ask, timeout, false) {
+                Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
+                Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+                Turn::Wait(place, _) => Ok(keyed.come(place).await),
+            },
             Kind::Composite(composite) => composite.acquire(ask, timeout).await,
         }
     }
@@ -227,8 +232,64 @@ impl AnyLimiter {
     ) -> Result<Quota, RateLimitExceeded> {
         let ask = ask.into();
         match &self.0 {
-            Kind::Keyed(keyed) => keyed.acquire_blocking(ask, timeout),
+            Kind::Keyed(keyed) => match keyed.reserve(ask, timeout, !keyed.source().parks()) {
+                Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
+                Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+                Turn::Wait(place, wait) => Ok(keyed.come_blocking(place, wait)),
+            },
             Kind::Composite(composite) => composite.acquire_blocking(ask, timeout),
+        }
+    }
+
+    /// Takes, now or later, for whoever gives nothing back of what is there at once; none for a
+    /// limiter of several, which is to be awaited.
+    #[inline]
+    pub(crate) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>) -> Option<Turn<()>> {
+        match &self.0 {
+            Kind::Keyed(keyed) => Some(keyed.enter(ask, timeout, false)),
+            Kind::Composite(_) => None,
+        }
+    }
+
+    /// Waits for the turn of one who was told to by `enter`.
+    pub(crate) async fn come(&self, place: Place) -> Quota {
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.come(place).await,
+            Kind::Composite(_) => unreachable!("a limiter of several lends no place of its own"),
+        }
+    }
+
+    async fn acquired(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<(), RateLimitExceeded> {
+        match self.enter(ask, timeout) {
+            Some(Turn::Now(())) => Ok(()),
+            Some(Turn::Refused(retry_after)) => Err(RateLimitExceeded::new(retry_after)),
+            Some(Turn::Wait(place, _)) => {
+                self.come(place).await;
+                Ok(())
+            }
+            None => self.acquire_quota(ask, timeout).await.map(drop),
+        }
+    }
+
+    /// Blocks the thread until the turn comes; none where quota was there at once, and nothing is
+    /// to be given back.
+    #[inline]
+    pub(crate) fn enter_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Quota>, RateLimitExceeded> {
+        match &self.0 {
+            Kind::Keyed(keyed) => match keyed.enter(ask, timeout, !keyed.source().parks()) {
+                Turn::Now(()) => Ok(None),
+                Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+                Turn::Wait(place, wait) => Ok(Some(keyed.come_blocking(place, wait))),
+            },
+            Kind::Composite(composite) => composite.acquire_blocking(ask, timeout).map(Some),
         }
     }
 

@@ -209,16 +209,39 @@ impl Store {
         &self,
         key: Fingerprint,
         request: Request,
-        mut read: impl FnMut() -> Result<Instant, E>,
+        read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Turn, E> {
-        let reserve = |shard: &mut Shard, now| shard.reserve(&self.settings, key, request, now);
+        self.reserve_as(key, request, read, |grant| grant)
+    }
+
+    /// As `reserve`, for whoever gives nothing back of what is there at once.
+    #[inline]
+    pub fn enter<E>(
+        &self,
+        key: Fingerprint,
+        request: Request,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Turn<()>, E> {
+        self.reserve_as(key, request, read, drop)
+    }
+
+    #[inline]
+    fn reserve_as<T, E>(
+        &self,
+        key: Fingerprint,
+        request: Request,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        make: impl Fn(Grant) -> T,
+    ) -> Result<Turn<T>, E> {
+        let reserve =
+            |shard: &mut Shard, now| shard.reserve_as(&self.settings, key, request, now, &make);
         let turn = match &self.direct {
             None => self.with_room(key, read, reserve)?,
             Some(direct) => {
                 let (now, cost) = (read()?, request.cost);
                 let take = |level| self.bucket().take_in_turn(level, cost, bounded(now));
                 if let Ok(Some(grant)) = direct.take(cost, take) {
-                    return Ok(Turn::Now(grant));
+                    return Ok(Turn::Now(make(grant)));
                 }
                 self.with_room(key, || Ok(now), reserve)?
             }

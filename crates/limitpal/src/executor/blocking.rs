@@ -1,5 +1,7 @@
 //! The loop that blocks its thread to wait.
 
+use std::time::Duration;
+
 use super::error::RunError;
 use super::{ResilientExecutor, Unspent};
 use crate::call::{Call, Step};
@@ -26,8 +28,9 @@ impl<E: 'static> ResilientExecutor<E> {
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
-                    match limiter.acquire_quota_blocking(key, timeout) {
-                        Ok(quota) => {
+                    match limiter.enter_blocking(key.into(), timeout) {
+                        Ok(None) => call.granted(Duration::ZERO),
+                        Ok(Some(quota)) => {
                             call.granted(quota.waited());
                             unspent = Some(Unspent::new(limiter, quota));
                         }

@@ -1,10 +1,13 @@
 //! The loop that waits as a future, on any async executor.
 
 use std::future::Future;
+use std::time::Duration;
 
 use super::error::RunError;
 use super::{ResilientExecutor, Unspent};
 use crate::call::{Call, Step};
+use crate::refusal::RateLimitExceeded;
+use crate::store::Turn;
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Runs `function` to its value or its last error.
@@ -44,7 +47,18 @@ impl<E: 'static> ResilientExecutor<E> {
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
-                    match limiter.acquire_quota(key, timeout).await {
+                    let acquired = match limiter.enter(key.into(), timeout) {
+                        Some(Turn::Now(())) => {
+                            call.granted(Duration::ZERO);
+                            continue;
+                        }
+                        Some(Turn::Refused(retry_after)) => {
+                            Err(RateLimitExceeded::new(retry_after))
+                        }
+                        Some(Turn::Wait(place, _)) => Ok(limiter.come(place).await),
+                        None => limiter.acquire_quota(key, timeout).await,
+                    };
+                    match acquired {
                         Ok(quota) => {
                             call.granted(quota.waited());
                             unspent = Some(Unspent::new(limiter, quota));

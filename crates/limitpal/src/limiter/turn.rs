@@ -12,48 +12,39 @@ use super::keyed::Keyed;
 use super::quota::Quota;
 use super::sure;
 use crate::clock::{SharedClock, Sleep};
-use crate::refusal::RateLimitExceeded;
 use crate::store::{Grant, Pending, Place, Request, Turn};
 use crate::time::Instant;
 
 impl Keyed<SharedClock> {
-    pub(super) async fn acquire(
-        &self,
-        ask: Ask<'_>,
-        timeout: Option<Duration>,
-    ) -> Result<Quota, RateLimitExceeded> {
-        match self.reserve(ask, timeout, false) {
-            Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
-            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-            Turn::Wait(place, _) => {
-                let start = self.source().now();
-                let grant = self.turn(place).await;
-                Ok(Quota::one(grant, self.source().now().saturating_duration_since(start)))
-            }
-        }
+    /// Takes, now or later, for whoever gives nothing back of what is there at once.
+    #[inline]
+    pub(super) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn<()> {
+        let key = sure(self.fingerprint(ask.key()));
+        let read = || crate::clock::TimeSource::now(self.source());
+        let request = Request { cost: ask.cost(), timeout, fixed, ticket: None };
+        sure(self.store().enter(key, request, read))
     }
 
-    pub(super) fn acquire_blocking(
-        &self,
-        ask: Ask<'_>,
-        timeout: Option<Duration>,
-    ) -> Result<Quota, RateLimitExceeded> {
-        match self.reserve(ask, timeout, !self.source().parks()) {
-            Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
-            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-            Turn::Wait(place, wait) => {
-                let start = self.source().now();
-                let grant = self.turn_blocking(place, wait);
-                Ok(Quota::one(grant, self.source().now().saturating_duration_since(start)))
-            }
-        }
-    }
-
-    fn reserve(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn {
+    /// As `enter`, for whoever may give it back.
+    pub(super) fn reserve(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn {
         let key = sure(self.fingerprint(ask.key()));
         let read = || crate::clock::TimeSource::now(self.source());
         let request = Request { cost: ask.cost(), timeout, fixed, ticket: None };
         sure(self.store().reserve(key, request, read))
+    }
+
+    /// Sleeps until the turn comes; returns what it has acquired.
+    pub(super) async fn come(&self, place: Place) -> Quota {
+        let start = self.source().now();
+        let grant = self.turn(place).await;
+        Quota::one(grant, self.source().now().saturating_duration_since(start))
+    }
+
+    /// Blocks the thread; otherwise as `come`.
+    pub(super) fn come_blocking(&self, place: Place, wait: Duration) -> Quota {
+        let start = self.source().now();
+        let grant = self.turn_blocking(place, wait);
+        Quota::one(grant, self.source().now().saturating_duration_since(start))
     }
 
     /// Sleeps until the turn comes; a moved place wakes the task once more, to sleep anew.

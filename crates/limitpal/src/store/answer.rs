@@ -57,11 +57,22 @@ pub struct Pending {
 
 /// The answer to one who is ready to wait.
 #[derive(Debug)]
-pub enum Turn {
+pub enum Turn<T = Grant> {
     /// Go.
-    Now(Grant),
+    Now(T),
     /// Sleep this long, then claim the place; leave it if you must.
     Wait(Place, Duration),
     /// It would take too long. Nothing was taken.
     Refused(RetryAfter),
+}
+
+impl<T> Turn<T> {
+    /// Returns the turn with something else for one who goes.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Turn<U> {
+        match self {
+            Self::Now(grant) => Turn::Now(make(grant)),
+            Self::Wait(place, wait) => Turn::Wait(place, wait),
+            Self::Refused(retry_after) => Turn::Refused(retry_after),
+        }
+    }
 }

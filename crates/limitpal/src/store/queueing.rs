@@ -34,7 +34,23 @@ struct Take {
 
 impl Shard {
     /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
-    pub(super) fn reserve(
+    #[inline]
+    pub(super) fn reserve_as<T>(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+        make: impl Fn(Grant) -> T,
+    ) -> Result<Turn<T>, Full> {
+        match self.at_once(settings, key, request, now, &make) {
+            Some(turn) => Ok(turn),
+            None => Ok(self.reserve(settings, key, request, now)?.map(make)),
+        }
+    }
+
+    /// As `reserve_as`, for whom the answer is not at hand.
+    fn reserve(
         &mut self,
         settings: &Settings,
         key: Fingerprint,
@@ -42,9 +58,6 @@ impl Shard {
         now: Instant,
     ) -> Result<Turn, Full> {
         let Request { cost, timeout, fixed, ticket } = request;
-        if let Some(grant) = self.take_in_turn(settings, key, cost, now) {
-            return Ok(Turn::Now(grant));
-        }
         if !settings.bucket.serves(cost) {
             return Ok(Turn::Refused(RetryAfter::Never));
         }
@@ -69,24 +82,31 @@ impl Shard {
         Ok(Turn::Wait(place, wait))
     }
 
-    /// Takes from a bucket that is remembered, if one need not wait.
+    /// Answers for a bucket that is remembered where one need not wait, or may not and nobody does.
     #[inline]
-    fn take_in_turn(
+    fn at_once<T>(
         &mut self,
         settings: &Settings,
         key: Fingerprint,
-        cost: u64,
+        request: Request,
         now: Instant,
-    ) -> Option<Grant> {
+        make: impl Fn(Grant) -> T,
+    ) -> Option<Turn<T>> {
         self.tidy(settings, now);
-        let used = self.stamp(now);
-        let epoch = self.voids.epoch();
+        let (bucket, cost) = (&settings.bucket, request.cost);
+        let (used, epoch) = (self.stamp(now), self.voids.epoch());
+        let is_free = self.lines.is_empty();
         let slot = self.slot(key)?;
         let before = slot.level();
-        let after = settings.bucket.take_in_turn(before, cost, now)?;
-        slot.set_level(after);
-        slot.used = used;
-        Some(Grant { key, cost, after, before: Some(before), epoch })
+        if let Some(after) = bucket.take_in_turn(before, cost, now) {
+            slot.set_level(after);
+            slot.used = used;
+            return Some(Turn::Now(make(Grant { key, cost, after, before: Some(before), epoch })));
+        }
+        let due = bucket.due(bucket.after(before, cost, now), cost);
+        let wait = due.saturating_duration_since(now);
+        let is_refused = is_free && bucket.serves(cost) && request.timeout? < wait;
+        is_refused.then_some(Turn::Refused(RetryAfter::After(wait)))
     }
 
     /// Moves those from a rank on behind a take that goes before them.
