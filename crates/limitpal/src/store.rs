@@ -9,6 +9,7 @@ mod batch;
 mod direct;
 mod evict;
 mod fingerprint;
+mod leaving;
 mod moving;
 mod options;
 mod queueing;

@@ -46,6 +46,7 @@ impl<T> Waiter<T> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freed<T> {
     pub(crate) cost: u64,
+    pub(crate) before: T,
     pub(crate) after: T,
     pub(crate) due: Instant,
 }
@@ -97,11 +98,6 @@ impl<T: Copy + Ord> Line<T> {
         self.waiters.iter().any(|waiter| waiter.fixed && waiter.after > after)
     }
 
-    /// Returns whether anybody's take came after this one.
-    fn any_behind(&self, after: T) -> bool {
-        self.waiters.back().is_some_and(|last| last.after > after)
-    }
-
     /// Returns the last take that is known here, of one who waits or has left.
     pub(crate) fn last(&self) -> Option<T> {
         let (waiter, freed) = (self.waiters.back(), self.freed.last());
@@ -147,10 +143,10 @@ impl<T: Copy + Ord> Line<T> {
         self.freed.retain(|other| other.after != place.after);
     }
 
-    /// Takes the last freed place if nobody waits behind it.
-    pub(crate) fn pop_trailing_freed(&mut self) -> Option<Freed<T>> {
+    /// Takes the last freed place if everybody behind it can be moved.
+    pub(crate) fn pop_movable_freed(&mut self) -> Option<Freed<T>> {
         let last = *self.freed.last()?;
-        if self.any_behind(last.after) { None } else { self.freed.pop() }
+        if self.any_fixed_behind(last.after) { None } else { self.freed.pop() }
     }
 
     pub(crate) fn clear_freed(&mut self) {

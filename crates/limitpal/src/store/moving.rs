@@ -1,6 +1,5 @@
 //! Moving up those who wait behind a take that is given back.
 
-use super::shard::FRESH;
 use crate::algorithm::{Bucket, Level};
 use crate::time::Instant;
 use crate::waiting::{Line, Waiter};
@@ -39,13 +38,19 @@ pub(super) fn shift(
     top: Level,
     now: Instant,
 ) -> Level {
-    let mut ahead = FRESH;
+    let mut ahead: Option<(Level, Level)> = None;
+    let follow = |level: Level, ahead: Option<(Level, Level)>| {
+        let pulled = bucket.pulled(level, refund);
+        ahead.map_or(pulled, |(old, new)| pulled.max(bucket.pushed(new, bucket.pulled(level, old))))
+    };
     for waiter in line.behind(after) {
-        let after = bucket.pulled(waiter.after, refund);
-        waiter.before = bucket.pulled(waiter.before, refund).max(ahead);
+        waiter.before = follow(waiter.before, ahead);
+        let least = bucket.after(waiter.before, waiter.cost, Instant::MIN);
+        let after = bucket.pulled(waiter.after, refund).max(least);
         waiter.due = bucket.due(after, waiter.cost).max(waiter.due.min(now));
-        waiter.after = after.max(bucket.after(ahead, waiter.cost, waiter.due));
-        ahead = waiter.after;
+        let new = after.max(bucket.after(waiter.before, waiter.cost, waiter.due));
+        ahead = Some((waiter.after, new));
+        waiter.after = new;
     }
-    bucket.pulled(top, refund).max(ahead)
+    follow(top, ahead)
 }

@@ -1,11 +1,11 @@
-//! What a shard does for those who wait: take a place, go, leave, give back, start over.
+//! What a shard does for those who come: take, now or later, at a place in line.
 
 use std::task::Waker;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
-use super::moving::{chain, shift};
-use super::shard::{FRESH, Settings, Shard};
+use super::moving::chain;
+use super::shard::{Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
 use crate::algorithm::{Bucket, Level};
 use crate::retry_after::RetryAfter;
@@ -21,15 +21,6 @@ struct Plan {
     freed: Option<Freed<Level>>,
     /// The rank from which on others give way to it.
     juniors: Option<usize>,
-}
-
-/// A take that is given back.
-struct Take {
-    cost: u64,
-    before: Option<Level>,
-    after: Level,
-    /// When it went, or would have gone.
-    due: Instant,
 }
 
 impl Shard {
@@ -67,7 +58,15 @@ impl Shard {
             return Ok(Turn::Refused(RetryAfter::After(wait)));
         }
         match (freed, juniors) {
-            (Some(place), _) => self.use_freed(key, place, now),
+            (Some(place), _) => {
+                self.use_freed(key, place, now);
+                if after < place.after && cost < place.cost {
+                    let rest = place.cost - cost;
+                    let due = settings.bucket.due(place.after, rest);
+                    let rest = Freed { cost: rest, before: after, after: place.after, due };
+                    self.lines.entry(key).or_insert_with(Line::new).free(rest);
+                }
+            }
             (None, Some(rank)) => self.push_back(settings, key, rank, (before, after), now)?,
             (None, None) => self.put(settings, key, after, now)?,
         }
@@ -156,8 +155,20 @@ impl Shard {
             return plan;
         }
         if let Some(place) = self.find_freed(bucket, key, cost, now) {
+            let part = bucket.after(place.before, cost, Instant::MIN);
+            if cost < place.cost && now <= bucket.due(part, cost) && place.before < place.after {
+                let due = bucket.due(part, cost).max(now);
+                let after = bucket.after(place.before, cost, due);
+                return Plan { before: place.before, after, due, freed: Some(place), ..plan };
+            }
             let due = place.due.max(now);
-            return Plan { after: place.after, due, freed: Some(place), ..plan };
+            return Plan {
+                before: place.before,
+                after: place.after,
+                due,
+                freed: Some(place),
+                ..plan
+            };
         }
         let Some((line, ticket)) = self.lines.get(&key).zip(ticket) else { return plan };
         let Some(rank) = line.juniors(ticket) else { return plan };
@@ -256,135 +267,5 @@ impl Shard {
         let waiter = self.lines.get_mut(&place.key)?.find(place.id)?;
         (waiter.due > now)
             .then(|| Pending { due: waiter.due, wait: waiter.due.saturating_duration_since(now) })
-    }
-
-    /// Lets one who waits go. The first waker is the next one's, to be woken.
-    pub(super) fn go(
-        &mut self,
-        settings: &Settings,
-        place: Place,
-        now: Instant,
-    ) -> (Grant, [Option<Waker>; 2]) {
-        let Place { key, id } = place;
-        let line = self.lines.get_mut(&key);
-        let Some((waiter, line)) = line.and_then(|line| Some((line.remove(id)?, line))) else {
-            // Nobody knows the place any more: it has waited, so it goes, and has nothing to return.
-            return (Grant { key, cost: 0, after: FRESH, before: None, epoch: 0 }, [None, None]);
-        };
-        let next = line.oversleeper();
-        self.settle_freed(settings, key, now);
-        let (cost, before, after) = (waiter.cost, Some(waiter.before), waiter.after);
-        let epoch = self.voids.epoch();
-        (Grant { key, cost, after, before, epoch }, [next, waiter.waker])
-    }
-
-    /// Lets one who waits leave; the next in line moves up, or the place is kept for a newcomer.
-    pub(super) fn leave(
-        &mut self,
-        settings: &Settings,
-        place: Place,
-        now: Instant,
-    ) -> [Option<Waker>; 2] {
-        let Place { key, id } = place;
-        let Some(line) = self.lines.get_mut(&key) else { return [None, None] };
-        let Some(waiter) = line.remove(id) else { return [None, None] };
-        let Waiter { cost, before, after, due, .. } = waiter;
-        self.hand_back(settings, key, Take { cost, before: Some(before), after, due }, now);
-        let next = self.lines.get_mut(&key).and_then(Line::oversleeper);
-        self.settle_freed(settings, key, now);
-        [next, waiter.waker]
-    }
-
-    /// Undoes a take: exactly where nothing has happened since, else in part, else not at all.
-    pub(super) fn give_back(
-        &mut self,
-        settings: &Settings,
-        grant: Grant,
-        now: Instant,
-    ) -> Option<Waker> {
-        let Grant { key, cost, after, before, epoch } = grant;
-        if after.ceil() <= now || self.voids.has(key, epoch) {
-            return None;
-        }
-        let level = self.slot(key)?.level();
-        match before {
-            Some(FRESH) if level == after => self.remove(settings, key),
-            Some(before) if level == after => self.lower(key, before),
-            _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
-        }
-        self.lines.get_mut(&key).and_then(Line::oversleeper)
-    }
-
-    /// Gives what is left of a take to those behind it, to a newcomer, or to the bucket.
-    fn hand_back(&mut self, settings: &Settings, key: Fingerprint, take: Take, now: Instant) {
-        let bucket = &settings.bucket;
-        let Take { cost, before, after, due } = take;
-        let all = now <= due || bucket.refunds_all(after, cost, now);
-        let refund = bucket.refund(after, cost, now);
-        if !all && refund == Level::ZERO {
-            return;
-        }
-        let top = self.level(key);
-        // A take that came after this one, and is not in the line, no longer lies where it was
-        // told: what it could give back is in doubt, so it gives nothing.
-        if top != after && self.lines.get(&key).and_then(Line::last) != Some(top) {
-            self.disown(key, now);
-        }
-        let level = match self.lines.get_mut(&key) {
-            Some(line) if line.any_fixed_behind(after) => {
-                if all {
-                    line.free(Freed { cost, after, due });
-                }
-                return;
-            }
-            Some(line) => match before.filter(|_| now <= due) {
-                // As if the take had never happened.
-                Some(before) => chain(bucket, line.behind(after), (after, before), top, now),
-                None => shift(bucket, line, (refund, after), top, now),
-            },
-            None => before
-                .filter(|_| now <= due && top == after)
-                .unwrap_or_else(|| bucket.pulled(top, refund)),
-        };
-        self.lower(key, level);
-    }
-
-    /// Returns freed places behind which nobody waits to the bucket; ends a line that is empty.
-    fn settle_freed(&mut self, settings: &Settings, key: Fingerprint, now: Instant) {
-        while let Some(place) = self.lines.get_mut(&key).and_then(Line::pop_trailing_freed) {
-            let refund = settings.bucket.refund(place.after, place.cost, now);
-            let level = settings.bucket.pulled(self.level(key), refund);
-            self.lower(key, level);
-        }
-        if self.lines.get(&key).is_some_and(Line::is_empty) {
-            self.lines.remove(&key);
-        }
-    }
-
-    /// Forgets one key; those who wait for it go in their order, from a full bucket.
-    pub(super) fn reset(
-        &mut self,
-        settings: &Settings,
-        key: Fingerprint,
-        now: Instant,
-    ) -> Option<Waker> {
-        self.disown(key, now);
-        let Some(line) = self.lines.get_mut(&key) else {
-            self.remove(settings, key);
-            return None;
-        };
-        let bucket = &settings.bucket;
-        let mut level = FRESH;
-        line.clear_freed();
-        for waiter in line.iter_mut() {
-            let due = bucket.due(bucket.after(level, waiter.cost, now), waiter.cost).max(now);
-            waiter.before = level;
-            level = bucket.after(level, waiter.cost, due);
-            waiter.after = level;
-            waiter.due = waiter.due.min(due);
-        }
-        let next = line.oversleeper();
-        self.lower(key, level);
-        next
     }
 }

@@ -13,4 +13,8 @@ mod laws;
 mod layers;
 mod models;
 mod one_bucket;
+mod real_clock;
 mod retry;
+mod waiters;
+mod waiting_crowd;
+mod waiting_exhaustive;

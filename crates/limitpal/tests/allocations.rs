@@ -1,0 +1,148 @@
+//! What the heap sees of us: nothing of a call, admitted or refused.
+
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use allocation_counter::measure;
+use limitpal::{
+    AnyLimiter, BreakerError, CircuitBreaker, LeakyBucket, MockClock, Rate, ResilientExecutor,
+    RetryPolicy, RunError, TokenBucket,
+};
+
+/// Polls once, as a task that is ready at once.
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("there was nothing to wait for"),
+    }
+}
+
+/// Asserts that `call` allocates nothing once everything it needs has been made.
+fn allocates_nothing(what: &str, mut call: impl FnMut()) {
+    (0..3).for_each(|_| call());
+    let seen = measure(|| (0..100).for_each(|_| call()));
+    assert_eq!(0, seen.count_total, "{what}: {seen:?} in 100 calls");
+}
+
+fn rate(per_second: f64) -> Rate {
+    Rate::per_second(per_second).expect("it is in range")
+}
+
+/// A bucket of each kind with as many permits as nobody uses, or with none left for an hour.
+fn limiters(is_empty: bool) -> Vec<AnyLimiter> {
+    let (capacity, rate) = if is_empty { (1, rate(1.0 / 3600.0)) } else { (1_000_000, rate(1e6)) };
+    let token = || TokenBucket::builder(capacity, rate);
+    let mut built = vec![
+        token().build(),
+        token().clock(MockClock::new()).build(),
+        token().per_key(false).build(),
+        token().max_buckets(10).ttl(Duration::from_secs(7200)).build(),
+    ]
+    .into_iter()
+    .map(|limiter| limiter.expect("the settings are in range").into())
+    .collect::<Vec<AnyLimiter>>();
+    built.push(LeakyBucket::new(capacity, rate).expect("the settings are in range").into());
+    built.iter().for_each(|limiter| assert!(limiter.allow("user:7")));
+    built
+}
+
+/// Limiter, retry and breaker.
+fn executor(limiter: &AnyLimiter, breaker: &CircuitBreaker) -> ResilientExecutor<Infallible> {
+    let builder = ResilientExecutor::builder().limiter(limiter.clone());
+    let builder = builder.retry_policy(RetryPolicy::default()).acquire_timeout(Duration::ZERO);
+    builder.circuit_breaker(breaker.clone()).build().expect("nothing is out of range")
+}
+
+fn breaker(failures: u32) -> CircuitBreaker {
+    let breaker = CircuitBreaker::builder().failure_threshold(1).build();
+    let breaker = breaker.expect("the options are in range");
+    (0..failures).for_each(|_| breaker.record_failure());
+    breaker
+}
+
+#[test]
+fn what_is_allocated_is_seen() {
+    let seen = measure(|| drop(std::hint::black_box(vec![7_u8; 5])));
+    assert_eq!((1, 5, 0), (seen.count_total, seen.bytes_total, seen.bytes_current));
+}
+
+#[test]
+fn an_admission_allocates_nothing() {
+    for limiter in limiters(false) {
+        allocates_nothing(&format!("allow, {limiter:?}"), || assert!(limiter.allow("user:7")));
+        let check = || assert!(limiter.check("user:7").allowed);
+        allocates_nothing(&format!("check, {limiter:?}"), check);
+    }
+    // A leaky bucket lets who acquires go one by one.
+    for limiter in &limiters(false)[..4] {
+        let acquire = || assert!(now(limiter.acquire("user:7")).is_ok());
+        allocates_nothing(&format!("acquire, {limiter:?}"), acquire);
+        let blocking = || assert!(limiter.acquire_blocking("user:7").is_ok());
+        allocates_nothing(&format!("acquire_blocking, {limiter:?}"), blocking);
+    }
+}
+
+#[test]
+fn a_refusal_by_a_limiter_allocates_nothing() {
+    for limiter in limiters(true) {
+        allocates_nothing(&format!("allow, {limiter:?}"), || assert!(!limiter.allow("user:7")));
+        let check = || assert!(!limiter.check("user:7").allowed);
+        allocates_nothing(&format!("check, {limiter:?}"), check);
+        let none = Duration::ZERO;
+        let acquire = || assert!(now(limiter.acquire_timeout("user:7", none)).is_err());
+        allocates_nothing(&format!("acquire, {limiter:?}"), acquire);
+        let blocking = || assert!(limiter.acquire_timeout_blocking("user:7", none).is_err());
+        allocates_nothing(&format!("acquire_blocking, {limiter:?}"), blocking);
+    }
+}
+
+#[test]
+fn a_run_that_succeeds_allocates_nothing() {
+    for limiter in &limiters(false)[..4] {
+        let executor = executor(limiter, &breaker(0));
+        let run = || assert_eq!(Ok(7), now(executor.run("user:7", || ready(Ok(7)))));
+        allocates_nothing(&format!("run, {limiter:?}"), run);
+        let blocking = || assert_eq!(Ok(7), executor.run_blocking("user:7", || Ok(7)));
+        allocates_nothing(&format!("run_blocking, {limiter:?}"), blocking);
+    }
+}
+
+#[test]
+fn a_run_refused_by_the_limiter_allocates_nothing() {
+    for limiter in limiters(true) {
+        let executor = executor(&limiter, &breaker(0));
+        let refused = |answer| matches!(answer, Err(RunError::RateLimitExceeded(_)));
+        let run = || assert!(refused(now(executor.run("user:7", || ready(Ok(7))))));
+        allocates_nothing(&format!("run, {limiter:?}"), run);
+        let blocking = || assert!(refused(executor.run_blocking("user:7", || Ok(7))));
+        allocates_nothing(&format!("run_blocking, {limiter:?}"), blocking);
+    }
+}
+
+#[test]
+fn an_open_breaker_refuses_without_allocating() {
+    let open = breaker(1);
+    let executor = executor(&limiters(false)[0], &open);
+    let refused = |answer| matches!(answer, Err(RunError::CircuitBreakerOpen(_)));
+    let run = || assert!(refused(now(executor.run("user:7", || ready(Ok(7))))));
+    allocates_nothing("run", run);
+    let blocking = || assert!(refused(executor.run_blocking("user:7", || Ok(7))));
+    allocates_nothing("run_blocking", blocking);
+
+    allocates_nothing("allow", || assert!(!open.allow()));
+    let refused = |answer| matches!(answer, Err(BreakerError::<Infallible>::CircuitBreakerOpen(_)));
+    allocates_nothing("call", || assert!(refused(now(open.call(|| ready(Ok(7)))))));
+    allocates_nothing("call_blocking", || assert!(refused(open.call_blocking(|| Ok(7)))));
+}
+
+#[test]
+fn a_closed_breaker_admits_without_allocating() {
+    let breaker = breaker(0);
+    let call = || assert!(now(breaker.call(|| ready(Ok::<_, Infallible>(7)))).is_ok());
+    allocates_nothing("call", call);
+    let blocking = || assert!(breaker.call_blocking(|| Ok::<_, Infallible>(7)).is_ok());
+    allocates_nothing("call_blocking", blocking);
+}
