@@ -55,7 +55,8 @@ impl Keys<'_, '_> {
     #[inline]
     pub(crate) fn each(&self, mut see: impl FnMut(Key<'_>) -> PyResult<()>) -> PyResult<()> {
         if let Ok(list) = self.0.cast::<PyList>() {
-            return list.iter().try_for_each(|key| see(key.extract()?));
+            // A tuple's items can be borrowed, and nobody changes it meanwhile.
+            return list.to_tuple().iter_borrowed().try_for_each(|key| see(Key::extract(key)?));
         }
         self.0.try_iter()?.try_for_each(|key| see(key?.extract()?))
     }

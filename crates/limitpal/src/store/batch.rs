@@ -23,50 +23,54 @@ impl Store {
             return Ok(answers);
         }
         let now = read()?;
-        let ranks = self.by_shard(asks);
-        let shard_of = |rank: &u32| self.index(asks[*rank as usize].0);
-        for group in ranks.chunk_by(|one, next| shard_of(one) == shard_of(next)) {
-            self.take_group(Group { ranks: group, asks, now }, &mut read, &mut answers);
+        let (sorted, ends) = self.by_shard(asks);
+        let mut start = 0;
+        for (index, end) in ends.into_iter().enumerate() {
+            self.take_group(index, &sorted[start..end], now, &mut read, &mut answers);
+            start = end;
         }
         Ok(answers)
     }
 
-    /// Returns the ranks of asks, those of one shard together and in their order.
-    fn by_shard(&self, asks: &[(Fingerprint, u64)]) -> Vec<u32> {
-        let mut ends = vec![0; self.shards.len() + 1];
+    /// Returns the asks shard by shard, in their order, and where each shard's end.
+    fn by_shard(&self, asks: &[(Fingerprint, u64)]) -> (Vec<Ask>, Vec<usize>) {
+        let mut ends = vec![0; self.shards.len()];
         for (key, _) in asks {
-            ends[self.index(*key) + 1] += 1;
+            ends[self.index(*key)] += 1;
         }
-        for index in 0..self.shards.len() {
-            ends[index + 1] += ends[index];
+        let mut sum = 0;
+        for end in &mut ends {
+            // Where each begins, for now: filling moves it to where it ends.
+            sum += std::mem::replace(end, sum);
         }
-        let mut ranks = vec![0; asks.len()];
-        for (rank, (key, _)) in asks.iter().enumerate() {
-            let place: &mut usize = &mut ends[self.index(*key)];
-            ranks[*place] = rank as u32;
+        let mut sorted = vec![Ask::default(); asks.len()];
+        for (rank, &(key, cost)) in asks.iter().enumerate() {
+            let place = &mut ends[self.index(key)];
+            sorted[*place] = Ask { key, cost, rank };
             *place += 1;
         }
-        ranks
+        (sorted, ends)
     }
 
     fn take_group<E>(
         &self,
-        group: Group<'_>,
+        index: usize,
+        group: &[Ask],
+        now: Instant,
         read: &mut impl FnMut() -> Result<Instant, E>,
         answers: &mut [bool],
     ) {
-        let Group { ranks, asks, now } = group;
-        let index = self.index(asks[ranks[0] as usize].0);
-        let mut done = 0;
-        while let Some(rest) = ranks.get(done..).filter(|rest| !rest.is_empty()) {
+        let mut rest = group;
+        while !rest.is_empty() {
             let mut steps = |shard: &mut Shard, now| {
-                for chunk in rest.chunks(AT_ONCE) {
-                    shard.look_ahead(chunk.iter().map(|rank| asks[*rank as usize].0));
-                    for &rank in chunk {
-                        let (key, cost) = asks[rank as usize];
-                        let Ok(taken) = shard.allow(&self.settings, key, cost, now) else { return };
-                        answers[rank as usize] = taken.is_some();
-                        done += 1;
+                while !rest.is_empty() {
+                    let chunk = &rest[..rest.len().min(AT_ONCE)];
+                    shard.look_ahead(chunk.iter().map(|ask| ask.key));
+                    for ask in chunk {
+                        let taken = shard.allow(&self.settings, ask.key, ask.cost, now);
+                        let Ok(taken) = taken else { return };
+                        answers[ask.rank] = taken.is_some();
+                        rest = &rest[1..];
                     }
                 }
             };
@@ -76,16 +80,23 @@ impl Store {
                 let now = shard.time.now();
                 steps(&mut shard, now);
             }
-            if done < ranks.len() && !self.evict_elsewhere() {
-                done += 1;
+            if !rest.is_empty() && !self.evict_elsewhere() {
+                rest = &rest[1..];
             }
         }
     }
 }
 
-/// Those of a batch that belong to one shard, by rank, and the reading of the clock for all.
-struct Group<'a> {
-    ranks: &'a [u32],
-    asks: &'a [(Fingerprint, u64)],
-    now: Instant,
+/// One of a batch, and where it stands in it.
+#[derive(Clone, Copy)]
+struct Ask {
+    key: Fingerprint,
+    cost: u64,
+    rank: usize,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { key: Fingerprint::EVERYBODY, cost: 0, rank: 0 }
+    }
 }

@@ -17,6 +17,9 @@ use crate::time::Instant;
 /// The level of a bucket that was never used.
 pub(super) const FRESH: Level = Level::at(Instant::MIN);
 
+/// Tables of fewer buckets than these are in the cache already.
+const WARM: usize = 1024;
+
 /// What all shards share.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -142,6 +145,9 @@ impl Shard {
     /// Brings the buckets of several keys into the cache: reads that do not wait for one another.
     #[inline]
     pub(super) fn look_ahead(&self, keys: impl Iterator<Item = Fingerprint>) {
+        if self.table.len() < WARM {
+            return;
+        }
         let seen = keys.fold(0, |seen, key| {
             seen ^ self.table.find(key.low, |slot| slot.is_of(key)).map_or(0, |slot| slot.used)
         });
