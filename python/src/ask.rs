@@ -1,8 +1,8 @@
 //! The arguments that every limiter takes: a key and a cost.
 
-use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
 
 use crate::errors;
 
@@ -47,36 +47,49 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key<'a> {
     }
 }
 
-/// Several keys: any iterable of them but a text, which is one.
+/// Several keys: any iterable of them but a text, or bytes, which is one.
 pub(crate) struct Keys<'a, 'py>(Borrowed<'a, 'py, PyAny>);
 
-impl Keys<'_, '_> {
+impl<'py> Keys<'_, 'py> {
     /// Calls `see` for each in order, until one fails.
     #[inline]
     pub(crate) fn each(&self, mut see: impl FnMut(Key<'_>) -> PyResult<()>) -> PyResult<()> {
-        if let Ok(list) = self.0.cast::<PyList>() {
+        if let Ok(list) = self.0.cast_exact::<PyList>() {
             // A tuple's items can be borrowed, and nobody changes it meanwhile.
             return list.to_tuple().iter_borrowed().try_for_each(|key| see(Key::extract(key)?));
         }
         self.0.try_iter()?.try_for_each(|key| see(key?.extract()?))
     }
 
-    /// Returns them as a list.
-    pub(crate) fn list(&self) -> PyResult<Bound<'_, PyAny>> {
-        self.0.py().get_type::<PyList>().call1((self.0,))
+    /// Returns them as a list, each of which is a key.
+    pub(crate) fn list(&self) -> PyResult<Bound<'py, PyList>> {
+        let list = self.0.py().get_type::<PyList>().call1((self.0,))?.cast_into::<PyList>()?;
+        list.iter().try_for_each(|key| Key::extract(key.as_borrowed()).map(drop))?;
+        Ok(list)
     }
+}
 
-    /// Returns how many there are, as far as it is known.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len().unwrap_or(0)
+/// Adds one to those that were collected, however many a caller gives.
+#[inline]
+pub(crate) fn push<T>(collected: &mut Vec<T>, one: T) -> PyResult<()> {
+    if collected.len() == collected.capacity() {
+        let message = "too many keys for the memory there is";
+        let no_room = |_| PyMemoryError::new_err(message);
+        collected.try_reserve(collected.len().max(64)).map_err(no_room)?;
     }
+    collected.push(one);
+    Ok(())
 }
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Keys<'a, 'py> {
     type Error = PyErr;
 
     fn extract(keys: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if !keys.is_instance_of::<PyString>() && keys.getattr_opt("__iter__")?.is_some() {
+        let is_one = keys.is_instance_of::<PyString>()
+            || keys.is_instance_of::<PyBytes>()
+            || keys.is_instance_of::<PyByteArray>();
+        let has = |name| keys.getattr_opt(name).map(|method| method.is_some());
+        if !is_one && (has("__iter__")? || has("__getitem__")?) {
             return Ok(Self(keys));
         }
         let kind = keys.get_type().name()?;

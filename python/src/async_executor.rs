@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use limitpal::parts::Turn;
 use limitpal::{Call, Outcome, Permit};
-use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
+use crate::coroutine::callable;
 use crate::limiter::KeyedLimiter;
 use crate::run::Run;
 use crate::settings::{Arguments, Settings};
@@ -59,10 +59,7 @@ impl ExecutorCore {
     /// What stands for the run is true if an attempt is due, else something has to be awaited. A
     /// run of which nothing is to be kept is the number of its permit, and one.
     fn begin(slf: &Bound<'_, Self>, key: Key<'_>, func: &Bound<'_, PyAny>) -> PyResult<Begun> {
-        if !func.is_callable() {
-            let message = format!("func is {}; give a function to call", func.repr()?);
-            return Err(PyTypeError::new_err(message));
-        }
+        callable("func", func)?;
         let core = slf.get();
         if let Some(permit) = core.begin_at_once(&key)? {
             return Ok(Begun::Number(permit + 1));
@@ -135,6 +132,10 @@ impl ExecutorCore {
         }
         let Some(limiter) = &self.limiter else { return Ok(None) };
         let limiter = limiter.get();
+        if limiter.calls_python()? {
+            // The user's own code is called once in a run, and it may have to wait.
+            return Ok(None);
+        }
         let bucket = limiter.bucket_of(key)?;
         let turn = limiter.reserve(bucket, Cost::ONE, Some(Duration::ZERO), true)?;
         Ok(matches!(turn, Turn::Now(_)).then_some(permit))

@@ -186,12 +186,10 @@ impl CompositeLimiter {
     /// Ask for many keys, one after another; the answers are in their order.
     #[pyo3(signature = (keys, cost = Cost::ONE), text_signature = "($self, keys, cost=1)")]
     fn allow_many(&self, py: Python<'_>, keys: Keys<'_, '_>, cost: Cost) -> PyResult<Vec<bool>> {
-        let mut answers = Vec::with_capacity(keys.len());
-        keys.each(|key| {
-            answers.push(self.allow(py, key, cost)?);
-            Ok(())
-        })?;
-        Ok(answers)
+        // All are read before any is asked.
+        let keys = keys.list()?;
+        let allow = |key: Borrowed<'_, '_, PyAny>| self.allow(py, Key::extract(key)?, cost);
+        keys.iter().map(|key| allow(key.as_borrowed())).collect()
     }
 
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.

@@ -66,6 +66,6 @@ mod _limitpal {
     /// Return several keys as a list, for what asks them in Python.
     #[pyfunction]
     fn _keys(keys: crate::ask::Keys<'_, '_>) -> PyResult<Py<PyAny>> {
-        keys.list().map(Bound::unbind)
+        keys.list().map(|keys| keys.into_any().unbind())
     }
 }

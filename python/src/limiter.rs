@@ -10,7 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::ask::{Cost, Key, Keys};
+use crate::ask::{Cost, Key, Keys, push};
 use crate::clock::PyClock;
 use crate::decision::Decision;
 use crate::errors;
@@ -57,6 +57,13 @@ impl KeyedLimiter {
     #[inline]
     pub(crate) fn bucket_of(&self, key: &Key<'_>) -> PyResult<Fingerprint> {
         self.keyed()?.fingerprint(key.as_str())
+    }
+
+    /// Returns whether a decision calls the user's own code: a clock, or `key_by`.
+    #[inline]
+    pub(crate) fn calls_python(&self) -> PyResult<bool> {
+        let Inner { keyed, key_by } = self.inner()?;
+        Ok(key_by.is_some() || matches!(keyed.source(), PyClock::Python(_)))
     }
 
     /// Takes, now or later.
@@ -147,10 +154,10 @@ impl KeyedLimiter {
         cost: Cost,
     ) -> PyResult<Bound<'py, PyList>> {
         let keyed = self.keyed()?;
-        let mut asks = Vec::with_capacity(keys.len());
+        let mut asks = Vec::new();
         keys.each(|key| {
-            asks.push((keyed.fingerprint(key.as_str())?, cost.0));
-            Ok(())
+            let ask = (keyed.fingerprint(key.as_str())?, cost.0);
+            push(&mut asks, ask)
         })?;
         PyList::new(py, keyed.allow_many(&asks)?)
     }

@@ -117,3 +117,54 @@ def test_a_bad_key_takes_nothing_from_any() -> None:
     with pytest.raises(TypeError, match="key is None"):
         limiter.allow_many(["ann", None])  # type: ignore[list-item]
     assert limiter.allow("ann")
+
+
+def test_bytes_are_one_key_too() -> None:
+    """Their numbers would be asked one by one."""
+    limiter = TokenBucket(capacity=1, refill_rate=1)
+    for keys in (b"ab", bytearray(b"ab")):
+        with pytest.raises(TypeError, match="give an iterable of keys"):
+            limiter.allow_many(keys)
+
+
+def test_what_says_it_is_endless_is_not_believed() -> None:
+    """A length is a hint, and memory is taken for what comes."""
+
+    class Boastful(list[str]):
+        def __len__(self) -> int:
+            return 2**40
+
+    limiter = TokenBucket(capacity=1, refill_rate=1)
+    assert limiter.allow_many(Boastful(["ann", "bob"])) == [True, True]
+
+
+def test_a_bad_key_takes_nothing_from_a_composite_either() -> None:
+    """Sync and async."""
+    bucket = TokenBucket(capacity=1, refill_rate=1)
+    with pytest.raises(TypeError, match="key is None"):
+        CompositeLimiter([bucket]).allow_many(["ann", None])  # type: ignore[list-item]
+    assert bucket.allow("ann")
+
+    async def ask() -> bool:
+        bucket = AsyncTokenBucket(capacity=1, refill_rate=1)
+        with pytest.raises(TypeError, match="key is None"):
+            await AsyncCompositeLimiter([bucket]).allow_many(["ann", None])  # type: ignore[list-item]
+        return await bucket.allow("ann")
+
+    assert asyncio.run(ask())
+
+
+def test_a_list_of_another_kind_is_asked_for_its_items() -> None:
+    """And what has items alone is an iterable too."""
+
+    class Backwards(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            return reversed(self)
+
+    class Items:
+        def __getitem__(self, rank: int) -> str:
+            return ["ann", "ann"][rank]
+
+    limiter = TokenBucket(capacity=1, refill_rate=1)
+    assert limiter.allow_many(Backwards(["bob", "cid", "bob"])) == [True, True, False]
+    assert limiter.allow_many(Items()) == [True, False]  # type: ignore[arg-type]

@@ -188,7 +188,7 @@ impl Bucket {
     }
 
     #[inline]
-    fn span(&self, cost: u64) -> Level {
+    pub(crate) fn span(&self, cost: u64) -> Level {
         if cost == 1 { Level::of(self.interval) } else { Level::times(self.interval, cost) }
     }
 

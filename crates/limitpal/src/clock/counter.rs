@@ -7,7 +7,7 @@
 //! never go back: an anchor is never set behind what the one before it may have told.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use super::monotonic::system_now;
 use crate::time::Instant;
@@ -86,6 +86,8 @@ struct Counter {
     /// Since when the pace is being measured; 0 ticks if it is not.
     watched_ticks: AtomicU64,
     watched_nanos: AtomicU64,
+    /// Set where somebody has begun to set an anchor, and does not come back.
+    abandoned: AtomicBool,
 }
 
 /// What an anchor says.
@@ -122,6 +124,7 @@ impl Counter {
             horizon: AtomicU64::new(0),
             watched_ticks: AtomicU64::new(0),
             watched_nanos: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
         }
     }
 
@@ -155,6 +158,13 @@ impl Counter {
     /// set one after another for ever, each because another had.
     #[cold]
     fn now_anew(&self, source: &impl Source) -> i64 {
+        if self.abandoned.load(Ordering::Relaxed) {
+            if !self.version.load(Ordering::Relaxed).is_multiple_of(2) {
+                return source.nanos();
+            }
+            // It was only slow.
+            self.abandoned.store(false, Ordering::Relaxed);
+        }
         for _ in 0..PATIENCE {
             if let Some(now) = self.now_by_anchor(source) {
                 return now;
@@ -172,7 +182,8 @@ impl Counter {
                 return now;
             }
         }
-        // A fork may have left an anchor half set for ever.
+        // A fork has left an anchor half set, for ever.
+        self.abandoned.store(true, Ordering::Relaxed);
         source.nanos()
     }
 
@@ -342,5 +353,6 @@ mod tests {
 
         let before = script.true_nanos.get() as i64;
         assert!(counter.now(&script) > before);
+        assert!(counter.abandoned.load(Ordering::Relaxed), "the next reading does not wait");
     }
 }

@@ -35,34 +35,27 @@ impl Keyed<SharedClock> {
 
     /// Sleeps until the turn comes; returns what it has acquired.
     pub(super) async fn come(&self, place: Place) -> Quota {
+        let seat = Seat { keyed: self, place: Some(place) };
         let start = self.source().now();
-        let grant = self.turn(place).await;
+        let grant = seat.turn().await;
         Quota::one(grant, self.source().now().saturating_duration_since(start))
     }
 
     /// Blocks the thread; otherwise as `come`.
     pub(super) fn come_blocking(&self, place: Place, wait: Duration) -> Quota {
+        let seat = Seat { keyed: self, place: Some(place) };
         let start = self.source().now();
-        let grant = self.turn_blocking(place, wait);
+        let grant = seat.turn_blocking(wait);
         Quota::one(grant, self.source().now().saturating_duration_since(start))
     }
 
     /// Sleeps until the turn comes; a moved place wakes the task once more, to sleep anew.
     pub(super) async fn turn(&self, place: Place) -> Grant {
-        let mut seat = Seat { keyed: self, place: Some(place) };
-        let mut sleep = None;
-        poll_fn(|context| seat.poll(&mut sleep, context)).await
+        Seat { keyed: self, place: Some(place) }.turn().await
     }
 
     pub(super) fn turn_blocking(&self, place: Place, wait: Duration) -> Grant {
-        let mut seat = Seat { keyed: self, place: Some(place) };
-        if self.source().parks() {
-            return seat.park();
-        }
-        // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
-        self.source().sleep_blocking(wait);
-        seat.place = None;
-        self.store().arrived(place, Some(self.source().now()))
+        Seat { keyed: self, place: Some(place) }.turn_blocking(wait)
     }
 }
 
@@ -80,6 +73,22 @@ struct Nap {
 }
 
 impl Seat<'_> {
+    async fn turn(mut self) -> Grant {
+        let mut sleep = None;
+        poll_fn(|context| self.poll(&mut sleep, context)).await
+    }
+
+    fn turn_blocking(mut self, wait: Duration) -> Grant {
+        let (keyed, place) = (self.keyed, self.place.expect("a turn is awaited once"));
+        if keyed.source().parks() {
+            return self.park();
+        }
+        // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
+        keyed.source().sleep_blocking(wait);
+        self.place = None;
+        keyed.store().arrived(place, Some(keyed.source().now()))
+    }
+
     fn poll(&mut self, nap: &mut Option<Nap>, context: &mut Context<'_>) -> Poll<Grant> {
         let place = self.place.expect("a turn is not polled once it has come");
         loop {

@@ -60,12 +60,7 @@ impl Shard {
         match (freed, juniors) {
             (Some(place), _) => {
                 self.use_freed(key, place, now);
-                if after < place.after && cost < place.cost {
-                    let rest = place.cost - cost;
-                    let due = settings.bucket.due(place.after, rest);
-                    let rest = Freed { cost: rest, before: after, after: place.after, due };
-                    self.lines.entry(key).or_insert_with(Line::new).free(rest);
-                }
+                self.keep_rest(&settings.bucket, key, place, (cost, after));
             }
             (None, Some(rank)) => self.push_back(settings, key, rank, (before, after), now)?,
             (None, None) => self.put(settings, key, after, now)?,
@@ -216,6 +211,7 @@ impl Shard {
             return None;
         }
         self.use_freed(key, place, now);
+        self.keep_rest(&settings.bucket, key, place, (cost, place.after));
         let (after, epoch) = (place.after, self.voids.epoch());
         Some(Grant { key, cost, after, before: None, epoch })
     }
@@ -243,6 +239,28 @@ impl Shard {
         if let Some(slot) = self.slot(key) {
             slot.used = used;
         }
+    }
+
+    /// Keeps what is left of a place that one has taken who wants less.
+    fn keep_rest(
+        &mut self,
+        bucket: &Bucket,
+        key: Fingerprint,
+        place: Freed<Level>,
+        (cost, after): (u64, Level),
+    ) {
+        if cost >= place.cost {
+            return;
+        }
+        let cost_left = place.cost - cost;
+        let rest = if after < place.after {
+            let due = bucket.due(place.after, cost_left);
+            Freed { cost: cost_left, before: after, due, ..place }
+        } else {
+            // Who comes when it is due already goes from its end.
+            Freed { cost: cost_left, after: bucket.pulled(place.after, bucket.span(cost)), ..place }
+        };
+        self.lines.entry(key).or_insert_with(Line::new).free(rest);
     }
 
     /// Keeps the waker of one who waits; returns the waker it had, and how long to sleep.

@@ -137,6 +137,7 @@ impl Shard {
 
     pub(super) fn insert(&mut self, key: Fingerprint, level: Level, used: i64) {
         self.evictor.adding(&self.table, level);
+        self.sweep_up();
         let slot = Slot::new(key, level, used);
         self.table.insert_unique(key.low, slot.clone(), Slot::hash);
         self.evictor.lowered(&self.table, &slot, &self.lines);
@@ -152,6 +153,22 @@ impl Shard {
             seen ^ self.table.find(key.low, |slot| slot.is_of(key)).map_or(0, |slot| slot.used)
         });
         std::hint::black_box(seen);
+    }
+
+    /// Lays the table out anew where forgotten buckets have left it full of gaps that only this
+    /// fills, and it would grow though no bucket has been added.
+    #[inline]
+    fn sweep_up(&mut self) {
+        if self.table.len() == self.table.capacity() && !self.table.is_empty() {
+            let room = self.table.num_buckets() / 8 * 7;
+            if (room / 2 + 1..room / 4 * 3).contains(&self.table.len()) {
+                let mut fresh = HashTable::with_capacity(room);
+                for slot in self.table.drain() {
+                    fresh.insert_unique(slot.hash(), slot, Slot::hash);
+                }
+                self.table = fresh;
+            }
+        }
     }
 
     pub(super) fn slot(&mut self, key: Fingerprint) -> Option<&mut Slot> {
@@ -255,6 +272,9 @@ impl Shard {
     /// Forgets the bucket that is missed least, leaving the count to the caller. False if there
     /// is none to forget.
     pub(super) fn evict(&mut self, settings: &Settings, now: Instant) -> bool {
+        if !self.has_idlers() {
+            return false;
+        }
         let Some(key) = self.evictor.choose(&self.table, &self.lines, now) else { return false };
         if self.level(key).ceil() > now {
             settings.evicted_live.fetch_add(1, Ordering::Relaxed);

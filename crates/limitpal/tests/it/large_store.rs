@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use limitpal::parts::{Bucket, Keyed, KeyedOptions, Pace, StoreOptions};
+use limitpal::parts::{Bucket, Keyed, KeyedOptions, Pace, Request, StoreOptions, Turn};
 use limitpal::{MockClock, Rate, SharedClock};
 
 /// The most slots that one call may look at in a store of more than 1,024 buckets.
@@ -117,6 +117,48 @@ fn while_one_in_sixteen_is_idle_nobody_in_use_is_forgotten() {
 
     assert_eq!(0, full.keyed.store().evicted_live());
     assert!(most <= MOST, "{most}");
+}
+
+#[test]
+fn while_one_in_twelve_is_idle_nobody_in_use_is_forgotten_however_long_it_has_been_full() {
+    for max_buckets in [1_025, 1_700, 5_000] {
+        let mut full = Full::new(max_buckets);
+        full.flood(20_000, Duration::ZERO);
+        for _ in 0..40 {
+            // All are as new; then eleven in twelve are used.
+            full.clock.advance(Duration::from_secs(1));
+            let known: Vec<_> =
+                (1..=full.newcomers).map(|each| format!("newcomer {each}")).collect();
+            let known = known.iter().filter(|name| {
+                let Ok(key) = full.keyed.fingerprint(name);
+                full.keyed.contains(key) == Ok(true)
+            });
+            for (rank, name) in known.enumerate() {
+                assert!(rank % 12 == 0 || full.call(name));
+            }
+            let before = full.keyed.store().evicted_live();
+            let (_, most) = full.flood(4, Duration::ZERO);
+
+            assert_eq!(before, full.keyed.store().evicted_live(), "{max_buckets}");
+            assert!(most <= MOST, "{max_buckets}: {most}");
+        }
+    }
+}
+
+#[test]
+fn a_newcomer_looks_at_nothing_where_somebody_waits_for_every_bucket() {
+    let full = Full::new(1_100);
+    let read = || Ok::<_, std::convert::Infallible>(full.clock.now());
+    let request = Request { cost: 1, timeout: None, fixed: false, ticket: None };
+    for each in 1..=1_100 {
+        let Ok(key) = full.keyed.fingerprint(&format!("newcomer {each}"));
+        let Ok(turn) = full.keyed.store().reserve(key, request, read);
+        assert!(matches!(turn, Turn::Wait(..)));
+    }
+    let before = full.keyed.store().looks();
+
+    assert!(!full.call("one more"));
+    assert_eq!(before, full.keyed.store().looks());
 }
 
 #[test]

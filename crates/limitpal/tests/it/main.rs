@@ -7,6 +7,7 @@ mod call;
 mod clock;
 mod conformance;
 mod executor;
+mod freed_places;
 mod full_store;
 mod large_store;
 mod laws;

@@ -10,9 +10,9 @@ use super::{Fingerprint, Lines, Seen};
 use crate::store::slot::Slot;
 use crate::time::Instant;
 
-/// Slots looked at in each call: the best of a few.
+/// Buckets looked at in each call: the best of a few.
 const FEW: usize = 8;
-/// Slots looked at where there may be an idle bucket. One in sixteen being idle, all of them are
+/// Buckets looked at where there may be an idle one. One in sixteen being idle, all of them are
 /// busy once in fifteen million calls.
 const MANY: usize = 256;
 
@@ -33,6 +33,7 @@ pub(super) struct Hand {
 
 /// A bucket that may be forgotten: the idle first, by last use, then by when they are as new.
 type Candidate = (Instant, i64, Instant, Fingerprint);
+const NOBODY: Candidate = (Instant::MAX, i64::MAX, Instant::MAX, Fingerprint::EVERYBODY);
 
 impl Hand {
     pub(super) fn new() -> Self {
@@ -71,13 +72,17 @@ impl Hand {
         let most = if now < self.none_before { FEW } else { MANY };
         let (mut best, mut looks) = (None, 0);
         // One of those for whom nobody waits must be found, however far it is.
-        while looks < slots && (looks < FEW || !is_found(best, looks < most, now)) {
-            looks += 1;
+        for _ in 0..slots {
+            if looks >= FEW && is_found(best, looks < most, now) {
+                break;
+            }
             if let Some(slot) = self.next(table) {
+                looks += 1;
                 self.weigh(slot, lines, now, &mut best);
             }
             if self.left == 0 {
-                self.none_before = self.earliest;
+                let (_, _, best_at, _) = best.unwrap_or(NOBODY);
+                self.none_before = self.earliest.min(best_at);
                 self.begin_round(slots);
             }
         }
