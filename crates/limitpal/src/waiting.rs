@@ -12,7 +12,12 @@ use crate::time::Instant;
 /// Those who wait for one key, first come first.
 #[derive(Debug)]
 pub(crate) struct Line<T> {
+    /// In the order of their takes.
     waiters: VecDeque<Waiter<T>>,
+    /// Whether that is the order of their ids too, so that one is found without a walk.
+    in_order: bool,
+    /// How many cannot be moved.
+    fixed: usize,
     freed: Vec<Freed<T>>,
 }
 
@@ -53,7 +58,7 @@ pub(crate) struct Freed<T> {
 
 impl<T: Copy + Ord> Line<T> {
     pub(crate) fn new() -> Self {
-        Self { waiters: VecDeque::new(), freed: Vec::new() }
+        Self { waiters: VecDeque::new(), in_order: true, fixed: 0, freed: Vec::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -64,7 +69,17 @@ impl<T: Copy + Ord> Line<T> {
     pub(crate) fn join(&mut self, waiter: Waiter<T>) {
         let ahead = self.waiters.iter().rev().take_while(|other| other.after > waiter.after);
         let place = self.waiters.len() - ahead.count();
+        self.in_order &= place == self.waiters.len()
+            && self.waiters.back().is_none_or(|last| last.id < waiter.id);
+        self.fixed += usize::from(waiter.fixed);
         self.waiters.insert(place, waiter);
+    }
+
+    fn place_of(&self, id: u64) -> Option<usize> {
+        if self.in_order {
+            return self.waiters.binary_search_by_key(&id, |waiter| waiter.id).ok();
+        }
+        self.waiters.iter().position(|waiter| waiter.id == id)
     }
 
     /// Returns the rank from which on everybody gives way to one who came at `ticket`.
@@ -84,18 +99,21 @@ impl<T: Copy + Ord> Line<T> {
     }
 
     pub(crate) fn find(&mut self, id: u64) -> Option<&mut Waiter<T>> {
-        self.waiters.iter_mut().find(|waiter| waiter.id == id)
+        let place = self.place_of(id)?;
+        self.waiters.get_mut(place)
     }
 
     /// Takes one out of the line, wherever it stands.
     pub(crate) fn remove(&mut self, id: u64) -> Option<Waiter<T>> {
-        let place = self.waiters.iter().position(|waiter| waiter.id == id)?;
-        self.waiters.remove(place)
+        let waiter = self.waiters.remove(self.place_of(id)?)?;
+        self.fixed -= usize::from(waiter.fixed);
+        self.in_order |= self.waiters.is_empty();
+        Some(waiter)
     }
 
     /// Returns whether a sleeper that cannot be moved took after this one.
     pub(crate) fn any_fixed_behind(&self, after: T) -> bool {
-        self.waiters.iter().any(|waiter| waiter.fixed && waiter.after > after)
+        self.fixed > 0 && self.waiters.range(self.first_behind(after)..).any(|waiter| waiter.fixed)
     }
 
     /// Returns the last take that is known here, of one who waits or has left.
@@ -104,9 +122,15 @@ impl<T: Copy + Ord> Line<T> {
         waiter.map(|waiter| waiter.after).max(freed.map(|place| place.after))
     }
 
+    /// Returns the rank of the first whose take came after this one.
+    fn first_behind(&self, after: T) -> usize {
+        self.waiters.partition_point(|waiter| waiter.after <= after)
+    }
+
     /// Returns those whose takes came after this one.
     pub(crate) fn behind(&mut self, after: T) -> impl Iterator<Item = &mut Waiter<T>> {
-        self.waiters.iter_mut().filter(move |waiter| waiter.after > after)
+        let first = self.first_behind(after);
+        self.waiters.range_mut(first..)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter<T>> {
