@@ -75,6 +75,7 @@ pub use self::keyed::{KeyBy, Keyed, KeyedOptions};
 pub use self::leaky_bucket::LeakyBucket;
 pub use self::quota::Quota;
 pub use self::token_bucket::TokenBucket;
+use self::turn::Seat;
 use crate::clock::SharedClock;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
@@ -264,14 +265,22 @@ impl AnyLimiter {
         ask: Ask<'_>,
         timeout: Option<Duration>,
     ) -> Result<(), RateLimitExceeded> {
-        match self.enter(ask, timeout) {
-            Some(Turn::Now(())) => Ok(()),
-            Some(Turn::Refused(retry_after)) => Err(RateLimitExceeded::new(retry_after)),
-            Some(Turn::Wait(place, _)) => {
-                self.come(place).await;
-                Ok(())
-            }
-            None => self.acquire_quota(ask, timeout).await.map(drop),
+        // Nothing but what is awaited is kept while it is: a crowd may wait.
+        let coming = match self.enter(ask, timeout) {
+            Some(Turn::Now(())) => return Ok(()),
+            Some(Turn::Refused(retry_after)) => return Err(RateLimitExceeded::new(retry_after)),
+            Some(Turn::Wait(place, _)) => self.coming(place),
+            None => return Box::pin(self.acquire_quota(ask, timeout)).await.map(drop),
+        };
+        coming.await;
+        Ok(())
+    }
+
+    /// Returns the turn of one who was told to wait by `enter`, from now on.
+    fn coming(&self, place: Place) -> Seat<'_> {
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.seat(place),
+            Kind::Composite(_) => unreachable!("a limiter of several lends no place of its own"),
         }
     }
 

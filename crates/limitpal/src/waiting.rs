@@ -5,6 +5,7 @@
 //! whose sleep has become too long.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::task::Waker;
 
 use crate::time::Instant;
@@ -37,12 +38,12 @@ pub(crate) struct Waiter<T> {
     pub(crate) fixed: bool,
     /// When it came, where it waits for several lines in turn; then it stands before those who
     /// came later and do the same.
-    pub(crate) ticket: Option<u64>,
+    pub(crate) ticket: Option<NonZeroU64>,
 }
 
 impl<T> Waiter<T> {
     /// Whether one who came at `ticket` goes before this one.
-    fn gives_way(&self, ticket: u64) -> bool {
+    fn gives_way(&self, ticket: NonZeroU64) -> bool {
         !self.fixed && self.ticket.is_some_and(|own| own > ticket)
     }
 }
@@ -83,7 +84,7 @@ impl<T: Copy + Ord> Line<T> {
     }
 
     /// Returns the rank from which on everybody gives way to one who came at `ticket`.
-    pub(crate) fn juniors(&self, ticket: u64) -> Option<usize> {
+    pub(crate) fn juniors(&self, ticket: NonZeroU64) -> Option<usize> {
         let count = self.waiters.iter().rev().take_while(|waiter| waiter.gives_way(ticket)).count();
         (count > 0).then(|| self.waiters.len() - count)
     }

@@ -1,6 +1,7 @@
 //! All or nothing over several limiters.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,13 +91,13 @@ impl fmt::Debug for CompositeLimiter {
 /// When one came. Who came first goes first, in whichever part it waits just now: else those who
 /// wait in different parts would hand each other their places for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Arrival(u64);
+pub struct Arrival(NonZeroU64);
 
 impl Arrival {
     /// Returns an arrival later than all before it.
     pub fn next() -> Self {
         static ARRIVALS: AtomicU64 = AtomicU64::new(0);
-        Self(ARRIVALS.fetch_add(1, Ordering::Relaxed))
+        Self(NonZeroU64::MIN.saturating_add(ARRIVALS.fetch_add(1, Ordering::Relaxed)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Waiting for one's turn: the two loops, blocking and async, that every wait in Rust goes through.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -35,15 +35,20 @@ impl Keyed<SharedClock> {
 
     /// Sleeps until the turn comes; returns what it has acquired.
     pub(super) async fn come(&self, place: Place) -> Quota {
-        let seat = Seat { keyed: self, place: Some(place) };
+        let seat = self.seat(place);
         let start = self.source().now();
-        let grant = seat.turn().await;
+        let grant = seat.await;
         Quota::one(grant, self.source().now().saturating_duration_since(start))
+    }
+
+    /// Returns the seat of one who waits: a future that is ready when the turn comes.
+    pub(super) fn seat(&self, place: Place) -> Seat<'_> {
+        Seat { keyed: self, place: Some(place), nap: None }
     }
 
     /// Blocks the thread; otherwise as `come`.
     pub(super) fn come_blocking(&self, place: Place, wait: Duration) -> Quota {
-        let seat = Seat { keyed: self, place: Some(place) };
+        let seat = self.seat(place);
         let start = self.source().now();
         let grant = seat.turn_blocking(wait);
         Quota::one(grant, self.source().now().saturating_duration_since(start))
@@ -51,18 +56,43 @@ impl Keyed<SharedClock> {
 
     /// Sleeps until the turn comes; a moved place wakes the task once more, to sleep anew.
     pub(super) async fn turn(&self, place: Place) -> Grant {
-        Seat { keyed: self, place: Some(place) }.turn().await
+        self.seat(place).await
     }
 
     pub(super) fn turn_blocking(&self, place: Place, wait: Duration) -> Grant {
-        Seat { keyed: self, place: Some(place) }.turn_blocking(wait)
+        self.seat(place).turn_blocking(wait)
     }
 }
 
-/// A place in line that is left when it is dropped.
-struct Seat<'l> {
+/// A place in line that is left when it is dropped; awaited, it is ready when its turn comes.
+pub(super) struct Seat<'l> {
     keyed: &'l Keyed<SharedClock>,
     place: Option<Place>,
+    nap: Option<Nap>,
+}
+
+impl Future for Seat<'_> {
+    type Output = Grant;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Grant> {
+        let place = self.place.expect("a turn is not polled once it has come");
+        loop {
+            let pending = match self.claim(place) {
+                Ok(grant) => return Poll::Ready(grant),
+                Err(pending) => pending,
+            };
+            let waker = context.waker();
+            if self.nap.as_ref().is_none_or(|nap| !nap.keeps(pending.due, waker)) {
+                let nap = self.lie_down(place, waker.clone());
+                self.nap = Some(nap);
+            }
+            let Some(Nap { sleep, .. }) = &mut self.nap else { continue };
+            if Pin::new(sleep).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.nap = None;
+        }
+    }
 }
 
 /// A sleep, and what it waits for.
@@ -73,11 +103,6 @@ struct Nap {
 }
 
 impl Seat<'_> {
-    async fn turn(mut self) -> Grant {
-        let mut sleep = None;
-        poll_fn(|context| self.poll(&mut sleep, context)).await
-    }
-
     fn turn_blocking(mut self, wait: Duration) -> Grant {
         let (keyed, place) = (self.keyed, self.place.expect("a turn is awaited once"));
         if keyed.source().parks() {
@@ -87,25 +112,6 @@ impl Seat<'_> {
         keyed.source().sleep_blocking(wait);
         self.place = None;
         keyed.store().arrived(place, Some(keyed.source().now()))
-    }
-
-    fn poll(&mut self, nap: &mut Option<Nap>, context: &mut Context<'_>) -> Poll<Grant> {
-        let place = self.place.expect("a turn is not polled once it has come");
-        loop {
-            let pending = match self.claim(place) {
-                Ok(grant) => return Poll::Ready(grant),
-                Err(pending) => pending,
-            };
-            let kept = nap.as_ref().is_some_and(|nap| nap.keeps(pending.due, context.waker()));
-            if !kept {
-                *nap = Some(self.lie_down(place, context.waker().clone()));
-            }
-            let Some(Nap { sleep, .. }) = nap else { continue };
-            if Pin::new(sleep).poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            *nap = None;
-        }
     }
 
     fn lie_down(&self, place: Place, waker: Waker) -> Nap {

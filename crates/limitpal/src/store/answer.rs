@@ -1,5 +1,6 @@
 //! What one who waits asks of a store, and what it answers.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
@@ -17,7 +18,7 @@ pub struct Request {
     /// Whether the sleeper cannot be moved once it sleeps.
     pub fixed: bool,
     /// When it came, for one who waits for several lines in turn.
-    pub ticket: Option<u64>,
+    pub ticket: Option<NonZeroU64>,
 }
 
 impl Request {
