@@ -18,6 +18,7 @@ mod refusal;
 mod retry;
 mod retry_after;
 mod store;
+mod sync;
 mod time;
 mod waiting;
 

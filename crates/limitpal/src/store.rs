@@ -18,7 +18,6 @@ mod slot;
 mod timeline;
 mod voids;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -35,11 +34,13 @@ use crate::algorithm::{Bucket, Level};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::time::Instant;
 
-const SHARDS: usize = 64;
+/// Two are enough to model what several do to each other.
+const SHARDS: usize = if cfg!(loom) { 2 } else { 64 };
 /// The largest store that is one shard, so that looking for a bucket to forget is exact.
-const EXACT: usize = 1024;
+const EXACT: usize = if cfg!(loom) { 1 } else { 1024 };
 
 /// There is no room for another bucket: somebody waits for every one.
 #[derive(Debug)]

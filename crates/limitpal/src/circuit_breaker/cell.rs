@@ -1,11 +1,12 @@
 //! A circuit breaker's state as threads share it: behind a lock that a healthy call never takes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use crate::breaker::{Breaker, BreakerSettings, CircuitState, Permit};
 use crate::outcome::Outcome;
 use crate::refusal::CircuitBreakerOpen;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::Instant;
 
 /// The shared state of one circuit breaker, for those who write a loop of their own.

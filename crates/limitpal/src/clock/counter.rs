@@ -6,44 +6,13 @@
 //! no drift, and whatever the counter does, a reading is off by a millisecond at most. Readings
 //! never go back: an anchor is never set behind what the one before it may have told.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+mod machine;
 
-use super::monotonic::system_now;
-use crate::time::Instant;
-
-static COUNTER: Counter = Counter::new();
-static TRUSTED: OnceLock<bool> = OnceLock::new();
-
-/// Returns the system's time, if it may be read through the counter.
-#[inline]
-pub(super) fn now() -> Option<Instant> {
-    TRUSTED.get_or_init(is_trusted).then(|| Instant::from_nanos(COUNTER.now(&Machine)))
-}
-
-/// Returns whether the kernel tells time by the counter itself: it has checked that the counter
-/// runs evenly and alike on all processors, and watches it.
-#[cold]
-fn is_trusted() -> bool {
-    const SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    std::fs::read_to_string(SOURCE).is_ok_and(|name| name.trim() == "tsc")
-}
-
-/// The clocks of this machine.
-struct Machine;
-
-impl Source for Machine {
-    #[inline]
-    #[expect(unsafe_code, reason = "a decision takes a third less: see the benchmarks")]
-    fn ticks(&self) -> u64 {
-        // SAFETY: every x86-64 processor has the instruction, and it does nothing but read.
-        unsafe { std::arch::x86_64::_rdtsc() }
-    }
-
-    fn nanos(&self) -> i64 {
-        system_now().as_nanos()
-    }
-}
+#[cfg(not(loom))]
+pub(super) use self::machine::now;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::thread;
 
 /// How long an anchor holds, in nanoseconds: about a millisecond.
 const HORIZON: u64 = 1 << 20;
@@ -62,7 +31,7 @@ const SLOWEST: u64 = 16 << PARTS;
 /// A pace that differs by more than one part in this many tells of a suspended machine.
 const STRANGE: u64 = 1_000;
 /// How often to look whether another thread has set the anchor, before doing without.
-const PATIENCE: u32 = 1_000;
+const PATIENCE: u32 = if cfg!(loom) { 1 } else { 1_000 };
 
 /// Where the two clocks are read from; a test has its own.
 trait Source {
@@ -73,7 +42,7 @@ trait Source {
 }
 
 /// A counter anchored to the system's clock, for all threads.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 struct Counter {
     /// Odd while an anchor is being set.
     version: AtomicU64,
@@ -115,6 +84,7 @@ impl Anchor {
 }
 
 impl Counter {
+    #[cfg(not(loom))]
     const fn new() -> Self {
         Self {
             version: AtomicU64::new(0),
@@ -171,7 +141,7 @@ impl Counter {
             }
             let version = self.version.load(Ordering::Acquire);
             if !version.is_multiple_of(2) {
-                std::thread::yield_now();
+                thread::yield_now();
                 continue;
             }
             let (odd, even) = (version | 1, version.wrapping_add(2));
@@ -228,7 +198,7 @@ impl Counter {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::cell::{Cell, RefCell};
 

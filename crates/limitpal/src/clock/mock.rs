@@ -5,13 +5,14 @@ mod sleepers;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use self::sleepers::Sleepers;
 use super::{Clock, Sleep};
+use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::Instant;
 
 /// A clock for tests: time stands still until it is moved. Cloning shares the clock.

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::ask::Ask;
@@ -13,6 +12,7 @@ use super::quota::Quota;
 use super::sure;
 use crate::clock::{SharedClock, Sleep};
 use crate::store::{Grant, Pending, Place, Request, Turn};
+use crate::sync::thread::{self, Thread};
 use crate::time::Instant;
 
 impl Keyed<SharedClock> {

@@ -1,18 +1,20 @@
 //! Getting at a shard: under its lock, and at a time that is not older than its own.
 
 use std::hint;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{PoisonError, TryLockError};
 
 use super::direct::Locked;
 use super::fingerprint::Fingerprint;
 use super::shard::Shard;
 use super::timeline::Reading;
 use super::{Full, Store};
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::Instant;
 
 /// For how many pauses a thread stands back from a lock that another holds: at first as long as a
 /// decision takes, then a microsecond or more.
-const STAND_BACK: [u32; 4] = [4, 32, 64, 128];
+/// A model has no such times.
+const STAND_BACK: &[u32] = if cfg!(loom) { &[] } else { &[4, 32, 64, 128] };
 
 /// A shard on cache lines of its own, so that threads at work in different ones do not meet.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Apart {
     #[cold]
     fn lock_in_time(&self) -> MutexGuard<'_, Shard> {
         for pauses in STAND_BACK {
-            (0..pauses).for_each(|_| hint::spin_loop());
+            (0..*pauses).for_each(|_| hint::spin_loop());
             if let Ok(shard) = self.0.try_lock() {
                 return shard;
             }
@@ -159,6 +161,12 @@ impl Store {
 
     pub(super) fn shard(&self, key: Fingerprint) -> Locked<'_> {
         self.lock(self.index(key))
+    }
+
+    /// Returns the rank of a key's shard, so that a model knows what it models.
+    #[cfg(loom)]
+    pub fn shard_of(&self, key: Fingerprint) -> usize {
+        self.index(key)
     }
 
     #[inline]

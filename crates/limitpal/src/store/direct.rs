@@ -4,15 +4,13 @@
 //! held: then the shard has the level, and all go through its lock.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
-
-use portable_atomic::AtomicU128;
 
 use super::Grant;
 use super::fingerprint::Fingerprint;
 use super::shard::{FRESH, Settings, Shard};
 use crate::algorithm::Level;
+use crate::sync::atomic::Ordering;
+use crate::sync::{AtomicU128, MutexGuard};
 
 const KEY: Fingerprint = Fingerprint::EVERYBODY;
 /// Set in the tag of a word that is held; below it stands the epoch of the shard's voids.

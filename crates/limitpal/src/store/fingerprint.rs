@@ -28,7 +28,8 @@ impl Fingerprinter {
     pub(crate) fn new() -> Self {
         // The standard library's seeds come from the operating system.
         let seeded = || {
-            let seed = RandomState::new().hash_one(0);
+            // A model must go the same way again.
+            let seed = if cfg!(loom) { 0 } else { RandomState::new().hash_one(0) };
             SeedableRandomState::with_seed(seed, SharedSeed::global_random())
         };
         Self { low: seeded(), high: seeded() }
@@ -46,6 +47,12 @@ impl Fingerprinter {
 }
 
 impl Fingerprint {
+    /// Returns a fingerprint that a model has chosen.
+    #[cfg(loom)]
+    pub const fn chosen(low: u64, high: u32) -> Self {
+        Self { low, high }
+    }
+
     /// The one bucket of a limiter that tells no keys apart.
     pub(crate) const EVERYBODY: Self = Self { low: 0, high: 0 };
 }

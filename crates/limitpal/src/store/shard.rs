@@ -1,7 +1,6 @@
 //! One locked part of the store: its buckets, its lines and its time.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashTable;
 
@@ -12,6 +11,7 @@ use super::timeline::Timeline;
 use super::voids::Voids;
 use super::{Full, Grant, StoreOptions};
 use crate::algorithm::{Bucket, Level};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::time::Instant;
 
 /// The level of a bucket that was never used.
