@@ -11,7 +11,7 @@ mod machine;
 
 #[cfg(not(loom))]
 pub(super) use self::machine::now;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::thread;
 
 /// How long an anchor holds, in nanoseconds: about a millisecond.
@@ -33,6 +33,12 @@ const STRANGE: u64 = 1_000;
 /// How often to look whether another thread has set the anchor, before doing without.
 const PATIENCE: u32 = if cfg!(loom) { 1 } else { 1_000 };
 
+/// What the low bits of the version say: an anchor is being set, and somebody waited for it in
+/// vain and told the system's time instead. With neither the anchor holds.
+const BEING_SET: u64 = 1;
+const GIVEN_UP: u64 = 2;
+const NEXT: u64 = 4;
+
 /// Where the two clocks are read from; a test has its own.
 trait Source {
     /// Reads the counter.
@@ -44,7 +50,7 @@ trait Source {
 /// A counter anchored to the system's clock, for all threads.
 #[derive(Default, Debug)]
 struct Counter {
-    /// Odd while an anchor is being set.
+    /// Counts anchors, above the two bits that say how far the present one is.
     version: AtomicU64,
     ticks: AtomicU64,
     nanos: AtomicU64,
@@ -55,8 +61,6 @@ struct Counter {
     /// Since when the pace is being measured; 0 ticks if it is not.
     watched_ticks: AtomicU64,
     watched_nanos: AtomicU64,
-    /// Set where somebody has begun to set an anchor, and does not come back.
-    abandoned: AtomicBool,
 }
 
 /// What an anchor says.
@@ -94,7 +98,6 @@ impl Counter {
             horizon: AtomicU64::new(0),
             watched_ticks: AtomicU64::new(0),
             watched_nanos: AtomicU64::new(0),
-            abandoned: AtomicBool::new(false),
         }
     }
 
@@ -109,7 +112,7 @@ impl Counter {
     fn now_by_anchor(&self, source: &impl Source) -> Option<i64> {
         let version = self.version.load(Ordering::Acquire);
         let anchor = self.anchor();
-        if anchor.horizon == 0 || !version.is_multiple_of(2) {
+        if anchor.horizon == 0 || !version.is_multiple_of(NEXT) {
             return None;
         }
         let now = anchor.at(source.ticks());
@@ -128,33 +131,44 @@ impl Counter {
     /// set one after another for ever, each because another had.
     #[cold]
     fn now_anew(&self, source: &impl Source) -> i64 {
-        if self.abandoned.load(Ordering::Relaxed) {
-            if !self.version.load(Ordering::Relaxed).is_multiple_of(2) {
-                return source.nanos();
-            }
-            // It was only slow.
-            self.abandoned.store(false, Ordering::Relaxed);
-        }
-        for _ in 0..PATIENCE {
+        let mut patience = PATIENCE;
+        loop {
             if let Some(now) = self.now_by_anchor(source) {
                 return now;
             }
             let version = self.version.load(Ordering::Acquire);
-            if !version.is_multiple_of(2) {
+            if version.is_multiple_of(NEXT) {
+                if self.exchange(version, version | BEING_SET) {
+                    return self.now_settled(version, source);
+                }
+            } else if version & GIVEN_UP == 0 && patience > 0 {
+                patience -= 1;
                 thread::yield_now();
-                continue;
-            }
-            let (odd, even) = (version | 1, version.wrapping_add(2));
-            let (mine, theirs) = (Ordering::Acquire, Ordering::Relaxed);
-            if self.version.compare_exchange(version, odd, mine, theirs).is_ok() {
-                let now = self.set_anchor(source);
-                self.version.store(even, Ordering::Release);
-                return now;
+            } else {
+                // A fork may have left an anchor half set for ever. If it was not for ever, that
+                // anchor could tell an earlier time than this: so it may hold for nobody.
+                let now = source.nanos();
+                if self.exchange(version, version | GIVEN_UP) {
+                    return now;
+                }
             }
         }
-        // A fork has left an anchor half set, for ever.
-        self.abandoned.store(true, Ordering::Relaxed);
-        source.nanos()
+    }
+
+    /// Sets the anchor that this thread alone may set now.
+    fn now_settled(&self, version: u64, source: &impl Source) -> i64 {
+        let now = self.set_anchor(source);
+        let settled = version.wrapping_add(NEXT);
+        if !self.exchange(version | BEING_SET, settled) {
+            self.horizon.store(0, Ordering::Relaxed);
+            self.version.store(settled, Ordering::Release);
+        }
+        now
+    }
+
+    fn exchange(&self, version: u64, next: u64) -> bool {
+        let (order, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        self.version.compare_exchange(version, next, order, failed).is_ok()
     }
 
     /// Reads both clocks; only one thread at a time does.
@@ -319,10 +333,13 @@ mod tests {
     #[test]
     fn an_anchor_left_half_set_by_a_fork_hangs_nobody() {
         let (counter, script) = (Counter::new(), Script::new(7, 30));
-        counter.version.store(1, Ordering::Relaxed);
+        counter.version.store(BEING_SET, Ordering::Relaxed);
 
-        let before = script.true_nanos.get() as i64;
-        assert!(counter.now(&script) > before);
-        assert!(counter.abandoned.load(Ordering::Relaxed), "the next reading does not wait");
+        for _ in 0..3 {
+            let before = script.true_nanos.get() as i64;
+            assert!(counter.now(&script) > before);
+            let version = counter.version.load(Ordering::Relaxed);
+            assert_eq!(BEING_SET | GIVEN_UP, version, "the next reading does not wait");
+        }
     }
 }
