@@ -283,7 +283,11 @@ impl Shard {
     /// Returns how long one who waits still has to, if at all.
     pub(super) fn still(&mut self, place: Place, now: Instant) -> Option<Pending> {
         let waiter = self.lines.get_mut(&place.key)?.find(place.id)?;
-        (waiter.due > now)
-            .then(|| Pending { due: waiter.due, wait: waiter.due.saturating_duration_since(now) })
+        if waiter.due <= now {
+            return None;
+        }
+        // Told so, it sleeps until then, though it was to wake earlier once and is not armed anew.
+        waiter.armed = waiter.due;
+        Some(Pending { due: waiter.due, wait: waiter.due.saturating_duration_since(now) })
     }
 }
