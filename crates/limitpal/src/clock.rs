@@ -138,6 +138,18 @@ impl SharedClock {
         }
     }
 
+    /// Returns a future that is ready at `due`, which was `wait` away when the clock was read. The
+    /// time since then counts where it can be told: on a clock that never steps back.
+    pub(crate) fn sleep_until(&self, due: Instant, wait: Duration) -> Sleep {
+        match &self.0 {
+            Kind::Monotonic => MonotonicClock.sleep(due.saturating_duration_since(self.now())),
+            Kind::Mock(clock) => clock.sleep_until(due),
+            #[cfg(feature = "tokio")]
+            Kind::Tokio => TokioClock.sleep(wait),
+            Kind::Custom(clock) => clock.sleep(wait),
+        }
+    }
+
     /// Returns whether both are handles to one clock, so that their readings can be compared.
     pub fn same(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {

@@ -160,6 +160,11 @@ impl MockClock {
         }
     }
 
+    /// Sleeps until steady time reaches `deadline`.
+    pub(super) fn sleep_until(&self, deadline: Instant) -> Sleep {
+        Box::pin(MockSleep { clock: self.clone(), deadline, id: None })
+    }
+
     /// Returns whether both are one clock.
     pub(super) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -251,8 +256,7 @@ impl Clock for MockClock {
     }
 
     fn sleep(&self, span: Duration) -> Sleep {
-        let deadline = self.steady() + span;
-        Box::pin(MockSleep { clock: self.clone(), deadline, id: None })
+        self.sleep_until(self.steady() + span)
     }
 }
 

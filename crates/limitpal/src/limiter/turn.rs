@@ -116,7 +116,7 @@ impl Seat<'_> {
 
     fn lie_down(&self, place: Place, waker: Waker) -> Nap {
         let Pending { due, wait } = self.arm(place, waker.clone());
-        Nap { due, waker, sleep: self.keyed.source().sleep(wait) }
+        Nap { due, waker, sleep: self.keyed.source().sleep_until(due, wait) }
     }
 
     fn park(&mut self) -> Grant {
