@@ -27,6 +27,12 @@ def main() -> int:
         *("cargo", "clippy", "--package", "limitpal", "--no-default-features"),
         *("--", "--deny", "warnings"),
     )
+    lint.command(
+        "cargo clippy of the loom models",
+        *("cargo", "clippy", "--package", "limitpal", "--no-default-features"),
+        *("--lib", "--test", "loom", "--target-dir", "target/loom", "--", "--deny", "warnings"),
+        RUSTFLAGS="--cfg loom",
+    )
     lint.command("ruff check", PYTHON, "-m", "ruff", "check", ".")
     lint.command("ruff format", PYTHON, "-m", "ruff", "format", "--check", ".")
     lint.run("sizes", sizes.check)

@@ -8,6 +8,8 @@
 
 #[cfg(not(loom))]
 mod machine;
+#[cfg(all(test, loom))]
+mod models;
 
 #[cfg(not(loom))]
 pub(super) use self::machine::now;
