@@ -4,6 +4,7 @@
 //! Time stops where the last turn comes at the earliest. So one that is not woken, though somebody
 //! ahead has left, sleeps for ever, and loom calls that a deadlock.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -24,6 +25,7 @@ fn line<const WAITERS: usize>(one_bucket: bool) -> (Arc<Store>, Grant, [Place; W
 }
 
 fn place(store: &Store, ticket: Option<u64>) -> Place {
+    let ticket = ticket.and_then(NonZeroU64::new);
     let request = Request { cost: 1, timeout: None, fixed: false, ticket };
     let Ok(Turn::Wait(place, _)) = store.reserve(KEY, request, at(0)) else {
         panic!("it is empty");
