@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from inspect import isawaitable
-from types import GeneratorType
+from types import CoroutineType, GeneratorType
+from typing import Any
+
+#: What nearly every awaitable is; asked for first. Checkers would read unknown types into it.
+COROUTINE: Any = CoroutineType
 
 
 def is_awaitable(result: object) -> bool:

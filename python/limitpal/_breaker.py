@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from ._awaitable import is_awaitable
+from ._awaitable import COROUTINE, is_awaitable
 
 if TYPE_CHECKING:
     from ._limitpal import CircuitBreaker
@@ -22,7 +21,7 @@ async def call_async(
     permit = breaker._lend()
     try:
         result = func(*args, **kwargs) if kwargs else func(*args)
-        if type(result) is CoroutineType or is_awaitable(result):
+        if type(result) is COROUTINE or is_awaitable(result):
             result = await result
     except BaseException as error:
         permit.failed(error)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
 
-from ._awaitable import is_awaitable
+from ._awaitable import COROUTINE, is_awaitable
 from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of
 from ._errors import RateLimitExceeded
 from ._limiters import check_async, refuse_to_pickle
@@ -96,7 +95,7 @@ class AsyncResilientExecutor:
         while True:
             try:
                 result = func(*args, **kwargs)
-                if type(result) is CoroutineType or is_awaitable(result):
+                if type(result) is COROUTINE or is_awaitable(result):
                     result = await result
             except BaseException as error:
                 run = core.failed(run, error)
