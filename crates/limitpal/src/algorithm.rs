@@ -35,6 +35,15 @@ impl Pace {
     }
 }
 
+/// Where those who wait stand: what one adds to the level, whoever is ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Spacing {
+    /// Its cost, to the part of a nanosecond.
+    Exact,
+    /// Its cost, counted from a whole nanosecond.
+    Whole,
+}
+
 /// A bucket's settings: how much it holds and how fast it is as new again.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bucket {
@@ -120,6 +129,28 @@ impl Bucket {
             Pace::Even => self.span(cost),
         };
         after.minus(ahead, self.interval.parts).ceil()
+    }
+
+    /// Returns the level from which a take that leaves the bucket at `after` counts.
+    pub(crate) fn started(&self, after: Level, cost: u64) -> Level {
+        self.pulled(after, self.span(cost))
+    }
+
+    /// Returns how those who wait follow one another; nothing if only some go as soon as a whole
+    /// nanosecond allows, so that who moves up may round where it did not before.
+    pub(crate) fn spacing(&self, cost: u64) -> Option<Spacing> {
+        let capacity = u64::from(self.capacity);
+        match self.pace {
+            _ if self.interval.part == 0 => Some(Spacing::Exact),
+            Pace::Even => Some(Spacing::Whole),
+            Pace::Burst if capacity == 1 => Some(Spacing::Whole),
+            Pace::Burst => (cost < capacity).then_some(Spacing::Exact),
+        }
+    }
+
+    /// Returns `level` moved by nanoseconds and parts of one, of which there may be many.
+    pub(crate) fn moved(&self, level: Level, whole: i64, part: i64) -> Level {
+        level.moved(whole, part, self.interval.parts)
     }
 
     /// Answers for a bucket at `level`: with `cost` taken from it already, or still to be taken.

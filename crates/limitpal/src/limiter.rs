@@ -54,6 +54,7 @@ macro_rules! keyed_handle {
 }
 use keyed_handle;
 
+mod acquire;
 mod ask;
 mod builder;
 mod composite;
@@ -65,9 +66,11 @@ mod turn;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::acquire::Acquire;
 pub use self::ask::{Ask, Cost};
 pub use self::builder::BucketBuilder;
 pub use self::composite::{Arrival, Composite, CompositeLimiter, Step, Wish};
@@ -75,7 +78,6 @@ pub use self::keyed::{KeyBy, Keyed, KeyedOptions};
 pub use self::leaky_bucket::LeakyBucket;
 pub use self::quota::Quota;
 pub use self::token_bucket::TokenBucket;
-use self::turn::Seat;
 use crate::clock::SharedClock;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
@@ -161,8 +163,11 @@ impl AnyLimiter {
     /// # Errors
     ///
     /// A cost above the capacity, at once: it would never be served.
-    pub async fn acquire<'k>(&self, ask: impl Into<Ask<'k>>) -> Result<(), RateLimitExceeded> {
-        self.acquired(ask.into(), None).await
+    pub fn acquire<'l>(
+        &'l self,
+        ask: impl Into<Ask<'l>>,
+    ) -> impl Future<Output = Result<(), RateLimitExceeded>> + Send {
+        Acquire::Asking(self, ask.into(), None)
     }
 
     /// Waits for the turn, unless that would take longer than `timeout`.
@@ -170,12 +175,12 @@ impl AnyLimiter {
     /// # Errors
     ///
     /// At once, without waiting and without taking, if it would.
-    pub async fn acquire_timeout<'k>(
-        &self,
-        ask: impl Into<Ask<'k>>,
+    pub fn acquire_timeout<'l>(
+        &'l self,
+        ask: impl Into<Ask<'l>>,
         timeout: Duration,
-    ) -> Result<(), RateLimitExceeded> {
-        self.acquired(ask.into(), Some(timeout)).await
+    ) -> impl Future<Output = Result<(), RateLimitExceeded>> + Send {
+        Acquire::Asking(self, ask.into(), Some(timeout))
     }
 
     /// Blocks the thread until the turn comes; otherwise as [`acquire`](Self::acquire).
@@ -217,7 +222,8 @@ impl AnyLimiter {
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
                 Turn::Wait(place, _) => Ok(keyed.come(place).await),
             },
-            Kind::Composite(composite) => composite.acquire(ask, timeout).await,
+            // In a box, or who waits for one limiter would be as large as who waits for several.
+            Kind::Composite(composite) => Box::pin(composite.acquire(ask, timeout)).await,
         }
     }
 
@@ -256,30 +262,6 @@ impl AnyLimiter {
     pub(crate) async fn come(&self, place: Place) -> Quota {
         match &self.0 {
             Kind::Keyed(keyed) => keyed.come(place).await,
-            Kind::Composite(_) => unreachable!("a limiter of several lends no place of its own"),
-        }
-    }
-
-    async fn acquired(
-        &self,
-        ask: Ask<'_>,
-        timeout: Option<Duration>,
-    ) -> Result<(), RateLimitExceeded> {
-        // Nothing but what is awaited is kept while it is: a crowd may wait.
-        let coming = match self.enter(ask, timeout) {
-            Some(Turn::Now(())) => return Ok(()),
-            Some(Turn::Refused(retry_after)) => return Err(RateLimitExceeded::new(retry_after)),
-            Some(Turn::Wait(place, _)) => self.coming(place),
-            None => return Box::pin(self.acquire_quota(ask, timeout)).await.map(drop),
-        };
-        coming.await;
-        Ok(())
-    }
-
-    /// Returns the turn of one who was told to wait by `enter`, from now on.
-    fn coming(&self, place: Place) -> Seat<'_> {
-        match &self.0 {
-            Kind::Keyed(keyed) => keyed.seat(place),
             Kind::Composite(_) => unreachable!("a limiter of several lends no place of its own"),
         }
     }

@@ -10,6 +10,7 @@ mod direct;
 mod evict;
 mod fingerprint;
 mod leaving;
+mod lineup;
 mod moving;
 mod options;
 mod queueing;
@@ -272,7 +273,7 @@ impl Store {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Pending, E> {
         let mut waker = Some(waker);
-        let arm = |shard: &mut Shard, now| shard.arm(place, waker.take(), now);
+        let arm = |shard: &mut Shard, now| shard.arm(&self.settings, place, waker.take(), now);
         let (_replaced, pending) = self.with(place.key, read, arm)?;
         Ok(pending)
     }
@@ -283,10 +284,22 @@ impl Store {
         place: Place,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Result<Grant, Pending>, E> {
-        let claimed = self.with(place.key, read, |shard, now| match shard.still(place, now) {
+        self.claim_for(place, None, read)
+    }
+
+    /// As `claim`; says too whether the waker that is kept would wake the task that asks.
+    pub fn claim_for<E>(
+        &self,
+        place: Place,
+        waker: Option<&Waker>,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Result<Grant, Pending>, E> {
+        let settings = &self.settings;
+        let claim = |shard: &mut Shard, now| match shard.still(settings, place, waker, now) {
             Some(pending) => Err(pending),
-            None => Ok(shard.go(&self.settings, place, now)),
-        })?;
+            None => Ok(shard.go(settings, place, now)),
+        };
+        let claimed = self.with(place.key, read, claim)?;
         Ok(claimed.map(|(grant, [next, _own])| {
             next.into_iter().for_each(Waker::wake);
             grant

@@ -1,47 +1,73 @@
-//! Who waits for a key, in what order, and who moves up when one leaves.
+//! Who waits for a key, in what order, and whom to wake.
 //!
-//! A line knows nothing of buckets: `T` is the level that a take leaves behind, which also gives
-//! the order. Whoever holds the line computes the times; the line keeps them in order and says
-//! whose sleep has become too long.
+//! A line knows nothing of buckets: whoever holds it computes where each stands; the line keeps
+//! them in order and says whose sleep has become too long.
 
-use std::collections::VecDeque;
+mod row;
+
 use std::num::NonZeroU64;
 use std::task::Waker;
 
+pub(crate) use self::row::{Distance, Row, Spot};
 use crate::time::Instant;
 
-/// Those who wait for one key, first come first.
+/// Those who wait for one key, first come first; `T` is the level that a take leaves behind.
 #[derive(Debug)]
 pub(crate) struct Line<T> {
-    /// In the order of their takes.
-    waiters: VecDeque<Waiter<T>>,
-    /// Whether that is the order of their ids too, so that one is found without a walk.
-    in_order: bool,
-    /// How many cannot be moved.
+    row: Row<Waiter>,
+    /// How many of them cannot be moved.
     fixed: usize,
+    /// Whether all who came while somebody waited came with a ticket, and can be moved; then they
+    /// stand in the order of their tickets.
+    ticketed: bool,
     freed: Vec<Freed<T>>,
 }
 
-/// One who waits, and has taken already: the bucket's level goes from `before` to `after` by it.
+/// One who waits, and has taken already. A hundred thousand of these may wait, so they are small.
 #[derive(Debug)]
-pub(crate) struct Waiter<T> {
-    pub(crate) id: u64,
-    pub(crate) cost: u64,
-    pub(crate) before: T,
-    pub(crate) after: T,
-    /// When it may go.
-    pub(crate) due: Instant,
-    /// When its sleep ends; later than `due` if it has moved up since it fell asleep.
-    pub(crate) armed: Instant,
+pub(crate) struct Waiter {
     pub(crate) waker: Option<Waker>,
-    /// Whether its sleep cannot be moved; then a place freed before it goes to a newcomer.
-    pub(crate) fixed: bool,
+    /// When its sleep ends; later than when it may go if it has moved up since it fell asleep.
+    pub(crate) armed: Instant,
     /// When it came, where it waits for several lines in turn; then it stands before those who
     /// came later and do the same.
-    pub(crate) ticket: Option<NonZeroU64>,
+    ticket: Option<NonZeroU64>,
+    due: Instant,
+    cost: u32,
+    /// By how many parts of a nanosecond its take is put off, so that it goes at a whole one.
+    pub(crate) lag: u32,
+    /// Whether its sleep cannot be moved; then a place freed before it goes to a newcomer.
+    fixed: bool,
+    settled: bool,
+    /// Whether where it stands is written down elsewhere.
+    pub(crate) is_written: bool,
 }
 
-impl<T> Waiter<T> {
+impl Waiter {
+    pub(crate) fn new(cost: u32, ticket: Option<NonZeroU64>, fixed: bool, armed: Instant) -> Self {
+        let (waker, due, lag, settled, is_written) = (None, armed, 0, false, false);
+        Self { waker, armed, ticket, due, cost, lag, fixed, settled, is_written }
+    }
+
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost.into()
+    }
+
+    /// Returns when it was due, if that is settled.
+    pub(crate) fn settled(&self) -> Option<Instant> {
+        self.settled.then_some(self.due)
+    }
+
+    /// Settles when it was due, once it was: who moves up later was due no earlier.
+    pub(crate) fn settle(&mut self, due: Option<Instant>) {
+        self.settled = due.is_some();
+        self.due = due.unwrap_or(self.due);
+    }
+
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.fixed
+    }
+
     /// Whether one who came at `ticket` goes before this one.
     fn gives_way(&self, ticket: NonZeroU64) -> bool {
         !self.fixed && self.ticket.is_some_and(|own| own > ticket)
@@ -59,83 +85,50 @@ pub(crate) struct Freed<T> {
 
 impl<T: Copy + Ord> Line<T> {
     pub(crate) fn new() -> Self {
-        Self { waiters: VecDeque::new(), in_order: true, fixed: 0, freed: Vec::new() }
+        Self { row: Row::new(), fixed: 0, ticketed: true, freed: Vec::new() }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
+    /// Returns those who wait.
+    pub(crate) fn row(&self) -> &Row<Waiter> {
+        &self.row
     }
 
-    /// Adds one who waits, behind all whose takes came before.
-    pub(crate) fn join(&mut self, waiter: Waiter<T>) {
-        let ahead = self.waiters.iter().rev().take_while(|other| other.after > waiter.after);
-        let place = self.waiters.len() - ahead.count();
-        self.in_order &= place == self.waiters.len()
-            && self.waiters.back().is_none_or(|last| last.id < waiter.id);
+    pub(crate) fn waiter_mut(&mut self, spot: Spot) -> &mut Waiter {
+        self.row.get_mut(spot)
+    }
+
+    /// Adds one who waits, before another or behind all. No two have the same number.
+    pub(crate) fn join(&mut self, waiter: Waiter, number: u32, before: Option<Spot>) -> Spot {
         self.fixed += usize::from(waiter.fixed);
-        self.waiters.insert(place, waiter);
-    }
-
-    fn place_of(&self, id: u64) -> Option<usize> {
-        if self.in_order {
-            return self.waiters.binary_search_by_key(&id, |waiter| waiter.id).ok();
-        }
-        self.waiters.iter().position(|waiter| waiter.id == id)
-    }
-
-    /// Returns the rank from which on everybody gives way to one who came at `ticket`.
-    pub(crate) fn juniors(&self, ticket: NonZeroU64) -> Option<usize> {
-        let count = self.waiters.iter().rev().take_while(|waiter| waiter.gives_way(ticket)).count();
-        (count > 0).then(|| self.waiters.len() - count)
-    }
-
-    /// Returns those from a rank on.
-    pub(crate) fn starting(&self, rank: usize) -> impl Iterator<Item = &Waiter<T>> {
-        self.waiters.range(rank..)
-    }
-
-    /// Returns those from a rank on, to be moved.
-    pub(crate) fn starting_mut(&mut self, rank: usize) -> impl Iterator<Item = &mut Waiter<T>> {
-        self.waiters.range_mut(rank..)
-    }
-
-    pub(crate) fn find(&mut self, id: u64) -> Option<&mut Waiter<T>> {
-        let place = self.place_of(id)?;
-        self.waiters.get_mut(place)
+        let is_ticketed = waiter.ticket.is_some() && !waiter.fixed;
+        self.ticketed = is_ticketed && (self.ticketed || self.row.is_empty());
+        self.row.insert(waiter, number, before)
     }
 
     /// Takes one out of the line, wherever it stands.
-    pub(crate) fn remove(&mut self, id: u64) -> Option<Waiter<T>> {
-        let waiter = self.waiters.remove(self.place_of(id)?)?;
+    pub(crate) fn remove(&mut self, spot: Spot) -> Waiter {
+        let waiter = self.row.remove(spot);
         self.fixed -= usize::from(waiter.fixed);
-        self.in_order |= self.waiters.is_empty();
-        Some(waiter)
+        waiter
     }
 
-    /// Returns whether a sleeper that cannot be moved took after this one.
-    pub(crate) fn any_fixed_behind(&self, after: T) -> bool {
-        self.fixed > 0 && self.waiters.range(self.first_behind(after)..).any(|waiter| waiter.fixed)
+    /// Moves all behind one, so that the next stands so far behind it.
+    pub(crate) fn set_distance(&mut self, spot: Spot, distance: Distance) {
+        self.row.set_distance(spot, distance);
     }
 
-    /// Returns the last take that is known here, of one who waits or has left.
-    pub(crate) fn last(&self) -> Option<T> {
-        let (waiter, freed) = (self.waiters.back(), self.freed.last());
-        waiter.map(|waiter| waiter.after).max(freed.map(|place| place.after))
+    /// Returns the first of those at the end who all give way to one who came at `ticket`.
+    pub(crate) fn juniors(&self, ticket: NonZeroU64) -> Option<Spot> {
+        if self.ticketed {
+            return self.row.first_where(|waiter, _| waiter.gives_way(ticket));
+        }
+        let from_last = self.row.back_from(self.row.last());
+        from_last.take_while(|spot| self.row.get(*spot).gives_way(ticket)).last()
     }
 
-    /// Returns the rank of the first whose take came after this one.
-    fn first_behind(&self, after: T) -> usize {
-        self.waiters.partition_point(|waiter| waiter.after <= after)
-    }
-
-    /// Returns those whose takes came after this one.
-    pub(crate) fn behind(&mut self, after: T) -> impl Iterator<Item = &mut Waiter<T>> {
-        let first = self.first_behind(after);
-        self.waiters.range_mut(first..)
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiter<T>> {
-        self.waiters.iter_mut()
+    /// Returns whether any sleeper cannot be moved.
+    pub(crate) fn any_fixed(&self) -> bool {
+        self.fixed > 0
     }
 
     /// Returns the waker of the first in line if it sleeps longer than it has to.
@@ -143,12 +136,12 @@ impl<T: Copy + Ord> Line<T> {
     /// Only the first needs to know: when it goes, the next is asked in its turn, so that a place
     /// given up costs one further wake for each that moves, and none at once.
     #[must_use = "wake it once the lock is released"]
-    pub(crate) fn oversleeper(&mut self) -> Option<Waker> {
-        let first = self.waiters.front_mut()?;
-        if first.armed <= first.due {
+    pub(crate) fn oversleeper(&mut self, first: Spot, due: Instant) -> Option<Waker> {
+        let first = self.row.get_mut(first);
+        if first.armed <= due {
             return None;
         }
-        first.armed = first.due;
+        first.armed = due;
         first.waker.clone()
     }
 
@@ -163,18 +156,43 @@ impl<T: Copy + Ord> Line<T> {
         self.freed.iter().copied().find(|place| fits(place))
     }
 
-    /// Takes a freed place that [`find_freed`](Self::find_freed) has shown.
+    /// Returns the last freed place.
+    pub(crate) fn last_freed(&self) -> Option<Freed<T>> {
+        self.freed.last().copied()
+    }
+
+    /// Takes the last freed place.
+    pub(crate) fn pop_freed(&mut self) -> Option<Freed<T>> {
+        self.freed.pop()
+    }
+
+    /// Takes a freed place that is known to be there.
     pub(crate) fn take_freed(&mut self, place: Freed<T>) {
         self.freed.retain(|other| other.after != place.after);
     }
 
-    /// Takes the last freed place if everybody behind it can be moved.
-    pub(crate) fn pop_movable_freed(&mut self) -> Option<Freed<T>> {
-        let last = *self.freed.last()?;
-        if self.any_fixed_behind(last.after) { None } else { self.freed.pop() }
-    }
-
     pub(crate) fn clear_freed(&mut self) {
         self.freed.clear();
+    }
+}
+
+/// Counts the nodes that a row looks at, so that tests can hold it to its bounds.
+#[cfg(all(test, not(loom)))]
+pub(crate) mod steps {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STEPS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        STEPS.with(|steps| steps.set(steps.get() + 1));
+    }
+
+    /// Returns how many there were in this thread during `work`.
+    pub(crate) fn during(work: impl FnOnce()) -> u64 {
+        let before = STEPS.with(Cell::get);
+        work();
+        STEPS.with(Cell::get) - before
     }
 }

@@ -146,3 +146,36 @@ fn a_closed_breaker_admits_without_allocating() {
     let blocking = || assert!(breaker.call_blocking(|| Ok::<_, Infallible>(7)).is_ok());
     allocates_nothing("call_blocking", blocking);
 }
+
+/// Returns the bytes of an acquire that waits: of the future, and of what it puts on the heap.
+fn bytes_of_one_who_waits(limiter: &AnyLimiter) -> u64 {
+    const MANY: u64 = 100_000;
+    assert!(limiter.allow("user:7"));
+    let mut waiting: Vec<_> = (0..MANY).map(|_| Box::pin(limiter.acquire("user:7"))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    let seen = measure(|| {
+        waiting
+            .iter_mut()
+            .for_each(|acquire| assert!(acquire.as_mut().poll(&mut context).is_pending()));
+    });
+    let size = size_of_val(&*waiting[0]) as u64;
+    // Who came last leaves first, so that nobody is woken.
+    while waiting.pop().is_some() {}
+    size + seen.bytes_current.unsigned_abs() / MANY
+}
+
+#[test]
+fn one_of_a_hundred_thousand_who_wait_takes_less_than_300_bytes() {
+    let token = || TokenBucket::builder(1, rate(1.0 / 60.0));
+    let mock = token().clock(MockClock::new()).build().expect("the settings are in range");
+    let bytes = bytes_of_one_who_waits(&mock.into());
+    assert!(bytes < 300, "{bytes} with a mock clock");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("there is a clock");
+    // Entered, not run: a running task may start a few timers at a time only.
+    let _inside = runtime.enter();
+    let timed = token().build().expect("the settings are in range");
+    let bytes = bytes_of_one_who_waits(&timed.into());
+    assert!(bytes < 300, "{bytes} with tokio's timer, which is as large as the rest");
+}

@@ -53,6 +53,17 @@ impl Level {
         Self { whole, part: self.part - span.part }
     }
 
+    /// Returns it moved by `whole + part / parts` nanoseconds, however many parts that are.
+    pub(crate) fn moved(self, whole: i64, part: i64, parts: u32) -> Self {
+        let (whole, part) = (self.whole.saturating_add(whole), i64::from(self.part) + part);
+        let parts = i64::from(parts);
+        if (0..parts).contains(&part) {
+            return Self { whole, part: part as u32 };
+        }
+        let carried = whole.saturating_add(part.div_euclid(parts));
+        Self { whole: carried, part: part.rem_euclid(parts) as u32 }
+    }
+
     /// Returns the first whole nanosecond that is not before it.
     #[inline]
     pub(crate) const fn ceil(self) -> Instant {

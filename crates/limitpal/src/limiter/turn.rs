@@ -77,13 +77,12 @@ impl Future for Seat<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Grant> {
         let place = self.place.expect("a turn is not polled once it has come");
         loop {
-            let pending = match self.claim(place) {
+            let pending = match self.claim(place, Some(context.waker())) {
                 Ok(grant) => return Poll::Ready(grant),
                 Err(pending) => pending,
             };
-            let waker = context.waker();
-            if self.nap.as_ref().is_none_or(|nap| !nap.keeps(pending.due, waker)) {
-                let nap = self.lie_down(place, waker.clone());
+            if self.nap.as_ref().is_none_or(|nap| !pending.has_waker || nap.due != pending.due) {
+                let nap = self.lie_down(place, context.waker().clone());
                 self.nap = Some(nap);
             }
             let Some(Nap { sleep, .. }) = &mut self.nap else { continue };
@@ -98,7 +97,6 @@ impl Future for Seat<'_> {
 /// A sleep, and what it waits for.
 struct Nap {
     due: Instant,
-    waker: Waker,
     sleep: Sleep,
 }
 
@@ -115,15 +113,15 @@ impl Seat<'_> {
     }
 
     fn lie_down(&self, place: Place, waker: Waker) -> Nap {
-        let Pending { due, wait } = self.arm(place, waker.clone());
-        Nap { due, waker, sleep: self.keyed.source().sleep_until(due, wait) }
+        let Pending { due, wait, .. } = self.arm(place, waker);
+        Nap { due, sleep: self.keyed.source().sleep_until(due, wait) }
     }
 
     fn park(&mut self) -> Grant {
         let place = self.place.expect("a turn is not awaited once it has come");
         let waker = Waker::from(Arc::new(Parked(thread::current())));
         loop {
-            if let Ok(grant) = self.claim(place) {
+            if let Ok(grant) = self.claim(place, None) {
                 return grant;
             }
             let Pending { wait, .. } = self.arm(place, waker.clone());
@@ -131,9 +129,9 @@ impl Seat<'_> {
         }
     }
 
-    fn claim(&mut self, place: Place) -> Result<Grant, Pending> {
+    fn claim(&mut self, place: Place, waker: Option<&Waker>) -> Result<Grant, Pending> {
         let read = || crate::clock::TimeSource::now(self.keyed.source());
-        let claimed = sure(self.keyed.store().claim(place, read));
+        let claimed = sure(self.keyed.store().claim_for(place, waker, read));
         if claimed.is_ok() {
             self.place = None;
         }
@@ -143,12 +141,6 @@ impl Seat<'_> {
     fn arm(&self, place: Place, waker: Waker) -> Pending {
         let read = || crate::clock::TimeSource::now(self.keyed.source());
         sure(self.keyed.store().arm(place, waker, read))
-    }
-}
-
-impl Nap {
-    fn keeps(&self, due: Instant, waker: &Waker) -> bool {
-        self.due == due && self.waker.will_wake(waker)
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Grant {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     pub(super) key: Fingerprint,
-    pub(super) id: u64,
+    pub(super) id: NonZeroU64,
 }
 
 /// It is not the time yet of one who waits.
@@ -54,6 +54,8 @@ pub struct Pending {
     pub due: Instant,
     /// How long that still is.
     pub wait: Duration,
+    /// Whether the waker that is kept for it would wake the task that asks.
+    pub has_waker: bool,
 }
 
 /// The answer to one who is ready to wait.

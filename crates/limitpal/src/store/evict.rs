@@ -12,13 +12,13 @@ use self::hand::Hand;
 use self::queue::Queue;
 use super::EXACT;
 use super::fingerprint::Fingerprint;
+use super::lineup::Lineup;
 use super::slot::Slot;
 use crate::algorithm::Level;
 use crate::time::Instant;
-use crate::waiting::Line;
 
 /// The lines of those who wait; a bucket that has one stays.
-pub(super) type Lines = HashMap<Fingerprint, Line<Level>>;
+pub(super) type Lines = HashMap<Fingerprint, Lineup>;
 
 /// What the store says of a bucket now.
 #[derive(Clone, Copy, Debug)]

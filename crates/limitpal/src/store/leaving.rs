@@ -3,12 +3,13 @@
 use std::task::Waker;
 
 use super::fingerprint::Fingerprint;
-use super::moving::{chain, shift};
+use super::lineup::Position;
+use super::moving::Move;
 use super::shard::{FRESH, Settings, Shard};
 use super::{Grant, Place};
 use crate::algorithm::Level;
 use crate::time::Instant;
-use crate::waiting::{Freed, Line, Waiter};
+use crate::waiting::{Freed, Waiter};
 
 /// A take that is given back.
 struct Take {
@@ -27,17 +28,16 @@ impl Shard {
         place: Place,
         now: Instant,
     ) -> (Grant, [Option<Waker>; 2]) {
-        let Place { key, id } = place;
-        let line = self.lines.get_mut(&key);
-        let Some(waiter) = line.and_then(|line| line.remove(id)) else {
+        let key = place.key;
+        let Some((waiter, position)) = self.take_out(settings, place) else {
             // Nobody knows the place any more: it has waited, so it goes, and has nothing to return.
             return (Grant { key, cost: 0, after: FRESH, before: None, epoch: 0 }, [None, None]);
         };
         self.settle_freed(settings, key, now);
-        let next = self.lines.get_mut(&key).and_then(Line::oversleeper);
-        let (cost, before, after) = (waiter.cost, Some(waiter.before), waiter.after);
-        let epoch = self.voids.epoch();
-        (Grant { key, cost, after, before, epoch }, [next, waiter.waker])
+        let next = self.oversleeper(settings, key);
+        let (cost, epoch) = (waiter.cost(), self.voids.epoch());
+        let Position { before, after, .. } = position;
+        (Grant { key, cost, after, before: Some(before), epoch }, [next, waiter.waker])
     }
 
     /// Lets one who waits leave; the next in line moves up, or the place is kept for a newcomer.
@@ -47,14 +47,26 @@ impl Shard {
         place: Place,
         now: Instant,
     ) -> [Option<Waker>; 2] {
-        let Place { key, id } = place;
-        let Some(line) = self.lines.get_mut(&key) else { return [None, None] };
-        let Some(waiter) = line.remove(id) else { return [None, None] };
-        let Waiter { cost, before, after, due, .. } = waiter;
-        self.hand_back(settings, key, Take { cost, before: Some(before), after, due }, now);
+        let key = place.key;
+        let Some((waiter, position)) = self.take_out(settings, place) else { return [None, None] };
+        let Position { before, after, due } = position;
+        let take = Take { cost: waiter.cost(), before: Some(before), after, due };
+        self.hand_back(settings, key, take, now);
         self.settle_freed(settings, key, now);
-        let next = self.lines.get_mut(&key).and_then(Line::oversleeper);
+        let next = self.oversleeper(settings, key);
         [next, waiter.waker]
+    }
+
+    /// Takes one who waits out of the line; nobody moves by that.
+    fn take_out(&mut self, settings: &Settings, place: Place) -> Option<(Waiter, Position)> {
+        let lineup = self.lines.get_mut(&place.key)?;
+        let spot = lineup.find(place.id)?;
+        Some(lineup.remove(&settings.bucket, spot))
+    }
+
+    /// Returns the waker of the first in line if it sleeps longer than it has to.
+    fn oversleeper(&mut self, settings: &Settings, key: Fingerprint) -> Option<Waker> {
+        self.lines.get_mut(&key)?.oversleeper(&settings.bucket)
     }
 
     /// Undoes a take: exactly where nothing has happened since, else in part, else not at all.
@@ -74,7 +86,7 @@ impl Shard {
             Some(before) if level == after => self.lower(key, before),
             _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
         }
-        self.lines.get_mut(&key).and_then(Line::oversleeper)
+        self.oversleeper(settings, key)
     }
 
     /// Gives what is left of a take to those behind it, to a newcomer, or to the bucket.
@@ -89,25 +101,25 @@ impl Shard {
         let top = self.level(key);
         // A take that came after this one, and is not in the line, no longer lies where it was
         // told: what it could give back is in doubt, so it gives nothing.
-        if top != after && self.lines.get(&key).and_then(Line::last) != Some(top) {
+        let last = self.lines.get(&key).and_then(|lineup| lineup.last_take(bucket));
+        if top != after && last != Some(top) {
             self.disown(key, now);
         }
+        let undone = before.filter(|_| now <= due);
         let level = match self.lines.get_mut(&key) {
-            Some(line) if line.any_fixed_behind(after) => {
+            Some(lineup) if lineup.any_fixed_behind(bucket, after) => {
                 if all {
                     let before = before.unwrap_or(after);
-                    line.free(Freed { cost, before, after, due });
+                    lineup.line.free(Freed { cost, before, after, due });
                 }
                 return;
             }
-            Some(line) => match before.filter(|_| now <= due) {
-                // As if the take had never happened.
-                Some(before) => chain(bucket, line.behind(after), (after, before), top, now),
-                None => shift(bucket, line, (refund, after), top, now),
-            },
-            None => before
-                .filter(|_| now <= due && top == after)
-                .unwrap_or_else(|| bucket.pulled(top, refund)),
+            Some(lineup) => {
+                // As if the take had never happened, where that can still be.
+                let by = undone.map_or(Move::shift(refund), |new| Move::Chain { old: after, new });
+                lineup.move_up(bucket, (None, after), by, top, now)
+            }
+            None => undone.filter(|_| top == after).unwrap_or_else(|| bucket.pulled(top, refund)),
         };
         self.lower(key, level);
     }
@@ -116,19 +128,19 @@ impl Shard {
     fn settle_freed(&mut self, settings: &Settings, key: Fingerprint, now: Instant) {
         let bucket = &settings.bucket;
         let mut top = self.level(key);
-        let Some(line) = self.lines.get_mut(&key) else { return };
+        let Some(lineup) = self.lines.get_mut(&key) else { return };
         let mut any = false;
-        while let Some(place) = line.pop_movable_freed() {
+        while let Some(place) = lineup.pop_movable_freed(bucket) {
             let Freed { cost, before, after, due } = place;
-            let refund = bucket.refund(after, cost, now);
-            top = if now <= due && before < after {
-                chain(bucket, line.behind(after), (after, before), top, now)
+            let by = if now <= due && before < after {
+                Move::Chain { old: after, new: before }
             } else {
-                shift(bucket, line, (refund, after), top, now)
+                Move::shift(bucket.refund(after, cost, now))
             };
+            top = lineup.move_up(bucket, (None, after), by, top, now);
             any = true;
         }
-        let is_empty = line.is_empty();
+        let is_empty = lineup.is_empty();
         if any {
             self.lower(key, top);
         }
@@ -145,21 +157,12 @@ impl Shard {
         now: Instant,
     ) -> Option<Waker> {
         self.disown(key, now);
-        let Some(line) = self.lines.get_mut(&key) else {
+        let Some(lineup) = self.lines.get_mut(&key) else {
             self.remove(settings, key);
             return None;
         };
-        let bucket = &settings.bucket;
-        let mut level = FRESH;
-        line.clear_freed();
-        for waiter in line.iter_mut() {
-            let due = bucket.due(bucket.after(level, waiter.cost, now), waiter.cost).max(now);
-            waiter.before = level;
-            level = bucket.after(level, waiter.cost, due);
-            waiter.after = level;
-            waiter.due = waiter.due.min(due);
-        }
-        let next = line.oversleeper();
+        let level = lineup.start_over(&settings.bucket, now);
+        let next = lineup.oversleeper(&settings.bucket);
         self.lower(key, level);
         next
     }

@@ -1,26 +1,26 @@
 //! What a shard does for those who come: take, now or later, at a place in line.
 
+use std::num::NonZeroU64;
 use std::task::Waker;
 use std::time::Duration;
 
 use super::fingerprint::Fingerprint;
-use super::moving::chain;
-use super::shard::{Settings, Shard};
+use super::lineup::{Lineup, Position};
+use super::moving::Move;
+use super::shard::{FRESH, Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
 use crate::algorithm::{Bucket, Level};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
-use crate::waiting::{Freed, Line, Waiter};
+use crate::waiting::{Freed, Spot, Waiter};
 
 /// Where one more would go, and when.
 #[derive(Clone, Copy)]
 struct Plan {
-    before: Level,
-    after: Level,
-    due: Instant,
+    position: Position,
     freed: Option<Freed<Level>>,
-    /// The rank from which on others give way to it.
-    juniors: Option<usize>,
+    /// The first of those who give way to it.
+    juniors: Option<Spot>,
 }
 
 impl Shard {
@@ -48,11 +48,12 @@ impl Shard {
         request: Request,
         now: Instant,
     ) -> Result<Turn, Full> {
-        let Request { cost, timeout, fixed, ticket } = request;
+        let Request { cost, timeout, .. } = request;
         if !settings.bucket.serves(cost) {
             return Ok(Turn::Refused(RetryAfter::Never));
         }
-        let Plan { before, after, due, freed, juniors } = self.plan(settings, key, request, now);
+        let Plan { position, freed, juniors } = self.plan(settings, key, request, now);
+        let Position { before, after, due } = position;
         let wait = due.saturating_duration_since(now);
         if timeout.is_some_and(|timeout| wait > timeout) {
             return Ok(Turn::Refused(RetryAfter::After(wait)));
@@ -62,18 +63,15 @@ impl Shard {
                 self.use_freed(key, place, now);
                 self.keep_rest(&settings.bucket, key, place, (cost, after));
             }
-            (None, Some(rank)) => self.push_back(settings, key, rank, (before, after), now)?,
+            (None, Some(junior)) => self.push_back(settings, key, junior, position, now)?,
             (None, None) => self.put(settings, key, after, now)?,
         }
         if wait.is_zero() {
             let (before, epoch) = (freed.is_none().then_some(before), self.voids.epoch());
             return Ok(Turn::Now(Grant { key, cost, after, before, epoch }));
         }
-        let place = Place { key, id: self.place_id() };
-        let (id, armed, waker) = (place.id, due, None);
-        let line = self.lines.entry(key).or_insert_with(Line::new);
-        line.join(Waiter { id, cost, before, after, due, armed, waker, fixed, ticket });
-        Ok(Turn::Wait(place, wait))
+        let id = self.join(settings, key, request, position);
+        Ok(Turn::Wait(Place { key, id }, wait))
     }
 
     /// Answers for a bucket that is remembered where one need not wait, or may not and nobody does.
@@ -103,18 +101,35 @@ impl Shard {
         is_refused.then_some(Turn::Refused(RetryAfter::After(wait)))
     }
 
-    /// Moves those from a rank on behind a take that goes before them.
+    /// Adds one who waits to the line; returns what it is called there.
+    fn join(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        request: Request,
+        position: Position,
+    ) -> NonZeroU64 {
+        let Request { cost, fixed, ticket, .. } = request;
+        let cost = u32::try_from(cost).expect("only what the capacity can serve waits");
+        let waiter = Waiter::new(cost, ticket, fixed, position.due);
+        self.places = self.places.wrapping_add(1);
+        let lineup = self.lines.entry(key).or_insert_with(Lineup::new);
+        lineup.join(&settings.bucket, waiter, self.places, position)
+    }
+
+    /// Moves those from one on behind a take that goes before them.
     fn push_back(
         &mut self,
         settings: &Settings,
         key: Fingerprint,
-        rank: usize,
-        (before, after): (Level, Level),
+        junior: Spot,
+        Position { before, after, .. }: Position,
         now: Instant,
     ) -> Result<(), Full> {
         let mut top = self.level(key);
-        if let Some(line) = self.lines.get_mut(&key) {
-            top = chain(&settings.bucket, line.starting_mut(rank), (before, after), top, now);
+        if let Some(lineup) = self.lines.get_mut(&key) {
+            let back = Move::Chain { old: before, new: after };
+            top = lineup.move_up(&settings.bucket, (Some(junior), FRESH), back, top, now);
         }
         self.put(settings, key, top, now)
     }
@@ -131,7 +146,7 @@ impl Shard {
             return RetryAfter::Never;
         }
         let plan = self.plan(settings, key, request, now);
-        RetryAfter::wait(plan.due.saturating_duration_since(now))
+        RetryAfter::wait(plan.position.due.saturating_duration_since(now))
     }
 
     /// Finds the earliest place for one more: behind everybody, one that was freed, or before
@@ -142,33 +157,32 @@ impl Shard {
             let due = bucket.due(bucket.after(before, cost, now), cost).max(now);
             // One goes at a whole nanosecond and is counted from there: the bound holds to the
             // last.
-            let after = bucket.after(before, cost, due);
-            Plan { before, after, due, freed: None, juniors: None }
+            let position = Position { before, after: bucket.after(before, cost, due), due };
+            Plan { position, freed: None, juniors: None }
         };
         let plan = behind(self.level(key));
-        if plan.due <= now {
+        if plan.position.due <= now {
             return plan;
         }
         if let Some(place) = self.find_freed(bucket, key, cost, now) {
-            let part = bucket.after(place.before, cost, Instant::MIN);
-            if cost < place.cost && now <= bucket.due(part, cost) && place.before < place.after {
-                let due = bucket.due(part, cost).max(now);
-                let after = bucket.after(place.before, cost, due);
-                return Plan { before: place.before, after, due, freed: Some(place), ..plan };
-            }
-            let due = place.due.max(now);
-            return Plan {
-                before: place.before,
-                after: place.after,
-                due,
-                freed: Some(place),
-                ..plan
-            };
+            let position = Self::position_in(bucket, place, cost, now);
+            return Plan { position, freed: Some(place), ..plan };
         }
-        let Some((line, ticket)) = self.lines.get(&key).zip(ticket) else { return plan };
-        let Some(rank) = line.juniors(ticket) else { return plan };
-        let first = line.starting(rank).next();
-        first.map_or(plan, |junior| Plan { juniors: Some(rank), ..behind(junior.before) })
+        let Some((lineup, ticket)) = self.lines.get(&key).zip(ticket) else { return plan };
+        let Some(junior) = lineup.line.juniors(ticket) else { return plan };
+        Plan { juniors: Some(junior), ..behind(lineup.position(bucket, junior).before) }
+    }
+
+    /// Finds where one goes from a place that was freed: from its beginning, if it wants less than
+    /// all of it and comes in time.
+    fn position_in(bucket: &Bucket, place: Freed<Level>, cost: u64, now: Instant) -> Position {
+        let before = place.before;
+        let part = bucket.after(before, cost, Instant::MIN);
+        if cost < place.cost && now <= bucket.due(part, cost) && before < place.after {
+            let due = bucket.due(part, cost).max(now);
+            return Position { before, after: bucket.after(before, cost, due), due };
+        }
+        Position { before, after: place.after, due: place.due.max(now) }
     }
 
     /// Sets the level of a key, remembered or not.
@@ -188,11 +202,6 @@ impl Shard {
         self.make_room(settings, now)?;
         self.insert(key, level, used);
         Ok(())
-    }
-
-    fn place_id(&mut self) -> u64 {
-        self.places += 1;
-        self.places
     }
 
     /// Takes a place that a sleeper behind others has left, if one can be had this very moment.
@@ -224,7 +233,7 @@ impl Shard {
         cost: u64,
         now: Instant,
     ) -> Option<Freed<Level>> {
-        let line = self.lines.get(&key)?;
+        let line = &self.lines.get(&key)?.line;
         line.find_freed(|place| {
             let is_good = now <= place.due || bucket.refunds_all(place.after, cost, now);
             place.cost >= cost && is_good
@@ -232,8 +241,8 @@ impl Shard {
     }
 
     fn use_freed(&mut self, key: Fingerprint, place: Freed<Level>, now: Instant) {
-        if let Some(line) = self.lines.get_mut(&key) {
-            line.take_freed(place);
+        if let Some(lineup) = self.lines.get_mut(&key) {
+            lineup.line.take_freed(place);
         }
         let used = self.stamp(now);
         if let Some(slot) = self.slot(key) {
@@ -260,34 +269,48 @@ impl Shard {
             // Who comes when it is due already goes from its end.
             Freed { cost: cost_left, after: bucket.pulled(place.after, bucket.span(cost)), ..place }
         };
-        self.lines.entry(key).or_insert_with(Line::new).free(rest);
+        self.lines.entry(key).or_insert_with(Lineup::new).line.free(rest);
     }
 
     /// Keeps the waker of one who waits; returns the waker it had, and how long to sleep.
     pub(super) fn arm(
         &mut self,
+        settings: &Settings,
         place: Place,
         waker: Option<Waker>,
         now: Instant,
     ) -> (Option<Waker>, Pending) {
-        let line = self.lines.get_mut(&place.key);
-        let Some(waiter) = line.and_then(|line| line.find(place.id)) else {
-            return (waker, Pending { due: now, wait: Duration::ZERO });
+        let lineup = self.lines.get_mut(&place.key);
+        let found = lineup.and_then(|lineup| Some((lineup.find(place.id)?, lineup)));
+        let Some((spot, lineup)) = found else {
+            return (waker, Pending { due: now, wait: Duration::ZERO, has_waker: false });
         };
-        waiter.armed = waiter.due;
+        let due = lineup.position(&settings.bucket, spot).due;
+        let waiter = lineup.line.waiter_mut(spot);
+        waiter.armed = due;
         let replaced = std::mem::replace(&mut waiter.waker, waker);
-        let wait = waiter.due.saturating_duration_since(now);
-        (replaced, Pending { due: waiter.due, wait })
+        let wait = due.saturating_duration_since(now);
+        (replaced, Pending { due, wait, has_waker: true })
     }
 
     /// Returns how long one who waits still has to, if at all.
-    pub(super) fn still(&mut self, place: Place, now: Instant) -> Option<Pending> {
-        let waiter = self.lines.get_mut(&place.key)?.find(place.id)?;
-        if waiter.due <= now {
+    pub(super) fn still(
+        &mut self,
+        settings: &Settings,
+        place: Place,
+        waker: Option<&Waker>,
+        now: Instant,
+    ) -> Option<Pending> {
+        let lineup = self.lines.get_mut(&place.key)?;
+        let spot = lineup.find(place.id)?;
+        let due = lineup.position(&settings.bucket, spot).due;
+        if due <= now {
             return None;
         }
         // Told so, it sleeps until then, though it was to wake earlier once and is not armed anew.
-        waiter.armed = waiter.due;
-        Some(Pending { due: waiter.due, wait: waiter.due.saturating_duration_since(now) })
+        let waiter = lineup.line.waiter_mut(spot);
+        waiter.armed = due;
+        let has_waker = waiter.waker.as_ref().zip(waker).is_some_and(|(own, it)| own.will_wake(it));
+        Some(Pending { due, wait: due.saturating_duration_since(now), has_waker })
     }
 }

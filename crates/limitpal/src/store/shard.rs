@@ -51,7 +51,8 @@ pub(super) struct Shard {
     pub(super) lines: Lines,
     pub(super) voids: Voids,
     evictor: Evictor,
-    pub(super) places: u64,
+    /// Counts those who have waited here, so that no two who do have the same number.
+    pub(super) places: u32,
     /// Buckets left by the last look for those to forget: as many calls pass before the next, so
     /// that a call pays for a few buckets, however many there are.
     kept: usize,

@@ -1,0 +1,65 @@
+//! An acquire as a future, small: a hundred thousand of these may wait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::ask::Ask;
+use super::quota::Quota;
+use super::turn::Seat;
+use super::{AnyLimiter, Kind};
+use crate::refusal::RateLimitExceeded;
+use crate::store::Turn;
+
+/// Takes when it is first polled, and is ready when the turn comes. Written by hand: what an
+/// `async fn` has been given it keeps for as long as it waits.
+pub(super) enum Acquire<'l> {
+    Asking(&'l AnyLimiter, Ask<'l>, Option<Duration>),
+    Coming(Seat<'l>),
+    /// From several limiters.
+    Boxed(Pin<Box<dyn Future<Output = Result<Quota, RateLimitExceeded>> + Send + 'l>>),
+    Ended,
+}
+
+impl Acquire<'_> {
+    fn step(&mut self, context: &mut Context<'_>) -> Poll<Result<(), RateLimitExceeded>> {
+        loop {
+            match self {
+                Self::Asking(limiter, ask, timeout) => match &limiter.0 {
+                    Kind::Keyed(keyed) => match keyed.enter(*ask, *timeout, false) {
+                        Turn::Now(()) => return Poll::Ready(Ok(())),
+                        Turn::Refused(after) => {
+                            return Poll::Ready(Err(RateLimitExceeded::new(after)));
+                        }
+                        Turn::Wait(place, _) => *self = Self::Coming(keyed.seat(place)),
+                    },
+                    Kind::Composite(composite) => {
+                        *self = Self::Boxed(Box::pin(composite.acquire(*ask, *timeout)));
+                    }
+                },
+                Self::Coming(seat) => {
+                    ready!(Pin::new(seat).poll(context));
+                    return Poll::Ready(Ok(()));
+                }
+                Self::Boxed(acquire) => {
+                    let acquired = ready!(acquire.as_mut().poll(context));
+                    return Poll::Ready(acquired.map(drop));
+                }
+                Self::Ended => panic!("an acquire is not polled once it has ended"),
+            }
+        }
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = Result<(), RateLimitExceeded>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let acquired = self.step(context);
+        if acquired.is_ready() {
+            *self = Self::Ended;
+        }
+        acquired
+    }
+}
