@@ -95,10 +95,11 @@ def loop(
     columns: dict[str, str],
     *targets: Target,
     keys: int | str = 1,
+    in_order: bool = False,
     **arguments: Any,
 ) -> Measurement:
-    """Return a timed loop, of one figure."""
-    settings = {"keys": keys, "arguments": arguments}
+    """Return a timed loop, of one figure; several keys come in a random order unless said."""
+    settings = {"keys": keys, "in_order": in_order, "arguments": arguments}
     return Measurement("loop", columns, (Figure("ns", case, targets),), settings)
 
 

@@ -1,5 +1,8 @@
 //! The arguments that every limiter takes: a key and a cost.
 
+use std::time::Duration;
+
+use limitpal::parts::Request;
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
@@ -17,7 +20,7 @@ impl Key<'_> {
     /// What is asked for where nobody says what.
     pub(crate) const DEFAULT: Key<'static> = Key::Text("default");
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Key::Text(text) => text,
@@ -41,8 +44,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key<'a> {
     fn extract(key: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         match <&str>::extract(key) {
             Ok(text) => Ok(Key::Text(text)),
-            Err(error) if key.is_instance_of::<PyString>() => Err(explain(key, error)),
-            Err(_) => number(key),
+            Err(error) => digits(key, error).map(Key::Number),
         }
     }
 }
@@ -51,14 +53,19 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key<'a> {
 pub(crate) struct Keys<'a, 'py>(Borrowed<'a, 'py, PyAny>);
 
 impl<'py> Keys<'_, 'py> {
-    /// Calls `see` for each in order, until one fails.
+    /// Calls `see` with the text of each in order, until one fails.
     #[inline]
-    pub(crate) fn each(&self, mut see: impl FnMut(Key<'_>) -> PyResult<()>) -> PyResult<()> {
+    pub(crate) fn each(&self, mut see: impl FnMut(&str) -> PyResult<()>) -> PyResult<()> {
+        // Read here and not as a `Key`, which would be written to memory and read again.
+        let mut see = |key: Borrowed<'_, '_, PyAny>| match <&str>::extract(key) {
+            Ok(text) => see(text),
+            Err(error) => see(&digits(key, error)?),
+        };
         if let Ok(list) = self.0.cast_exact::<PyList>() {
             // A tuple's items can be borrowed, and nobody changes it meanwhile.
-            return list.to_tuple().iter_borrowed().try_for_each(|key| see(Key::extract(key)?));
+            return list.to_tuple().iter_borrowed().try_for_each(see);
         }
-        self.0.try_iter()?.try_for_each(|key| see(key?.extract()?))
+        self.0.try_iter()?.try_for_each(|key| see(key?.as_borrowed()))
     }
 
     /// Returns them as a list, each of which is a key.
@@ -99,12 +106,16 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Keys<'a, 'py> {
     }
 }
 
+/// Returns the decimal text of a key that is no text: only an integer has one.
 #[cold]
-fn number<'a>(key: Borrowed<'a, '_, PyAny>) -> PyResult<Key<'a>> {
+fn digits(key: Borrowed<'_, '_, PyAny>, error: PyErr) -> PyResult<String> {
+    if key.is_instance_of::<PyString>() {
+        return Err(explain(key, error));
+    }
     if key.is_instance_of::<PyInt>() && !key.is_instance_of::<PyBool>() {
         // An int's own decimal text, whatever a subclass prints.
         let digits = key.py().get_type::<PyInt>().call_method1("__repr__", (key,))?;
-        return Ok(Key::Number(digits.extract()?));
+        return digits.extract();
     }
     let kind = key.get_type().name()?;
     let shown = key.repr()?.to_string().chars().take(80).collect::<String>();
@@ -136,6 +147,11 @@ pub(crate) struct Cost(pub(crate) u64);
 
 impl Cost {
     pub(crate) const ONE: Self = Self(1);
+
+    /// Returns the request of one who waits for a single limiter.
+    pub(crate) fn request(self, timeout: Option<Duration>, fixed: bool) -> Request {
+        Request { cost: self.0, timeout, fixed, ticket: None }
+    }
 }
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Cost {

@@ -1,13 +1,10 @@
 //! What `AsyncResilientExecutor` drives: its parts, and how a run begins and ends.
 
-use std::time::Duration;
-
-use limitpal::parts::Turn;
 use limitpal::{Call, Outcome, Permit};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::ask::{Cost, Key};
+use crate::ask::Key;
 use crate::clock::PyClock;
 use crate::coroutine::callable;
 use crate::limiter::KeyedLimiter;
@@ -136,9 +133,7 @@ impl ExecutorCore {
             // The user's own code is called once in a run, and it may have to wait.
             return Ok(None);
         }
-        let bucket = limiter.bucket_of(key)?;
-        let turn = limiter.reserve(bucket, Cost::ONE, Some(Duration::ZERO), true)?;
-        Ok(matches!(turn, Turn::Now(_)).then_some(permit))
+        Ok(limiter.takes_one(key)?.then_some(permit))
     }
 }
 

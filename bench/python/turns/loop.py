@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -26,7 +27,8 @@ def prepare(case: Statement, settings: Settings) -> Turn:
     known = known_things(case, settings["keys"])
     once(known)
     fresh = (f"new:{number}" for number in itertools.count())
-    source: Iterator[object] = itertools.cycle(known) if known else fresh
+    again = known if settings["in_order"] else mixed(known)
+    source: Iterator[object] = itertools.cycle(again) if known else fresh
     calls = calibrated(lambda calls: once(itertools.islice(source, calls)), settings["seconds"])
     calls = max(calls, len(known))
     gc.collect()
@@ -65,6 +67,15 @@ def known_things(case: Statement, keys: int | str) -> Sequence[object]:
 def known_keys(count: int) -> list[str]:
     """Return so many keys."""
     return [f"user:{number}" for number in range(count)]
+
+
+def mixed(known: Sequence[object]) -> Sequence[object]:
+    """Return keys in another order than that in which they became known, as requests bring them.
+
+    A text is a new one, as from a request: only what a library keeps is somewhere in memory.
+    """
+    order = random.Random(7).sample(known, len(known))
+    return ["".join(list(key)) if isinstance(key, str) else key for key in order]
 
 
 def calibrated(run: Callable[[int], float], seconds: float) -> int:

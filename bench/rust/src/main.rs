@@ -10,6 +10,7 @@ mod breakers;
 mod direct;
 mod executor;
 mod flood;
+mod floor;
 mod keyed;
 mod keys;
 mod line;

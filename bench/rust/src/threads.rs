@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use throttle_net::Eviction;
 
+use crate::floor::Floor;
 use crate::keys::{self, Numbers};
 use crate::measure::{Column, take_turns};
 use crate::peers::{ENDLESS, GOVERNOR, THROTTLE_NET};
@@ -28,7 +29,8 @@ pub(crate) fn run(suite: &mut Suite) {
         "ns per decision, both together",
         "Wall time from the first call to the last, divided by the calls of both threads; a \
          limiter of its own for each round. The ratio is how many times governor's throughput ours \
-         is.",
+         is. `hash, lock, clock and slot` is what no limiter behind locks can do without: it looks \
+         for nothing and decides nothing.",
     );
     let many = suite.choose(500_000, 10_000);
     let cases = [
@@ -46,6 +48,10 @@ pub(crate) fn run(suite: &mut Suite) {
 
 fn one_case(suite: &mut Suite, case: &str, whose: Whose, bound: f64) {
     let calls = suite.calls();
+    let keys = match whose {
+        Whose::Shared => 1,
+        Whose::Own(count) => THREADS * count,
+    };
     let orders: [Vec<String>; THREADS] = std::array::from_fn(|thread| order(whose, thread, calls));
     let rounds = take_turns(
         suite.rounds(),
@@ -57,6 +63,10 @@ fn one_case(suite: &mut Suite, case: &str, whose: Whose, bound: f64) {
             Column::new(GOVERNOR, || {
                 let limiter = ENDLESS.governor();
                 together(&orders, calls, |key| limiter.check_key(key).is_ok())
+            }),
+            Column::new("hash, lock, clock and slot", || {
+                let floor = Floor::new(keys);
+                together(&orders, calls, |key| floor.call(key))
             }),
             Column::new(THROTTLE_NET, || {
                 let limiter = ENDLESS.throttle_net(Eviction::unbounded());

@@ -76,7 +76,7 @@ impl<S: TimeSource> Keyed<S> {
     }
 
     /// Returns the bucket that a key belongs to.
-    #[inline]
+    #[inline(always)] // so that a key in two registers stays there
     pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
         if !self.per_key {
             return Ok(Fingerprint::EVERYBODY);
