@@ -53,14 +53,14 @@ fmt: $(PACKAGES) | need-lint ## format everything
 	$(PYTHON_HERE) -m ruff check --fix --exit-zero --quiet .
 	$(PYTHON_HERE) -m ruff format .
 
-bench: $(EXTENSION) ## ours beside the peers, half an hour; writes docs/explanation/benchmarks.md
+bench: $(EXTENSION) ## ours beside the peers, a quarter of an hour; writes docs/explanation/benchmarks.md
 	@mkdir -p target/bench
 	$(BENCH_RUST) --out target/bench/rust.json
 	$(PYTHON_HERE) bench/python/run.py --out target/bench/python.json
 	$(PYTHON_HERE) scripts/instructions.py --json target/bench/instructions.json
 	$(PYTHON_HERE) bench/page/write.py target/bench/*.json
 
-bench-huge: $(EXTENSION) ## the rows with ten million keys, ten minutes; the page has them from then on
+bench-huge: $(EXTENSION) ## the rows with ten million keys, five minutes; the page has them from then on
 	@mkdir -p target/bench
 	$(BENCH_RUST) --huge --rows "10 M" --out target/bench/rust-huge.json
 	$(PYTHON_HERE) bench/page/write.py target/bench/*.json

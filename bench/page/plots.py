@@ -15,7 +15,20 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from text import Row, Table, case_name, cases, comparable, is_ours, named, number, plotted, slug
+from text import (
+    Row,
+    Table,
+    case_name,
+    cases,
+    comparable,
+    in_order,
+    is_ours,
+    named,
+    number,
+    plotted,
+    slug,
+    tables,
+)
 
 OURS = "#0b6e4f"
 THEIRS = "#a9b4bd"
@@ -44,10 +57,10 @@ def main() -> None:
     for old in folder.glob("*.svg"):
         old.unlink()
     mpl.rcParams.update(SETTINGS)
-    for file in files:
-        for table in json.loads(file.read_text("utf-8"))["tables"]:
-            if plotted(table):
-                draw(table, folder / f"{slug(table)}.svg")
+    suites = [json.loads(file.read_text("utf-8")) for file in files]
+    for _, table in tables(in_order(suites)):
+        if plotted(table):
+            draw(table, folder / f"{slug(table)}.svg")
 
 
 def draw(table: Table, file: Path) -> None:

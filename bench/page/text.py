@@ -58,9 +58,28 @@ The Python suite makes its own virtual environments, and runs every case in a pr
 """
 
 
+def in_order(suites: Iterable[Suite]) -> list[Suite]:
+    """Return one suite of each name, in the order of the page.
+
+    Rows that were measured apart come behind the others of their table.
+    """
+    by_size = sorted(suites, key=lambda suite: -len(suite["tables"]))
+    joined: dict[str, dict[str, Any]] = {}
+    for suite in by_size:
+        known = joined.setdefault(suite["suite"], {**suite, "tables": []})
+        known["quick"] = bool(known.get("quick") or suite.get("quick"))
+        for table in suite["tables"]:
+            same = [one for one in known["tables"] if one["title"] == table["title"]]
+            if same:
+                same[0]["rows"] += table["rows"]
+            else:
+                known["tables"].append({**table, "rows": [*table["rows"]]})
+    return sorted(joined.values(), key=lambda suite: list(SUITES).index(suite["suite"]))
+
+
 def page(suites: Iterable[Suite], notes: Notes) -> str:
     """Return the whole page, in Markdown."""
-    ordered = sorted(suites, key=lambda suite: list(SUITES).index(suite["suite"]))
+    ordered = in_order(suites)
     parts = [
         OPENING,
         "\n".join(machine(ordered)),

@@ -156,6 +156,22 @@ def test_the_suites_stand_in_one_order():
     ]
 
 
+def test_rows_measured_apart_stand_behind_the_others_of_their_table():
+    """Ten million keys have a word of their own, and a file."""
+    apart = suite("rust", MET | {"case": "keyed allow, 10 M keys"})
+    whole = suite("rust", MET)
+    whole["tables"].append(suite("rust", UNJUDGED, title="Retries")["tables"][0])
+    written = lines(apart, whole)
+
+    assert written.count("## Rust") == 1
+    assert written.count("### Calls") == 1
+    told = [line for line in written if line.startswith("- keyed allow")]
+    assert [line.partition(":")[0] for line in told] == [
+        "- keyed allow",
+        "- keyed allow, 10 M keys",
+    ]
+
+
 def test_machine_and_versions_are_named():
     """Figures mean nothing without."""
     found = lines(suite("rust", MET))

@@ -21,8 +21,8 @@ TABLES = (
         "same list, and `for key in keys: allow(key)`, which makes none.",
         (
             loop("allow_many, 1,000 keys", SYNC, THREE, count=1_000),
-            loop("allow_many, 100,000 keys", SYNC, count=100_000),
-            loop("await allow_many, 1,000 keys", ASYNC, count=1_000),
+            loop("allow_many, 100,000 keys", SYNC, THREE, count=100_000),
+            loop("await allow_many, 1,000 keys", ASYNC, THREE, count=1_000),
         ),
     ),
 )
