@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export CARGO_TERM_PROGRESS_WHEN := never
 
-.PHONY: help demo demo-rust test lint check fmt bench bench-huge bench-python matrix setup clean need-all need-lint again
+.PHONY: help demo demo-rust test lint check fmt bench bench-huge bench-python pictures matrix setup clean need-all need-lint again
 
 help: ## list the words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,9 @@ bench-huge: $(EXTENSION) ## the rows with ten million keys, five minutes; the pa
 
 bench-python: $(EXTENSION) ## what one call costs, in bare Python calls
 	$(PYTHON_HERE) bench/python/bare_calls.py
+
+pictures: $(EXTENSION) ## draw what each algorithm admits, for docs/explanation/algorithms.md
+	$(PYTHON_HERE) scripts/pictures.py
 
 matrix: $(PACKAGES) ## the Python tests on every CPython >= 3.10 that this machine offers
 	$(PYTHON_HERE) scripts/matrix.py
