@@ -96,6 +96,16 @@ impl Bucket {
         self.rate
     }
 
+    /// Returns the most permits admitted in any window, both ends included: `capacity + rate * W`,
+    /// rounded down.
+    pub fn bound(&self, window: Duration) -> u64 {
+        let parts = u128::from(self.interval.parts);
+        let whole = u128::from(self.interval.whole.unsigned_abs());
+        // 2^94 nanoseconds at most, in 2^32 parts.
+        let refilled = window.as_nanos() * parts / (whole * parts + u128::from(self.interval.part));
+        u64::try_from(u128::from(self.capacity) + refilled).unwrap_or(u64::MAX)
+    }
+
     /// Returns whether a cost can ever be served.
     #[inline]
     pub(crate) fn serves(&self, cost: u64) -> bool {

@@ -36,6 +36,11 @@ impl InvalidConfig {
         Self { parameter, value: value.to_string(), advice: advice.into() }
     }
 
+    /// Returns it with the name that the user knows the parameter by.
+    pub(crate) fn about(self, parameter: &'static str) -> Self {
+        Self { parameter, ..self }
+    }
+
     /// Returns the parameter that was wrong.
     pub fn parameter(&self) -> &'static str {
         self.parameter

@@ -314,6 +314,29 @@ impl AnyLimiter {
         });
     }
 
+    /// Returns the most permits that one key can be admitted in any window of this length, both
+    /// ends included: `capacity + rate * window`, rounded down; of a limiter of several, the least.
+    ///
+    /// It is what the worst caller gets, nearly: a permit due between two nanoseconds goes at the
+    /// later one. A reset, and an eviction that `evicted_live` counts, begin a bucket anew, with a
+    /// burst that is not counted here.
+    ///
+    /// ```
+    /// use limitpal::TokenBucket;
+    /// use std::time::Duration;
+    ///
+    /// let limiter = TokenBucket::per("100/minute")?.burst(10).build()?;
+    /// assert_eq!(10, limiter.bound(Duration::ZERO));
+    /// assert_eq!(110, limiter.bound(Duration::from_secs(60)));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn bound(&self, window: Duration) -> u64 {
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.store().bucket().bound(window),
+            Kind::Composite(composite) => composite.bound(window),
+        }
+    }
+
     /// Returns the clock it reads.
     pub fn clock(&self) -> &SharedClock {
         match &self.0 {

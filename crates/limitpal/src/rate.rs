@@ -1,6 +1,10 @@
 //! How many per how long, exact in integers.
 
+mod parse;
+
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::InvalidConfig;
@@ -15,23 +19,25 @@ const FINEST: u32 = 1 << 31;
 /// It is kept as a whole fraction: `per_second(100.0 / 60.0)` is exactly 5 in 3 seconds, so three
 /// seconds give five permits, not 4.999. A float is read as the simplest fraction that divides
 /// to it; one that needs a numerator above 2^32 is rounded down by at most one part in a million.
+/// Rates are equal if what they admit is.
 ///
 /// ```
 /// use limitpal::Rate;
 ///
 /// assert_eq!(Rate::per_second(100.0 / 60.0)?, Rate::per_minute(100)?);
+/// assert_eq!(Rate::parse("100/minute")?, Rate::per_minute(100)?);
 /// assert_eq!(5.0, Rate::per_second(5.0)?.as_per_second());
 /// assert!(Rate::per_second(f64::NAN).is_err());
 /// # Ok::<(), limitpal::InvalidConfig>(())
 /// ```
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub struct Rate {
     interval: Interval,
     per_second: f64,
 }
 
 /// The time from one permit to the next: `whole + part / parts` nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Interval {
     pub(crate) whole: i64,
     pub(crate) part: u32,
@@ -63,7 +69,8 @@ impl Rate {
     ///
     /// No count, no time, or a rate outside 1e-9 to 1e6 per second.
     pub fn new(count: u32, per: Duration) -> Result<Self, InvalidConfig> {
-        let per_second = f64::from(count) / per.as_secs_f64();
+        let (permits, nanos) = reduced(u128::from(count) * NANOS_PER_SECOND, per.as_nanos());
+        let per_second = permits as f64 / nanos as f64;
         if !(1e-9..=1e6).contains(&per_second) {
             return Err(InvalidConfig::new("rate", format_args!("{count} per {per:?}"), ADVICE));
         }
@@ -80,6 +87,40 @@ impl Rate {
         Self::new(count, Duration::from_secs(3600))
     }
 
+    /// Reads a limit in words: a count, "/" or "per", a whole number if wanted, and a unit.
+    ///
+    /// A unit is a millisecond, second, minute, hour, day or week, singular or plural, or one of
+    /// ms, s, sec, min, h, hr and d. Blanks are free, and case does not matter. "m" alone is
+    /// refused: it may be a month.
+    ///
+    /// ```
+    /// use limitpal::Rate;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Rate::per_minute(100)?, Rate::parse("100/minute")?);
+    /// assert_eq!(Rate::new(10, Duration::from_secs(7200))?, "10 per 2 hours".parse()?);
+    ///
+    /// let error = Rate::parse("100/fortnight").unwrap_err();
+    /// assert!(error.advice().starts_with("\"fortnight\" at character 5 is no unit"));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Words that are no limit: the error shows the text and the place where it ceases to be one.
+    /// A rate outside 1e-9 to 1e6 per second.
+    pub fn parse(text: &str) -> Result<Self, InvalidConfig> {
+        Self::written(text).map(|(rate, _, _)| rate)
+    }
+
+    /// As [`parse`](Self::parse), with how many in how long, as they were written.
+    #[doc(hidden)]
+    pub fn written(text: &str) -> Result<(Self, u32, Duration), InvalidConfig> {
+        let (count, per) = parse::parse(text)?;
+        let out_of_range = |_| InvalidConfig::new("rate", parse::quoted(text), ADVICE);
+        Ok((Self::new(count, per).map_err(out_of_range)?, count, per))
+    }
+
     /// Returns how many per second.
     pub fn as_per_second(self) -> f64 {
         self.per_second
@@ -88,6 +129,28 @@ impl Rate {
     /// Returns the time from one permit to the next.
     pub(crate) fn interval(self) -> Interval {
         self.interval
+    }
+}
+
+impl FromStr for Rate {
+    type Err = InvalidConfig;
+
+    fn from_str(text: &str) -> Result<Self, InvalidConfig> {
+        Self::parse(text)
+    }
+}
+
+impl PartialEq for Rate {
+    fn eq(&self, other: &Self) -> bool {
+        self.interval == other.interval
+    }
+}
+
+impl Eq for Rate {}
+
+impl Hash for Rate {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.interval.hash(hasher);
     }
 }
 
@@ -100,8 +163,7 @@ impl fmt::Debug for Rate {
 impl Interval {
     /// Returns the interval of `count` permits in `nanos` nanoseconds, reduced.
     fn new(count: u128, nanos: u128) -> Self {
-        let divisor = greatest_common_divisor(count, nanos);
-        let (count, nanos) = (count / divisor, nanos / divisor);
+        let (count, nanos) = reduced(count, nanos);
         let Ok(parts) = u32::try_from(count) else { return Self::rounded_up(count, nanos) };
         let (whole, part) = (nanos / count, nanos % count);
         Self { whole: saturate(whole), part: part as u32, parts }
@@ -150,11 +212,14 @@ fn exact_fraction(value: f64) -> (u128, u128) {
     if exponent >= 0 { (mantissa << exponent, 1) } else { (mantissa, 1 << -exponent) }
 }
 
-fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
+/// Returns both divided by whatever divides both.
+fn reduced(over: u128, under: u128) -> (u128, u128) {
+    let (mut a, mut b) = (over, under);
     while b != 0 {
         (a, b) = (b, a % b);
     }
-    a.max(1)
+    let divisor = a.max(1);
+    (over / divisor, under / divisor)
 }
 
 fn saturate(nanos: u128) -> i64 {
@@ -178,6 +243,17 @@ mod tests {
         assert_eq!((1_000, 0, 1), interval(1e6));
         assert_eq!((10_000_000_000, 0, 1), interval(0.1));
         assert_eq!((1_000_000_000_000_000_000, 0, 1), interval(1e-9));
+    }
+
+    #[test]
+    fn equal_rates_are_equal_however_they_were_given() {
+        let slow = Rate::new(7, Duration::from_millis(700)).unwrap();
+
+        for same in [Rate::per_second(10.0), Rate::parse("36000/h"), Rate::parse("1 per 100 ms")] {
+            let same = same.unwrap();
+            assert_eq!((slow, slow.as_per_second()), (same, same.as_per_second()));
+        }
+        assert_ne!(slow, Rate::per_second(10.5).unwrap());
     }
 
     #[test]

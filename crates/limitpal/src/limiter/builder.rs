@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keyed::{Keyed, KeyedOptions};
+use super::{LeakyBucket, TokenBucket};
 use crate::algorithm::{Bucket, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
@@ -32,6 +33,8 @@ use crate::rate::Rate;
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct BucketBuilder<L> {
     capacity: u32,
+    /// What the user knows the capacity by.
+    capacity_name: &'static str,
     rate: Rate,
     pace: Pace,
     clock: SharedClock,
@@ -42,7 +45,14 @@ pub struct BucketBuilder<L> {
 impl<L: From<Arc<Keyed<SharedClock>>>> BucketBuilder<L> {
     pub(super) fn new(capacity: u32, rate: Rate, pace: Pace) -> Self {
         let (clock, options) = (SharedClock::default(), KeyedOptions::default());
-        Self { capacity, rate, pace, clock, options, limiter: PhantomData }
+        let capacity_name = "capacity";
+        Self { capacity, capacity_name, rate, pace, clock, options, limiter: PhantomData }
+    }
+
+    /// Starts one from a limit in words, whose count is the capacity.
+    pub(super) fn per(rate: &str, pace: Pace) -> Result<Self, InvalidConfig> {
+        let (rate, count, _) = Rate::written(rate)?;
+        Ok(Self::new(count, rate, pace))
     }
 
     /// Reads this clock and sleeps by it.
@@ -86,11 +96,39 @@ impl<L: From<Arc<Keyed<SharedClock>>>> BucketBuilder<L> {
     ///
     /// # Errors
     ///
-    /// A capacity of 0; a bucket that takes more than 100 years to fill; a `ttl` of 0 or above 100
+    /// A capacity or burst of 0; a bucket that takes more than 100 years to fill; a `ttl` of 0 or above 100
     /// years; a `max_buckets` or `cleanup_interval` of 0.
     pub fn build(self) -> Result<L, InvalidConfig> {
-        let bucket = Bucket::new(self.capacity, self.rate, self.pace)?;
+        let named = |error: InvalidConfig| match error.parameter() {
+            "capacity" => error.about(self.capacity_name),
+            _ => error,
+        };
+        let bucket = Bucket::new(self.capacity, self.rate, self.pace).map_err(named)?;
         Ok(Arc::new(Keyed::new(bucket, self.options, self.clock)?).into())
+    }
+}
+
+impl BucketBuilder<TokenBucket> {
+    /// Lets so many pass at once: the capacity, by the name it has beside a limit in words.
+    ///
+    /// ```
+    /// use limitpal::TokenBucket;
+    ///
+    /// let limiter = TokenBucket::per("100/minute")?.burst(10).build()?;
+    /// assert_eq!(10, limiter.capacity());
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn burst(mut self, burst: u32) -> Self {
+        (self.capacity, self.capacity_name) = (burst, "burst");
+        self
+    }
+}
+
+impl BucketBuilder<LeakyBucket> {
+    /// Lets `allow` join up to this backlog, whatever the words counted.
+    pub fn capacity(mut self, capacity: u32) -> Self {
+        self.capacity = capacity;
+        self
     }
 }
 

@@ -1,92 +1,24 @@
 //! All or nothing over several limiters.
 
+mod handle;
+
 use std::fmt;
 use std::num::NonZeroU64;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use self::handle::CompositeLimiter;
 use super::ask::Ask;
 use super::keyed::Keyed;
 use super::quota::Quota;
-use super::{AnyLimiter, Kind, sure};
+use super::sure;
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
 use crate::retry_after::RetryAfter;
 use crate::store::{Grant, Place, Request, Turn};
-
-/// Several limiters as one: a call goes if all of them let it.
-///
-/// A refusal leaves every part as it was. One who waits holds a place only in the part with the
-/// longest wait, and takes from all at the instant it goes.
-///
-/// ```
-/// use limitpal::{CompositeLimiter, MockClock, Rate, TokenBucket};
-///
-/// let clock = MockClock::new();
-/// let rate = Rate::per_second(1.0)?;
-/// let per_user = TokenBucket::builder(2, rate).clock(clock.clone()).build()?;
-/// let overall = TokenBucket::builder(3, rate).clock(clock).per_key(false).build()?;
-/// let limiter = CompositeLimiter::new([per_user.clone().into(), overall.into()])?;
-///
-/// assert!(limiter.allow("ann") && limiter.allow("ann"));
-/// assert!(!limiter.allow("ann"), "her own two are gone");
-/// assert!(limiter.allow("bob"));
-/// assert!(!limiter.allow("bob"), "the three for everybody are gone");
-/// assert_eq!(1.0, per_user.tokens("bob"), "and nothing of his own was taken");
-/// # Ok::<(), limitpal::InvalidConfig>(())
-/// ```
-#[derive(Clone)]
-pub struct CompositeLimiter {
-    any: AnyLimiter,
-}
-
-impl CompositeLimiter {
-    /// Joins limiters; a composite among them counts as its parts.
-    ///
-    /// Its own clock is the one its parts share, else the monotonic one.
-    ///
-    /// # Errors
-    ///
-    /// No limiter at all, or the same one twice.
-    pub fn new(limiters: impl IntoIterator<Item = AnyLimiter>) -> Result<Self, InvalidConfig> {
-        let mut parts = Vec::new();
-        for limiter in limiters {
-            match limiter.0 {
-                Kind::Keyed(part) => parts.push(part),
-                Kind::Composite(composite) => parts.extend(composite.parts.iter().cloned()),
-            }
-        }
-        let shared = parts.first().map(|part| part.source().clone()).unwrap_or_default();
-        let is_shared = parts.iter().all(|part| part.source().same(&shared));
-        let clock = if is_shared { shared } else { SharedClock::default() };
-        let composite = Arc::new(Composite::new(parts, clock)?);
-        Ok(Self { any: AnyLimiter(Kind::Composite(composite)) })
-    }
-}
-
-impl Deref for CompositeLimiter {
-    type Target = AnyLimiter;
-
-    fn deref(&self) -> &AnyLimiter {
-        &self.any
-    }
-}
-
-impl From<CompositeLimiter> for AnyLimiter {
-    fn from(limiter: CompositeLimiter) -> Self {
-        limiter.any
-    }
-}
-
-impl fmt::Debug for CompositeLimiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.any.fmt(f)
-    }
-}
 
 /// When one came. Who came first goes first, in whichever part it waits just now: else those who
 /// wait in different parts would hand each other their places for ever.
@@ -151,6 +83,12 @@ impl<S: TimeSource> Composite<S> {
     /// Returns the clock it reads.
     pub fn source(&self) -> &S {
         &self.source
+    }
+
+    /// Returns the most permits admitted in any window: the least of its parts' bounds.
+    pub fn bound(&self, window: Duration) -> u64 {
+        let bounds = self.parts.iter().map(|part| part.store().bucket().bound(window));
+        bounds.min().expect("a composite has parts")
     }
 
     /// Takes from every part if possible now; never waits.

@@ -53,6 +53,26 @@ impl LeakyBucket {
         BucketBuilder::new(capacity, leak_rate, Pace::Even)
     }
 
+    /// Starts one from a limit in words, as [`Rate::parse`] reads it; the capacity is the count.
+    ///
+    /// It is a builder, so that [`capacity`](BucketBuilder::capacity) and options can follow.
+    ///
+    /// ```
+    /// use limitpal::LeakyBucket;
+    /// use std::time::Duration;
+    ///
+    /// let limiter = LeakyBucket::per("100/minute")?.capacity(5).build()?;
+    /// assert_eq!(105, limiter.bound(Duration::from_secs(60)));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Words that are no limit, with the place; a rate outside 1e-9 to 1e6 per second.
+    pub fn per(rate: &str) -> Result<BucketBuilder<Self>, InvalidConfig> {
+        BucketBuilder::per(rate, Pace::Even)
+    }
+
     /// Returns the backlog up to which `allow` joins.
     pub fn capacity(&self) -> u32 {
         self.keyed.store().bucket().capacity()

@@ -53,6 +53,29 @@ impl TokenBucket {
         BucketBuilder::new(capacity, refill_rate, Pace::Burst)
     }
 
+    /// Starts one from a limit in words, as [`Rate::parse`] reads it; the burst is the count.
+    ///
+    /// It is a builder, so that burst and options follow by the names they have everywhere.
+    /// A full bucket refills while it is emptied: `"100/minute"` admits 200 in the worst minute, and
+    /// with a [`burst`](BucketBuilder::burst) of 10 it admits 110. See [`AnyLimiter::bound`].
+    ///
+    /// ```
+    /// use limitpal::TokenBucket;
+    /// use std::time::Duration;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// assert_eq!(200, TokenBucket::per("100/minute")?.build()?.bound(minute));
+    /// assert_eq!(110, TokenBucket::per("100/minute")?.burst(10).build()?.bound(minute));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Words that are no limit, with the place; a rate outside 1e-9 to 1e6 per second.
+    pub fn per(rate: &str) -> Result<BucketBuilder<Self>, InvalidConfig> {
+        BucketBuilder::per(rate, Pace::Burst)
+    }
+
     /// Returns the burst.
     pub fn capacity(&self) -> u32 {
         self.keyed.store().bucket().capacity()

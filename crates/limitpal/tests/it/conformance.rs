@@ -11,6 +11,7 @@ mod pipeline;
 mod script;
 pub(crate) mod tasks;
 mod waiting;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -29,8 +30,16 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 7] =
-    ["backoff", "breaker", "composite", "leaky_bucket", "pipeline", "token_bucket", "waiting"];
+const FILES: [&str; 8] = [
+    "backoff",
+    "breaker",
+    "composite",
+    "leaky_bucket",
+    "pipeline",
+    "token_bucket",
+    "waiting",
+    "words",
+];
 
 fn limiters(file: &str, mode: Mode) {
     run_all(file, |case: &LimiterCase| limiters::run(case, mode));
@@ -79,6 +88,11 @@ fn those_who_wait_go_as_written_on_threads_of_a_clock_that_cannot_move_them() {
 #[test]
 fn delays_grow_as_written() {
     run_all("backoff", backoff::run);
+}
+
+#[test]
+fn words_mean_what_is_written() {
+    run_all("words", words::run);
 }
 
 #[test]

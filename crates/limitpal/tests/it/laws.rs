@@ -1,6 +1,7 @@
 //! Rules that hold for all inputs: what a limiter decides, whatever came before.
 #![expect(clippy::unwrap_used, reason = "a helper that fails names its line as well")]
 
+mod bounds;
 mod clocks;
 mod leaving;
 mod lines;

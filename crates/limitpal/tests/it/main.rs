@@ -19,3 +19,5 @@ mod retry;
 mod waiters;
 mod waiting_crowd;
 mod waiting_exhaustive;
+mod words;
+mod worst_case;

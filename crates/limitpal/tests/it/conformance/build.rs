@@ -110,6 +110,10 @@ impl Built {
                 self.any.reset_all();
                 return Ok(Seen::new());
             }
+            "bound" => {
+                let window: Seconds = step.take("window")?;
+                return Ok(seen([("bound", self.any.bound(window.duration()).into())]));
+            }
             "len" => return Ok(seen([("len", self.len()?.into())])),
             "evicted_live" => return Ok(seen([("evicted_live", self.evicted_live()?.into())])),
             _ => {}
