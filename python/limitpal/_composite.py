@@ -6,11 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from ._awaitable import is_awaitable
-from ._limiters import AsyncKeyedLimiter, AsyncLimiter, check_async, refuse_to_pickle
+from ._limiters import (
+    AsyncKeyedLimiter,
+    AsyncLimiter,
+    AsyncTokenBucket,
+    check_async,
+    refuse_to_pickle,
+)
 from ._limitpal import Decision, KeyedLimiter, _CompositeCore, _invalid_config, _keys
 from ._turn import take_turn
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._clock import Clock
     from ._limiters import AsyncPart
     from ._limitpal import CompositeRun
@@ -40,6 +48,14 @@ class AsyncCompositeLimiter(AsyncLimiter):
         self._core = _CompositeCore(
             self._limiters, cores, bool(self._own), _clocks(self._own), clock
         )
+
+    @classmethod
+    def of(cls, *rates: str, clock: Clock | None = None) -> Self:
+        """Join limits in words: for each a token bucket whose burst is the count, on one clock."""
+        if not rates:
+            advice = 'give at least one limit, such as "10/second"'
+            raise _invalid_config("rates", rates, advice)
+        return cls([AsyncTokenBucket.per(rate, clock=clock) for rate in rates])
 
     @property
     def limiters(self) -> tuple[AsyncPart, ...]:
@@ -95,6 +111,13 @@ class AsyncCompositeLimiter(AsyncLimiter):
     async def peek(self, key: str | int = "default", cost: int = 1) -> Decision:
         """Say what `check` would say, without taking and without creating the key."""
         return self._core.peek(key, cost)
+
+    def bound(self, window: float) -> int:
+        """Return the most permits that one key can be admitted in any window of so many seconds.
+
+        It is the least of the parts' bounds; parts of your own have none, which is a TypeError.
+        """
+        return self._core.bound(window)
 
     async def reset(self, key: str | int | None = None) -> None:
         """Forget one key, or all of them, in every part that has a `reset`."""

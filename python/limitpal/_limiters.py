@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypedDict
 
 from ._limitpal import (
     CompositeLimiter,
@@ -13,12 +13,16 @@ from ._limitpal import (
     KeyedLimiter,
     LeakyBucket,
     TokenBucket,
+    _in_words,
     _invalid_config,
 )
 from ._turn import take_turn
 
 if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
     from ._clock import Clock
+    from ._limitpal import Rate
 
 __all__ = [
     "AsyncLeakyBucket",
@@ -59,6 +63,17 @@ class AsyncPart(Protocol):
     def acquire(self, key: str, /, *, timeout: float = ...) -> Awaitable[object]: ...
 
 
+class BucketOptions(TypedDict, total=False):
+    """The options of a bucket besides how much it holds and how fast."""
+
+    clock: Clock | None
+    ttl: float | None
+    max_buckets: int | None
+    cleanup_interval: int
+    per_key: bool
+    key_by: Callable[[str], str | int] | None
+
+
 SyncLimiter.register(KeyedLimiter)
 SyncLimiter.register(CompositeLimiter)
 
@@ -96,6 +111,13 @@ class AsyncKeyedLimiter(AsyncLimiter):
     async def peek(self, key: str | int = "default", cost: int = 1) -> Decision:
         """Say what `check` would say, without taking and without creating the key."""
         return self._core.peek(key, cost)
+
+    def bound(self, window: float) -> int:
+        """Return the most permits that one key can be admitted in any window of so many seconds.
+
+        Both ends count: it is `capacity + rate * window`, rounded down. It needs no `await`.
+        """
+        return self._core.bound(window)
 
     async def reset(self, key: str | int | None = None) -> None:
         """Forget one key, or all of them; those who wait then go in their order."""
@@ -141,7 +163,7 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
     def __init__(
         self,
         capacity: float,
-        refill_rate: float,
+        refill_rate: float | Rate,
         clock: Clock | None = None,
         ttl: float | None = None,
         max_buckets: int | None = None,
@@ -161,6 +183,11 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
         )
+
+    @classmethod
+    def per(cls, rate: str, burst: float | None = None, **options: Unpack[BucketOptions]) -> Self:
+        """Make one of a limit in words; the burst is the count unless given."""
+        return cls(*_in_words(rate, "burst", burst), **options)
 
     @property
     def capacity(self) -> int:
@@ -195,7 +222,7 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
     def __init__(
         self,
         capacity: float,
-        leak_rate: float,
+        leak_rate: float | Rate,
         clock: Clock | None = None,
         ttl: float | None = None,
         max_buckets: int | None = None,
@@ -215,6 +242,13 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
         )
+
+    @classmethod
+    def per(
+        cls, rate: str, capacity: float | None = None, **options: Unpack[BucketOptions]
+    ) -> Self:
+        """Make one of a limit in words; the capacity is the count unless given."""
+        return cls(*_in_words(rate, "capacity", capacity), **options)
 
     @property
     def capacity(self) -> int:

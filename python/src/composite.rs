@@ -7,8 +7,9 @@ use limitpal::TimeSource;
 use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Wish};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ask::{Cost, Key, Keys};
 use crate::clock::PyClock;
@@ -16,7 +17,8 @@ use crate::composite_core::{CompositeCore, Own};
 use crate::composite_parts::{OwnParts, Parts};
 use crate::decision::Decision;
 use crate::limiter::{sit_out, unpicklable};
-use crate::{errors, seconds};
+use crate::token_bucket::TokenBucket;
+use crate::{errors, rate, seconds};
 
 /// Several limiters as one: a call goes if all of them let it.
 ///
@@ -160,6 +162,31 @@ impl CompositeLimiter {
         self.inner.set(inner).map_err(again)
     }
 
+    /// Join limits in words, as `Rate.parse` reads them: for each a token bucket whose burst is the
+    /// count, all on one clock.
+    ///
+    /// >>> from limitpal import CompositeLimiter
+    /// >>> CompositeLimiter.of("10/second", "500/hour").limiters[1].capacity
+    /// 500
+    #[classmethod]
+    #[pyo3(signature = (*rates, clock = None))]
+    fn of<'py>(
+        cls: &Bound<'py, PyType>,
+        rates: &Bound<'py, PyTuple>,
+        clock: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        const ADVICE: &str = "give at least one limit, such as \"10/second\"";
+        let py = cls.py();
+        if rates.is_empty() {
+            return Err(errors::invalid_config(py, "rates", rates, ADVICE));
+        }
+        let (bucket, options) = (py.get_type::<TokenBucket>(), PyDict::new(py));
+        options.set_item(intern!(py, "clock"), clock)?;
+        let part = |words| rate::bucket(&bucket, &words, ("burst", None), Some(&options));
+        let parts = rates.iter().map(part).collect::<PyResult<Vec<_>>>()?;
+        cls.call1((parts,))
+    }
+
     /// The limiters it is made of, as they were given.
     #[getter]
     fn limiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -214,6 +241,18 @@ impl CompositeLimiter {
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
         self.core()?.peek(key, cost)
+    }
+
+    /// Return the most permits that one key can be admitted in any window of so many seconds.
+    ///
+    /// It is the least of the parts' bounds; parts of your own have none, which is a TypeError.
+    ///
+    /// >>> from limitpal import CompositeLimiter
+    /// >>> limiter = CompositeLimiter.of("10/second", "500/hour")
+    /// >>> limiter.bound(1), limiter.bound(3600)
+    /// (20, 1000)
+    fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
+        self.core()?.bound(window)
     }
 
     /// Forget one key, or all of them, in every part that has a `reset`.

@@ -13,9 +13,12 @@ use pyo3::types::PyList;
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
 use crate::decision::Decision;
-use crate::limiter::KeyedLimiter;
+use crate::limiter::{KeyedLimiter, WINDOW};
 use crate::place::{Place, movable};
 use crate::{errors, seconds, shared_clock};
+
+/// What a composite with limiters of the user's own has in any case.
+const CALLS: &str = "use allow() or acquire()";
 
 /// The parts of ours in a composite; those of the user's own are asked elsewhere.
 #[pyclass(frozen, name = "_CompositeCore", module = "limitpal._limitpal")]
@@ -79,10 +82,10 @@ impl CompositeCore {
     }
 
     /// Returns the composite to ask for numbers, which parts of the user's own do not have.
-    fn numbered(&self, call: &str) -> PyResult<&Composite<PyClock>> {
+    fn numbered(&self, call: &str, instead: &str) -> PyResult<&Composite<PyClock>> {
         self.ours.as_deref().filter(|_| !self.has_own).ok_or_else(|| {
             PyTypeError::new_err(format!(
-                "a composite with limiters of your own has no {call}(); use allow() or acquire()"
+                "a composite with limiters of your own has no {call}(); {instead}"
             ))
         })
     }
@@ -127,11 +130,16 @@ impl CompositeCore {
     }
 
     pub(crate) fn check(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
-        self.numbered("check")?.check(key.as_str(), cost.0).map(Decision::from)
+        self.numbered("check", CALLS)?.check(key.as_str(), cost.0).map(Decision::from)
     }
 
     pub(crate) fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
-        self.numbered("peek")?.peek(key.as_str(), cost.0).map(Decision::from)
+        self.numbered("peek", CALLS)?.peek(key.as_str(), cost.0).map(Decision::from)
+    }
+
+    pub(crate) fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let ours = self.numbered("bound", "take the least of those that its parts have")?;
+        Ok(ours.bound(seconds::window("window", window, WINDOW)?))
     }
 
     #[pyo3(signature = (key))]

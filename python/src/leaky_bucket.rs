@@ -2,13 +2,13 @@
 
 use limitpal::parts::{Keyed, Pace};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
 use crate::options::Options;
-use crate::seconds;
+use crate::{rate, seconds};
 
 /// The smooth one: a backlog drains at `leak_rate` a second.
 ///
@@ -65,6 +65,23 @@ impl LeakyBucket {
             per_key: per_key.get(),
             key_by,
         })
+    }
+
+    /// Make one of a limit in words, as `Rate.parse` reads it; the capacity is the count unless given.
+    ///
+    /// >>> from limitpal import LeakyBucket
+    /// >>> limiter = LeakyBucket.per("100/minute", capacity=5)
+    /// >>> limiter.capacity, limiter.bound(60)
+    /// (5, 105)
+    #[classmethod]
+    #[pyo3(signature = (rate, capacity = None, **options))]
+    fn per<'py>(
+        cls: &Bound<'py, PyType>,
+        rate: &Bound<'py, PyAny>,
+        capacity: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        rate::bucket(cls, rate, ("capacity", capacity), options)
     }
 
     /// The backlog up to which `allow` joins.

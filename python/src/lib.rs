@@ -18,6 +18,7 @@ mod limiter;
 mod options;
 mod place;
 mod quota;
+mod rate;
 mod retry;
 mod run;
 mod seconds;
@@ -49,6 +50,8 @@ mod _limitpal {
     #[pymodule_export]
     use crate::place::Place;
     #[pymodule_export]
+    use crate::rate::Rate;
+    #[pymodule_export]
     use crate::retry::RetryPolicy;
     #[pymodule_export]
     use crate::token_bucket::TokenBucket;
@@ -61,6 +64,16 @@ mod _limitpal {
     #[pyfunction]
     fn _invalid_config(parameter: &str, value: &Bound<'_, PyAny>, advice: &str) -> PyErr {
         crate::errors::invalid_config(value.py(), parameter, value, advice)
+    }
+
+    /// Return the capacity and the rate of a limit in words, for the async buckets.
+    #[pyfunction]
+    fn _in_words(
+        rate: &Bound<'_, PyAny>,
+        name: &str,
+        capacity: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(u32, Rate)> {
+        crate::rate::in_words(rate, name, capacity)
     }
 
     /// Return several keys as a list, for what asks them in Python.

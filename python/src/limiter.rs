@@ -18,6 +18,9 @@ use crate::options::Options;
 use crate::place::{Place, movable};
 use crate::seconds;
 
+/// What a window may be.
+pub(crate) const WINDOW: &str = "give a time in seconds, 0 or more";
+
 /// What token bucket and leaky bucket have in common.
 #[pyclass(frozen, subclass, module = "limitpal._limitpal", weakref)]
 #[derive(Default)]
@@ -212,6 +215,19 @@ impl KeyedLimiter {
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
         self.view(&key, |keyed, bucket| keyed.peek(bucket, cost.0).map(Decision::from))
+    }
+
+    /// Return the most permits that one key can be admitted in any window of so many seconds.
+    ///
+    /// Both ends count: it is `capacity + rate * window`, rounded down, and what the worst caller
+    /// gets, nearly. A reset, and an eviction that `evicted_live` counts, begin a bucket anew, with
+    /// a burst that is not counted here. It saturates at 2^64-1.
+    ///
+    /// >>> from limitpal import TokenBucket
+    /// >>> [TokenBucket.per("100/minute", burst=burst).bound(60) for burst in (None, 10)]
+    /// [200, 110]
+    fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
+        Ok(self.keyed()?.store().bucket().bound(seconds::window("window", window, WINDOW)?))
     }
 
     /// Forget one key, or all of them; those who wait then go in their order.

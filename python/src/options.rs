@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use limitpal::Rate;
 use limitpal::parts::{Bucket, KeyBy, Keyed, KeyedOptions, Pace, StoreOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use crate::ask::{Key, count};
 use crate::clock::PyClock;
-use crate::{errors, seconds};
+use crate::{errors, rate, seconds};
 
 /// The arguments as given; `None` where they were left out.
 pub(crate) struct Options<'a, 'py> {
@@ -54,9 +53,8 @@ impl Options<'_, '_> {
         let py = self.rate.py();
         let capacity = count("capacity", self.capacity, ADVICE)?;
         let name = self.pace.rate_name();
-        let rate = seconds::number(name, self.rate, "give a number from 1e-9 to 1e6 per second")?;
-        Rate::named(name, rate)
-            .and_then(|rate| Bucket::new(capacity, rate, self.pace))
+        let rate = rate::given(name, self.rate)?;
+        Bucket::new(capacity, rate, self.pace)
             .map_err(|error| errors::from_core(py, &error, self.rate))
     }
 

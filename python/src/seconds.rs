@@ -35,6 +35,22 @@ pub(crate) fn positive(parameter: &str, value: &Bound<'_, PyAny>) -> PyResult<Du
     Ok(span)
 }
 
+/// Returns a time of 0 seconds or more, however long.
+pub(crate) fn window(
+    parameter: &str,
+    value: &Bound<'_, PyAny>,
+    advice: &str,
+) -> PyResult<Duration> {
+    let seconds = number(parameter, value, advice)?;
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(errors::invalid_config(value.py(), parameter, value, advice));
+    }
+    if seconds < LONGEST {
+        return Ok(duration(seconds));
+    }
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
 /// Returns how long one is willing to wait: a negative time is none, `None` and `inf` are no limit.
 pub(crate) fn timeout(
     parameter: &str,

@@ -2,12 +2,13 @@
 
 use limitpal::parts::{Keyed, Pace};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
 use crate::options::Options;
+use crate::rate;
 
 /// Lets bursts of up to `capacity` pass, and `refill_rate` a second in the long run.
 ///
@@ -15,7 +16,8 @@ use crate::options::Options;
 /// is `capacity + refill_rate * W`.
 ///
 /// - `capacity`: the burst, a whole number from 1 to 2^32-1
-/// - `refill_rate`: per second, from 1e-9 to 1e6; `capacity / refill_rate` is 100 years at most
+/// - `refill_rate`: per second, from 1e-9 to 1e6, or a `Rate`; `capacity / refill_rate` is 100 years
+///   at most
 /// - `clock`: reads and sleeps; the monotonic one
 /// - `ttl`: seconds after which an idle bucket that is full again is forgotten; never
 /// - `max_buckets`: the most buckets kept, no limit. A newcomer takes the place of one that is full
@@ -74,6 +76,26 @@ impl TokenBucket {
             per_key: per_key.get(),
             key_by,
         })
+    }
+
+    /// Make one of a limit in words, as `Rate.parse` reads it; the burst is the count unless given.
+    ///
+    /// A full bucket refills while it is emptied, so that "100/minute" admits 200 in the worst
+    /// minute; `burst=10` makes that 110. See `bound`.
+    ///
+    /// >>> from limitpal import TokenBucket
+    /// >>> limiter = TokenBucket.per("100/minute", burst=10)
+    /// >>> limiter.capacity, limiter.bound(60)
+    /// (10, 110)
+    #[classmethod]
+    #[pyo3(signature = (rate, burst = None, **options))]
+    fn per<'py>(
+        cls: &Bound<'py, PyType>,
+        rate: &Bound<'py, PyAny>,
+        burst: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        rate::bucket(cls, rate, ("burst", burst), options)
     }
 
     /// The burst.

@@ -23,6 +23,7 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "composite": LIMITER,
     "waiting": ({"limiter", "steps", "outcomes"}, {"sleepers"}),
     "backoff": ({"policy", "delays"}, set()),
+    "words": ({"limits"}, set()),
     "breaker": ({"breaker", "steps"}, set()),
     "pipeline": ({"steps"}, {"limiter", "retry", "breaker", "charge", "acquire_timeout"}),
 }

@@ -41,6 +41,8 @@ class Limiter:
         if what == "reset_all":
             await call(own.reset)
             return {}
+        if what == "bound":
+            return {what: own.bound(seconds(step.take("window")))}
         if what in ("len", "evicted_live"):
             return {what: len(own) if what == "len" else own.evicted_live}
         key = step.take("key")

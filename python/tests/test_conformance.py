@@ -25,7 +25,7 @@ from conformance_cases import (
 from conformance_crowd import STUCK, BreakerTasks, BreakerThreads, Tasks, Threads
 from conformance_parts import Limiter, ask, breaker, move_to, now, policy
 from conformance_runs import Bench
-from driving import ASYNC, SYNC, Flavour, call
+from driving import ASYNC, BOTH, SYNC, Flavour, call
 
 DRAWS = 300
 
@@ -133,6 +133,24 @@ def test_delays_grow_as_written(case: Fields) -> None:
         assert low <= min(draws) <= max(draws) <= high
         if middle is not None:
             assert min(draws) < seconds(middle) < max(draws)
+
+
+@cases("words")
+def test_words_mean_what_is_written(case: Fields) -> None:
+    """A limit in words is the rate written down, or is refused with the place written down."""
+    assert case["limits"]
+    for step in map(Step, case["limits"]):
+        text, says = step.take("text"), step.take("says", None)
+        if says is None:
+            rate = limitpal.Rate.parse(text)
+            count, per = step.take("count"), seconds(step.take("per"))
+            assert (rate, rate.count, rate.per) == (limitpal.Rate(count, per), count, per)
+        else:
+            for read in (limitpal.Rate.parse, *(flavour.TokenBucket.per for flavour in BOTH)):
+                with pytest.raises(limitpal.InvalidConfigError) as refusal:
+                    read(text)
+                assert says in refusal.value.reason
+        step.compare({})
 
 
 async def change(case: Fields, calls: Any) -> None:

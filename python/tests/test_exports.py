@@ -25,6 +25,7 @@ CONTRACT = {
     "LimitPalError",
     "MockClock",
     "MonotonicClock",
+    "Rate",
     "RateLimitExceeded",
     "ResilientExecutor",
     "RetryExhausted",
@@ -33,7 +34,7 @@ CONTRACT = {
     "TokenBucket",
     "__version__",
 }
-NEW_SINCE_0_1_1 = {"Decision"}
+NEW_SINCE_0_1_1 = {"Decision", "Rate"}
 CLASSES = sorted(CONTRACT - {"__version__"})
 
 
@@ -129,6 +130,7 @@ SIGNATURES = {
     "TokenBucket": ["capacity", "refill_rate", *LIMITER_OPTIONS],
     "LeakyBucket": ["capacity", "leak_rate", *LIMITER_OPTIONS],
     "CompositeLimiter": ["limiters", "clock"],
+    "Rate": ["count", "per"],
     "RetryPolicy": [
         "max_attempts",
         "base_delay",
@@ -194,6 +196,29 @@ def test_limiters_have_the_methods_of_the_contract(prefix, name, method):
 
     assert [name for name in names if name != "self"] == METHODS[method]
     assert inspect.iscoroutinefunction(function) is (prefix == "Async")
+
+
+IN_WORDS = {
+    "TokenBucket.per": ["rate", "burst", "options"],
+    "LeakyBucket.per": ["rate", "capacity", "options"],
+    "CompositeLimiter.of": ["rates", "*", "clock"],
+    "TokenBucket.bound": ["window"],
+    "LeakyBucket.bound": ["window"],
+    "CompositeLimiter.bound": ["window"],
+}
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+@pytest.mark.parametrize("prefix", ["", "Async"])
+def test_what_waits_for_nothing_is_a_plain_method_on_both_sides(prefix, name):
+    """`per` and `of`, which make a limiter, and `bound`: the same signatures, no coroutine."""
+    kind, _, method = (prefix + name).partition(".")
+    function = getattr(getattr(limitpal, kind), method)
+
+    names = [name for name in spelled(inspect.signature(function)) if name != "self"]
+
+    assert names == IN_WORDS[name]
+    assert not inspect.iscoroutinefunction(function)
 
 
 def test_built_in_parts_are_instances_of_their_bases():

@@ -63,3 +63,8 @@ pub mod parts {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So do those of this page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/limits-in-words.md")]
+struct LimitsInWords;
