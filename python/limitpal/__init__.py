@@ -14,7 +14,9 @@ from ._errors import (
 from ._executor import AsyncResilientExecutor
 from ._limiters import AsyncLeakyBucket, AsyncLimiter, AsyncTokenBucket, SyncLimiter
 from ._limitpal import (
+    AdaptiveConcurrency,
     CircuitBreaker,
+    ClientThrottle,
     CompositeLimiter,
     Decision,
     LeakyBucket,
@@ -27,6 +29,7 @@ from ._limitpal import (
 __version__ = _version("limitpal")
 
 __all__ = [
+    "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
     "AsyncLeakyBucket",
     "AsyncLimiter",
@@ -34,6 +37,7 @@ __all__ = [
     "AsyncTokenBucket",
     "CircuitBreaker",
     "CircuitBreakerOpen",
+    "ClientThrottle",
     "Clock",
     "CompositeLimiter",
     "Decision",

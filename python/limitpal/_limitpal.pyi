@@ -10,7 +10,10 @@ from limitpal._errors import InvalidConfigError, RateLimitExceeded
 from limitpal._limiters import AsyncPart, BucketOptions, SyncLimiter
 
 __all__ = [
+    "AdaptiveConcurrency",
+    "AdaptivePermit",
     "CircuitBreaker",
+    "ClientThrottle",
     "CompositeLimiter",
     "CompositeRun",
     "Decision",
@@ -25,6 +28,7 @@ __all__ = [
     "_CompositeCore",
     "_ExecutorCore",
     "_LentPermit",
+    "_LentRequest",
     "_Run",
     "_in_words",
     "_invalid_config",
@@ -306,6 +310,80 @@ class _LentPermit:
 
     def succeeded(self) -> None: ...
     def failed(self, error: BaseException) -> None: ...
+
+@disjoint_base
+class ClientThrottle:
+    """Sends a server that rejects requests few more than it accepts, and refuses the rest here."""
+
+    def __new__(
+        cls,
+        k: float = 2.0,
+        window: float = 120.0,
+        *,
+        max_rejection: float = 1.0,
+        reject_on: type[Exception] | Iterable[type[Exception]] = ...,
+        seed: int | None = None,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    @property
+    def rejection_probability(self) -> float: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def accepts(self) -> int: ...
+    def allow(self) -> bool: ...
+    def record_accept(self) -> None: ...
+    def record_rejection(self) -> None: ...
+    def reset(self) -> None: ...
+    def call(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
+    @overload
+    async def call_async(
+        self, func: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
+    @overload
+    async def call_async(
+        self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
+    def _lend(self) -> _LentRequest: ...
+
+@final
+class _LentRequest:
+    """A request in the hands of a coroutine; it is taken back when it is dropped."""
+
+    def succeeded(self) -> None: ...
+    def failed(self, error: BaseException) -> None: ...
+
+@disjoint_base
+class AdaptiveConcurrency:
+    """Lets as many calls be in flight as the other side bears, and finds out how many that is."""
+
+    def __new__(
+        cls,
+        algorithm: Literal["gradient2", "vegas", "aimd"] = "gradient2",
+        *,
+        min: int = 1,
+        max: int = 200,
+        initial: int = 20,
+        drop_on: type[Exception] | Iterable[type[Exception]] = (),
+        seed: int | None = None,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    def acquire(self) -> AdaptivePermit: ...
+    def try_acquire(self) -> AdaptivePermit | None: ...
+
+@final
+class AdaptivePermit:
+    """A place among the calls in flight, which measures how long its call takes."""
+
+    def success(self) -> None: ...
+    def dropped(self) -> None: ...
+    def ignore(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: object, error: object, trace: object, /) -> None: ...
 
 @disjoint_base
 class ResilientExecutor:

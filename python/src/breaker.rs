@@ -113,7 +113,7 @@ impl CircuitBreaker {
         };
         let cell = Arc::new(BreakerCell::new(settings));
         let (clock, coroutine) = (PyClock::resolve(clock)?, CoroutineType::new(py)?);
-        let awaited = py.import("limitpal._breaker")?.getattr("call_async")?.unbind();
+        let awaited = py.import("limitpal._lent")?.getattr("call_async")?.unbind();
         Ok(Self { cell, clock, ignore: ignore.unbind(), coroutine, awaited })
     }
 

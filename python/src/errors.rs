@@ -95,6 +95,21 @@ pub(crate) fn rate_limit_exceeded(
     make(py, &RATE_LIMIT_EXCEEDED, message, [("key", key), ("retry_after", retry_after)])
 }
 
+/// The lot fell against a request.
+pub(crate) fn throttled(py: Python<'_>, probability: f64) -> PyErr {
+    let message = format!(
+        "the server rejects too much, so requests are refused by lot, with probability \
+         {probability:.2}; nobody can say until when"
+    );
+    make(py, &RATE_LIMIT_EXCEEDED, message, [])
+}
+
+/// As many calls are in flight as may be.
+pub(crate) fn no_place(py: Python<'_>, limit: u32) -> PyErr {
+    let message = format!("all places are taken, {limit} of them; nobody can say when one is free");
+    make(py, &RATE_LIMIT_EXCEEDED, message, [])
+}
+
 /// The circuit refuses.
 pub(crate) fn circuit_breaker_open(py: Python<'_>, refusal: CircuitBreakerOpen) -> PyErr {
     let wait = refusal.retry_after();

@@ -1,8 +1,10 @@
 //! The extension module behind the Python package: glue only, one file per concept.
 
+mod adaptive_concurrency;
 mod ask;
 mod async_executor;
 mod breaker;
+mod client_throttle;
 mod clock;
 mod composite;
 mod composite_core;
@@ -32,7 +34,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _limitpal {
     #[pymodule_export]
+    use crate::adaptive_concurrency::{AdaptiveConcurrency, AdaptivePermit};
+    #[pymodule_export]
     use crate::breaker::{CircuitBreaker, LentPermit};
+    #[pymodule_export]
+    use crate::client_throttle::{ClientThrottle, LentRequest};
     #[pymodule_export]
     use crate::clock::MockTime;
     #[pymodule_export]

@@ -240,7 +240,8 @@ fn attempt_of(attempt: &Bound<'_, PyAny>) -> PyResult<u32> {
     Ok(attempt.and_then(|attempt| u32::try_from(attempt).ok()).unwrap_or(u32::MAX))
 }
 
-fn seed_of(seed: &Bound<'_, PyAny>) -> PyResult<u64> {
+/// Returns what a user gave a generator to start at.
+pub(crate) fn seed_of(seed: &Bound<'_, PyAny>) -> PyResult<u64> {
     const ADVICE: &str = "give a whole number from 0 to 2^64-1, or None";
     let refuse = || errors::invalid_config(seed.py(), "seed", seed, ADVICE);
     if seed.is_instance_of::<PyBool>() || !seed.is_instance_of::<PyInt>() {

@@ -25,6 +25,8 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "backoff": ({"policy", "delays"}, set()),
     "words": ({"limits"}, set()),
     "breaker": ({"breaker", "steps"}, set()),
+    "client_throttle": ({"throttle", "steps"}, set()),
+    "adaptive_concurrency": ({"adaptive", "steps"}, set()),
     "pipeline": ({"steps"}, {"limiter", "retry", "breaker", "charge", "acquire_timeout"}),
 }
 

@@ -10,6 +10,7 @@ import pytest
 import limitpal
 
 CONTRACT = {
+    "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
     "AsyncLeakyBucket",
     "AsyncLimiter",
@@ -17,6 +18,7 @@ CONTRACT = {
     "AsyncTokenBucket",
     "CircuitBreaker",
     "CircuitBreakerOpen",
+    "ClientThrottle",
     "Clock",
     "CompositeLimiter",
     "Decision",
@@ -34,7 +36,7 @@ CONTRACT = {
     "TokenBucket",
     "__version__",
 }
-NEW_SINCE_0_1_1 = {"Decision", "Rate"}
+NEW_SINCE_0_1_1 = {"AdaptiveConcurrency", "ClientThrottle", "Decision", "Rate"}
 CLASSES = sorted(CONTRACT - {"__version__"})
 
 
@@ -148,6 +150,17 @@ SIGNATURES = {
         "clock",
         "*",
         "ignore",
+    ],
+    "ClientThrottle": ["k", "window", "*", "max_rejection", "reject_on", "seed", "clock"],
+    "AdaptiveConcurrency": [
+        "algorithm",
+        "*",
+        "min",
+        "max",
+        "initial",
+        "drop_on",
+        "seed",
+        "clock",
     ],
     "ResilientExecutor": EXECUTOR,
     "MockClock": ["start_time", "autojump"],

@@ -13,6 +13,8 @@ PROGRAM = textwrap.dedent(
     limiter = limitpal.TokenBucket(1_000_000, 1e6, max_buckets=64)
     leaky = limitpal.LeakyBucket(1_000_000, 1e6)
     breaker = limitpal.CircuitBreaker(failure_threshold=2**31)
+    throttle = limitpal.ClientThrottle()
+    adaptive = limitpal.AdaptiveConcurrency(min=10)
     executor = limitpal.ResilientExecutor(limiter, limitpal.RetryPolicy(), breaker)
     composite = limitpal.CompositeLimiter([limiter, leaky])
     mock = limitpal.MockClock()
@@ -27,6 +29,8 @@ PROGRAM = textwrap.dedent(
             composite.allow("shared")
             breaker.record_failure()
             breaker.record_success()
+            throttle.call(int)
+            adaptive.acquire().success()
             executor.run("shared", int)
             mock.advance(0.001)
 
@@ -39,6 +43,8 @@ PROGRAM = textwrap.dedent(
             assert composite.allow("shared") is True
             assert breaker.allow() is True
             breaker.record_success()
+            assert throttle.call(lambda: "sent") == "sent"
+            adaptive.acquire().success()
             assert executor.run("shared", lambda: "done") == "done"
             mock.advance(1.0)
             done = 0

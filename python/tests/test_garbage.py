@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from helpers import ASYNC, SYNC, HandClock, Script, both, caught, run_in, settle
-from limitpal import CircuitBreaker, MockClock, RetryPolicy
+from limitpal import AdaptiveConcurrency, CircuitBreaker, ClientThrottle, MockClock, RetryPolicy
 
 
 class Mark:
@@ -49,6 +49,9 @@ def clocked(side):
             [side.TokenBucket(1, 1.0, clock=clock)], clock=clock
         ),
         "breaker": lambda clock: CircuitBreaker(clock=clock),
+        "throttle": lambda clock: ClientThrottle(clock=clock),
+        "adaptive": lambda clock: AdaptiveConcurrency(clock=clock),
+        "adaptive permit": lambda clock: AdaptiveConcurrency(clock=clock).acquire(),
         "executor": lambda clock: side.Executor(clock=clock),
         "full executor": lambda clock: side.Executor(
             side.TokenBucket(1, 1.0, clock=clock), RetryPolicy(), CircuitBreaker(clock=clock)
@@ -107,6 +110,8 @@ def test_a_cycle_through_an_exception_type_is_collected():
 
     assert ends_with(make(lambda kind: RetryPolicy(retry_on=kind)))
     assert ends_with(make(lambda kind: CircuitBreaker(ignore=kind)))
+    assert ends_with(make(lambda kind: ClientThrottle(reject_on=kind)))
+    assert ends_with(make(lambda kind: AdaptiveConcurrency(drop_on=kind)))
 
 
 @both

@@ -7,10 +7,12 @@ import pytest
 
 from helpers import ASYNC, SYNC, Script, both, caught, settle
 from limitpal import (
+    AdaptiveConcurrency,
     AsyncCompositeLimiter,
     AsyncResilientExecutor,
     AsyncTokenBucket,
     CircuitBreaker,
+    ClientThrottle,
     InvalidConfigError,
     MockClock,
     MonotonicClock,
@@ -201,6 +203,8 @@ LIVE = {
         )
     },
     "breaker": CircuitBreaker,
+    "throttle": ClientThrottle,
+    "adaptive": AdaptiveConcurrency,
     "policy": RetryPolicy,
     "mock clock": MockClock,
     "monotonic clock": MonotonicClock,

@@ -11,12 +11,11 @@ use std::time::Duration;
 
 pub use self::cell::BreakerCell;
 pub use self::error::BreakerError;
-pub(crate) use self::error::is_own_refusal;
 pub use crate::breaker::{BreakerSettings, CircuitState, Permit};
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 pub use crate::outcome::Outcome;
-use crate::refusal::CircuitBreakerOpen;
+use crate::refusal::{CircuitBreakerOpen, is_own_refusal};
 use crate::time::Instant;
 
 /// Stops calling what keeps failing, and finds out by itself when it is back.

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 pub use self::error::{RetryExhausted, RunError};
 use crate::call::{Call, Charge, Plan};
-use crate::circuit_breaker::{CircuitBreaker, is_own_refusal};
+use crate::circuit_breaker::CircuitBreaker;
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::limiter::{AnyLimiter, Quota};
+use crate::refusal::is_own_refusal;
 use crate::retry::RetryPolicy;
 use crate::time::Instant;
 

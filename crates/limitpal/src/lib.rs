@@ -1,11 +1,14 @@
 //! Rate limiting, retry and circuit breaking in one pipeline, with one clock, sync and async.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod adaptive;
+mod adaptive_concurrency;
 mod algorithm;
 mod backoff;
 mod breaker;
 mod call;
 mod circuit_breaker;
+mod client_throttle;
 mod clock;
 mod config;
 mod decision;
@@ -19,14 +22,21 @@ mod retry;
 mod retry_after;
 mod store;
 mod sync;
+mod throttle;
 mod time;
 mod waiting;
 
+pub use crate::adaptive_concurrency::{
+    AdaptiveAlgorithm, AdaptiveConcurrency, AdaptiveConcurrencyBuilder, AdaptivePermit,
+};
 pub use crate::call::{Call, Charge, Plan, Step, Stop};
 #[doc(hidden)]
 pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
 pub use crate::circuit_breaker::{
     BreakerError, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
+};
+pub use crate::client_throttle::{
+    ClientThrottle, ClientThrottleBuilder, ThrottleError, ThrottledCalls,
 };
 #[cfg(feature = "tokio")]
 pub use crate::clock::TokioClock;
@@ -50,7 +60,9 @@ pub use crate::time::Instant;
 /// The Python package is built on these. They may change with any release.
 #[doc(hidden)]
 pub mod parts {
+    pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
     pub use crate::algorithm::{Bucket, Pace};
+    pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::limiter::{
         Arrival, Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep, Wish,
     };
@@ -64,7 +76,11 @@ pub mod parts {
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-/// So do those of this page.
+/// And so do those of the other pages.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adaptive.md")]
+struct Adaptive;
+
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/limits-in-words.md")]
 struct LimitsInWords;

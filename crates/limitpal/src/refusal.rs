@@ -1,8 +1,11 @@
 //! Every way to be turned away, on one page.
 
+use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::config::InvalidConfig;
 use crate::retry_after::RetryAfter;
 
 /// No quota within the time one was willing to wait. Nothing was taken.
@@ -89,4 +92,18 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Returns whether an error is a refusal of ours, which says nothing about the other side.
+pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
+    let error: &dyn Any = error;
+    let in_box = error.downcast_ref::<Box<dyn Error + Send + Sync>>().is_some_and(|error| {
+        error.is::<RateLimitExceeded>()
+            || error.is::<CircuitBreakerOpen>()
+            || error.is::<InvalidConfig>()
+    });
+    in_box
+        || error.is::<RateLimitExceeded>()
+        || error.is::<CircuitBreakerOpen>()
+        || error.is::<InvalidConfig>()
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use limitpal::{
-    AnyLimiter, BreakerError, CircuitBreaker, LeakyBucket, MockClock, Rate, ResilientExecutor,
-    RetryPolicy, RunError, TokenBucket,
+    AnyLimiter, BreakerError, CircuitBreaker, ClientThrottle, LeakyBucket, MockClock, Rate,
+    ResilientExecutor, RetryPolicy, RunError, TokenBucket,
 };
 
 /// Polls once, as a task that is ready at once.
@@ -145,6 +145,21 @@ fn a_closed_breaker_admits_without_allocating() {
     allocates_nothing("call", call);
     let blocking = || assert!(breaker.call_blocking(|| Ok::<_, Infallible>(7)).is_ok());
     allocates_nothing("call_blocking", blocking);
+}
+
+#[test]
+fn a_throttle_neither_sends_nor_refuses_with_an_allocation() {
+    let throttle = ClientThrottle::builder().seed(7).build().expect("the defaults are in range");
+
+    allocates_nothing("a call that is answered", || {
+        let _ = throttle.call_blocking(|| Ok::<_, &str>(()));
+    });
+    throttle.reset();
+    throttle.record_rejection();
+    allocates_nothing("a lot", || {
+        throttle.allow();
+    });
+    assert!(throttle.rejection_probability() > 0.0);
 }
 
 /// Returns the bytes of an acquire that waits: of the future, and of what it puts on the heap.

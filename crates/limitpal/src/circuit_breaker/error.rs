@@ -1,11 +1,9 @@
-//! Why a call through a circuit breaker gave no value, and which errors it does not count.
+//! Why a call through a circuit breaker gave no value.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 
-use crate::config::InvalidConfig;
-use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded};
+use crate::refusal::CircuitBreakerOpen;
 
 /// Why a call through a circuit breaker gave no value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,18 +37,4 @@ impl<E: Error + 'static> Error for BreakerError<E> {
             Self::Failed(error) => error.source(),
         }
     }
-}
-
-/// Returns whether an error is a refusal of ours, which says nothing about the other side.
-pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
-    let error: &dyn Any = error;
-    let in_box = error.downcast_ref::<Box<dyn Error + Send + Sync>>().is_some_and(|error| {
-        error.is::<RateLimitExceeded>()
-            || error.is::<CircuitBreakerOpen>()
-            || error.is::<InvalidConfig>()
-    });
-    in_box
-        || error.is::<RateLimitExceeded>()
-        || error.is::<CircuitBreakerOpen>()
-        || error.is::<InvalidConfig>()
 }

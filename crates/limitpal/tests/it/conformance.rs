@@ -1,6 +1,7 @@
 //! The cases of `conformance/`, which all languages share, run through the public names.
 #![expect(clippy::unwrap_used, reason = "a broken case fails with its file and line as well")]
 
+mod adaptive;
 mod backoff;
 mod breaker;
 mod build;
@@ -30,9 +31,11 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
+    "adaptive_concurrency",
     "backoff",
     "breaker",
+    "client_throttle",
     "composite",
     "leaky_bucket",
     "pipeline",
@@ -103,6 +106,16 @@ fn breakers_change_state_as_written_blocking() {
 #[test]
 fn breakers_change_state_as_written_async() {
     run_all("breaker", |case| breaker::run(case, Mode::Async));
+}
+
+#[test]
+fn throttles_count_and_refuse_as_written() {
+    run_all("client_throttle", adaptive::run_throttle);
+}
+
+#[test]
+fn adaptive_limits_move_as_written() {
+    run_all("adaptive_concurrency", adaptive::run_limit);
 }
 
 #[test]

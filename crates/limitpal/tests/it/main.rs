@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod adaptive_concurrency;
 mod breaker;
 mod call;
+mod client_throttle;
 mod clock;
 mod conformance;
 mod executor;

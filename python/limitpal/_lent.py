@@ -1,4 +1,4 @@
-"""What `CircuitBreaker.call_async` runs: a real coroutine over the core's permits."""
+"""What `call_async` runs: a real coroutine over what the core lends for one call."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 from ._awaitable import COROUTINE, is_awaitable
 
 if TYPE_CHECKING:
-    from ._limitpal import CircuitBreaker
+    from ._limitpal import CircuitBreaker, ClientThrottle
 
 
 async def call_async(
-    breaker: CircuitBreaker,
+    lender: CircuitBreaker | ClientThrottle,
     func: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
 ) -> Any:
-    """Call a function if the circuit lets it, and await what it returns."""
-    permit = breaker._lend()
+    """Call a function if it may go, await what it returns, and report how it went."""
+    lent = lender._lend()
     try:
         result = func(*args, **kwargs) if kwargs else func(*args)
         if type(result) is COROUTINE or is_awaitable(result):
             result = await result
     except BaseException as error:
-        permit.failed(error)
+        lent.failed(error)
         raise
-    permit.succeeded()
+    lent.succeeded()
     return result

@@ -1,0 +1,53 @@
+"""The limits that find themselves, as a user would write them: only type checkers read it."""
+
+from typing_extensions import assert_type
+
+from limitpal import AdaptiveConcurrency, ClientThrottle, MockClock
+
+
+def price(item: int, currency: str = "EUR") -> float:
+    """A plain function of the user's."""
+    return float(item)
+
+
+async def fetch(item: int, currency: str = "EUR") -> bytes:
+    """A coroutine function of the user's."""
+    return currency.encode() * item
+
+
+def client_throttle() -> None:
+    throttle = ClientThrottle(2, 120, max_rejection=0.9, seed=7, clock=MockClock())
+    ClientThrottle(reject_on=(KeyError,))
+    ClientThrottle(reject_on=KeyError)
+    if throttle.allow():
+        throttle.record_accept()
+        throttle.record_rejection()
+    assert_type(throttle.requests, int)
+    assert_type(throttle.accepts, int)
+    assert_type(throttle.rejection_probability, float)
+    throttle.reset()
+    assert_type(throttle.call(price, 3, currency="USD"), float)
+    throttle.call(price, "3")  # type: ignore[arg-type]
+    ClientThrottle(2.0, 120.0, 0.9)  # type: ignore[call-arg]
+
+
+async def client_throttle_async() -> None:
+    throttle = ClientThrottle()
+    assert_type(await throttle.call_async(fetch, 3, currency="USD"), bytes)
+    assert_type(await throttle.call_async(price, 3), float)
+    await throttle.call_async(fetch, "3")  # type: ignore[call-overload]
+
+
+def adaptive_concurrency() -> None:
+    limiter = AdaptiveConcurrency("vegas", min=2, max=50, initial=10, drop_on=TimeoutError, seed=7)
+    AdaptiveConcurrency(clock=MockClock(), drop_on=(TimeoutError, KeyError))
+    AdaptiveConcurrency("bbr")  # type: ignore[arg-type]
+    assert_type(limiter.limit, int)
+    assert_type(limiter.in_flight, int)
+    with limiter.acquire() as permit:
+        permit.success()
+    other = limiter.try_acquire()
+    if other is not None:
+        other.dropped()
+        other.ignore()
+    limiter.try_acquire().success()  # type: ignore[union-attr]
