@@ -22,6 +22,7 @@ mod bells;
 mod breaker;
 mod eviction;
 mod one_bucket;
+mod throttle;
 mod turns;
 mod waiting;
 
