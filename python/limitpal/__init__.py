@@ -4,6 +4,7 @@ from importlib.metadata import version as _version
 
 from ._clock import Clock, MockClock, MonotonicClock
 from ._composite import AsyncCompositeLimiter
+from ._concurrency import AsyncConcurrencyLimiter
 from ._errors import (
     CircuitBreakerOpen,
     InvalidConfigError,
@@ -18,6 +19,8 @@ from ._limitpal import (
     CircuitBreaker,
     ClientThrottle,
     CompositeLimiter,
+    ConcurrencyLimiter,
+    ConcurrencyPermit,
     Decision,
     LeakyBucket,
     Rate,
@@ -31,6 +34,7 @@ __version__ = _version("limitpal")
 __all__ = [
     "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
+    "AsyncConcurrencyLimiter",
     "AsyncLeakyBucket",
     "AsyncLimiter",
     "AsyncResilientExecutor",
@@ -40,6 +44,8 @@ __all__ = [
     "ClientThrottle",
     "Clock",
     "CompositeLimiter",
+    "ConcurrencyLimiter",
+    "ConcurrencyPermit",
     "Decision",
     "InvalidConfigError",
     "LeakyBucket",

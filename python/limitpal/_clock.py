@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import math
 import time
@@ -276,6 +277,45 @@ def _busy(loop: Loop) -> bool:
 def _runnable(task: asyncio.Task[object]) -> bool:
     waits_for = getattr(task, "_fut_waiter", task)
     return waits_for is None or (waits_for is not task and waits_for.done())
+
+
+def call_later(
+    clock: Clock,
+    loop: Loop,
+    seconds: float,
+    callback: Callable[[BaseException | None], object],
+) -> Callable[[], object]:
+    """Have `callback` called in `loop`, which runs here, once `seconds` have passed by a clock.
+
+    It is told what a clock of the user's own has failed with. Return what calls this off.
+    """
+    if isinstance(clock, MockClock) and type(clock).sleep_async is MockClock.sleep_async:
+        ring = functools.partial(callback, None)
+        key = clock._call_later(loop, seconds, ring)  # pyright: ignore[reportPrivateUsage]
+        return functools.partial(clock._cancel, key)  # pyright: ignore[reportPrivateUsage]
+    if type(clock) is MonotonicClock:
+        return loop.call_later(seconds, callback, None).cancel
+    return _sleep_beside(clock, loop, seconds, callback)
+
+
+def _sleep_beside(
+    clock: Clock,
+    loop: Loop,
+    seconds: float,
+    callback: Callable[[BaseException | None], object],
+) -> Callable[[], object]:
+    """Sleep in a task beside the one that asks: a clock of the user's own can do no more."""
+
+    def slept(task: asyncio.Task[None]) -> None:
+        callback(None if task.cancelled() else task.exception())
+
+    def call_off() -> None:
+        task.remove_done_callback(slept)
+        task.cancel()
+
+    task = loop.create_task(clock.sleep_async(seconds))
+    task.add_done_callback(slept)
+    return call_off
 
 
 def settle(future: Future) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypedDict
 
 from ._limitpal import (
     CompositeLimiter,
+    ConcurrencyLimiter,
     Decision,
     KeyedLimiter,
     LeakyBucket,
@@ -142,7 +143,7 @@ class AsyncKeyedLimiter(AsyncLimiter):
         return True
 
     def __repr__(self) -> str:
-        return _as_async(self, self._core)
+        return as_async(self, self._core)
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)
@@ -294,6 +295,10 @@ def check_async(limiter: object, parameter: str) -> None:
 
 
 def _check_calls(limiter: object, parameter: str) -> None:
+    if isinstance(getattr(limiter, "_core", limiter), ConcurrencyLimiter):
+        kind = _a(type(limiter).__name__)
+        message = f"{parameter} is {kind}, whose permit would go back at once; hold one around it"
+        raise TypeError(message)
     if isinstance(limiter, type):
         raise _invalid_config(parameter, limiter, "which is a class; give an instance of it")
     for call in ("allow", "acquire"):
@@ -309,7 +314,7 @@ def _a(kind: str) -> str:
     return f"an {kind}" if kind[:1] in "AEIOU" else f"a {kind}"
 
 
-def _as_async(limiter: object, core: object) -> str:
+def as_async(limiter: object, core: object) -> str:
     _, _, arguments = repr(core).partition("(")
     return f"{type(limiter).__name__}({arguments}"
 

@@ -76,7 +76,7 @@ class _Turn:
             self._cancel_timer = self._loop.call_at(asked + seconds, self._ring).cancel
 
     def _ring(self) -> None:
-        _moving.add(self._go)
+        moving.add(self._go)
 
     def _go(self) -> None:
         """Go, in the order of the timers: the quota is granted here, not when the task runs.
@@ -100,9 +100,9 @@ class _Turn:
         """Set the timer anew; the core calls this, in any thread, when the place is up earlier."""
         running = try_running_loop()
         if running is self._loop or (running is None and not self._loop.is_running()):
-            _moving.add(self._restart)
+            moving.add(self._restart)
         elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_moving.add, self._restart)
+            self._loop.call_soon_threadsafe(moving.add, self._restart)
 
     def _restart(self) -> None:
         if not self.future.done():
@@ -134,4 +134,4 @@ class _Moving(threading.local):
             self._busy = False
 
 
-_moving = _Moving()
+moving = _Moving()

@@ -87,6 +87,20 @@ pub(crate) fn rate_limit_exceeded(
         }
         _ => format!("no permit for \"{shown}\" in time; try again now"),
     };
+    refused(py, key, message, retry_after)
+}
+
+/// None of so many at a time is free in time.
+pub(crate) fn no_permit(py: Python<'_>, key: &str, cost: u64, retry_after: RetryAfter) -> PyErr {
+    let shown = shorten(key);
+    let message = match retry_after {
+        RetryAfter::Never => format!("cost {cost} is above the limit for \"{shown}\"; lower it"),
+        _ => format!("no permit for \"{shown}\"; one is free when somebody gives it back"),
+    };
+    refused(py, key, message, retry_after)
+}
+
+fn refused(py: Python<'_>, key: &str, message: String, retry_after: RetryAfter) -> PyErr {
     let key = pyo3::types::PyString::new(py, key).into_any();
     let retry_after = match seconds::retry_after(py, retry_after) {
         Ok(retry_after) => retry_after,

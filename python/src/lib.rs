@@ -4,11 +4,14 @@ mod adaptive_concurrency;
 mod ask;
 mod async_executor;
 mod breaker;
+mod callback;
 mod client_throttle;
 mod clock;
 mod composite;
 mod composite_core;
 mod composite_parts;
+mod concurrency;
+mod concurrency_permit;
 mod coroutine;
 mod decision;
 mod errors;
@@ -45,6 +48,10 @@ mod _limitpal {
     use crate::composite::CompositeLimiter;
     #[pymodule_export]
     use crate::composite_core::{CompositeCore, CompositeRun};
+    #[pymodule_export]
+    use crate::concurrency::ConcurrencyLimiter;
+    #[pymodule_export]
+    use crate::concurrency_permit::ConcurrencyPermit;
     #[pymodule_export]
     use crate::decision::Decision;
     #[pymodule_export]

@@ -29,7 +29,7 @@ impl Options<'_, '_> {
         let bucket = self.bucket()?;
         let options = KeyedOptions {
             store: self.store()?,
-            per_key: self.per_key()?,
+            per_key: per_key(self.per_key)?,
             key_by: key_by.cloned().map(call_from_core),
         };
         let clock = PyClock::resolve(self.clock)?;
@@ -39,13 +39,7 @@ impl Options<'_, '_> {
 
     /// Returns the function from the caller's key to the bucket's.
     pub(crate) fn key_by(&self) -> PyResult<Option<Arc<Py<PyAny>>>> {
-        const ADVICE: &str = "give a function from the caller's key to the bucket's, or None";
-        match self.key_by {
-            Some(key_by) if !key_by.is_callable() => {
-                Err(errors::invalid_config(key_by.py(), "key_by", key_by, ADVICE))
-            }
-            key_by => Ok(key_by.map(|key_by| Arc::new(key_by.clone().unbind()))),
-        }
+        key_by(self.key_by)
     }
 
     fn bucket(&self) -> PyResult<Bucket> {
@@ -71,20 +65,32 @@ impl Options<'_, '_> {
                 .unwrap_or(default.cleanup_interval),
         })
     }
+}
 
-    fn per_key(&self) -> PyResult<bool> {
-        let Some(per_key) = self.per_key else { return Ok(true) };
-        match per_key.cast::<PyBool>() {
-            Ok(per_key) => Ok(per_key.is_true()),
-            Err(_) => {
-                Err(errors::invalid_config(per_key.py(), "per_key", per_key, "give True or False"))
-            }
+/// Returns whether keys are told apart, as a user said.
+pub(crate) fn per_key(given: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    let Some(per_key) = given else { return Ok(true) };
+    match per_key.cast::<PyBool>() {
+        Ok(per_key) => Ok(per_key.is_true()),
+        Err(_) => {
+            Err(errors::invalid_config(per_key.py(), "per_key", per_key, "give True or False"))
         }
     }
 }
 
+/// Returns a user's function from the caller's key to another.
+pub(crate) fn key_by(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Arc<Py<PyAny>>>> {
+    const ADVICE: &str = "give a function from the caller's key to the bucket's, or None";
+    match given {
+        Some(key_by) if !key_by.is_callable() => {
+            Err(errors::invalid_config(key_by.py(), "key_by", key_by, ADVICE))
+        }
+        key_by => Ok(key_by.map(|key_by| Arc::new(key_by.clone().unbind()))),
+    }
+}
+
 /// Lets the core call a function of the user's; its errors come out as they are.
-fn call_from_core(key_by: Arc<Py<PyAny>>) -> KeyBy<PyErr> {
+pub(crate) fn call_from_core(key_by: Arc<Py<PyAny>>) -> KeyBy<PyErr> {
     Arc::new(move |key| {
         Python::attach(|py| {
             let mapped = key_by.bind(py).call1((key,))?;

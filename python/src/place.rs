@@ -1,7 +1,6 @@
 //! A place in a limiter's line, held by an asyncio task.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use limitpal::TimeSource;
@@ -9,7 +8,7 @@ use limitpal::parts::{Grant, Keyed, Place as CorePlace};
 use pyo3::prelude::*;
 
 use crate::clock::PyClock;
-use crate::seconds;
+use crate::{callback, seconds};
 
 /// A place in line. Whoever holds it waits, and then claims it, or leaves it.
 ///
@@ -100,9 +99,8 @@ impl Place {
     /// Keep `moved` to be called when the place comes up earlier; return the seconds to sleep.
     fn arm(&self, moved: Py<PyAny>) -> PyResult<f64> {
         let State::Waiting(place) = self.state() else { return Ok(0.0) };
-        let waker = Waker::from(Arc::new(Moved(moved)));
         let source = self.keyed.source();
-        let pending = self.keyed.store().arm(place, waker, || source.now())?;
+        let pending = self.keyed.store().arm(place, callback::waker(moved), || source.now())?;
         Ok(seconds::float(pending.wait))
     }
 
@@ -152,18 +150,5 @@ pub(crate) fn movable(clock: &PyClock) -> bool {
     match clock {
         PyClock::Monotonic | PyClock::Mock { .. } => true,
         PyClock::Python(_) => false,
-    }
-}
-
-/// Calls back into Python; the store does so outside its locks.
-struct Moved(Py<PyAny>);
-
-impl Wake for Moved {
-    fn wake(self: Arc<Self>) {
-        Python::attach(|py| {
-            if let Err(error) = self.0.call0(py) {
-                error.write_unraisable(py, Some(self.0.bind(py)));
-            }
-        });
     }
 }

@@ -22,6 +22,7 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "leaky_bucket": LIMITER,
     "composite": LIMITER,
     "waiting": ({"limiter", "steps", "outcomes"}, {"sleepers"}),
+    "concurrency": ({"limiter", "steps", "outcomes"}, set()),
     "backoff": ({"policy", "delays"}, set()),
     "words": ({"limits"}, set()),
     "breaker": ({"breaker", "steps"}, set()),

@@ -23,18 +23,26 @@ class Flavour:
     TokenBucket: type
     LeakyBucket: type
     CompositeLimiter: type
+    ConcurrencyLimiter: type
 
     def bucket(self, kind: str, *args: Any, **kwargs: Any) -> Any:
         """Make a `token` or a `leaky` bucket: capacity and rate are the first two arguments."""
         return (self.TokenBucket if kind == "token" else self.LeakyBucket)(*args, **kwargs)
 
 
-SYNC = Flavour("sync", limitpal.TokenBucket, limitpal.LeakyBucket, limitpal.CompositeLimiter)
+SYNC = Flavour(
+    "sync",
+    limitpal.TokenBucket,
+    limitpal.LeakyBucket,
+    limitpal.CompositeLimiter,
+    limitpal.ConcurrencyLimiter,
+)
 ASYNC = Flavour(
     "async",
     limitpal.AsyncTokenBucket,
     limitpal.AsyncLeakyBucket,
     limitpal.AsyncCompositeLimiter,
+    limitpal.AsyncConcurrencyLimiter,
 )
 BOTH = [SYNC, ASYNC]
 

@@ -13,12 +13,14 @@ import pytest
 
 from limitpal import (
     AsyncCompositeLimiter,
+    AsyncConcurrencyLimiter,
     AsyncLeakyBucket,
     AsyncLimiter,
     AsyncResilientExecutor,
     AsyncTokenBucket,
     CircuitBreaker,
     CompositeLimiter,
+    ConcurrencyLimiter,
     LeakyBucket,
     MockClock,
     ResilientExecutor,
@@ -87,6 +89,7 @@ class Side:
         self.TokenBucket = pick(TokenBucket, AsyncTokenBucket)
         self.LeakyBucket = pick(LeakyBucket, AsyncLeakyBucket)
         self.CompositeLimiter = pick(CompositeLimiter, AsyncCompositeLimiter)
+        self.ConcurrencyLimiter = pick(ConcurrencyLimiter, AsyncConcurrencyLimiter)
         self.Limiter = pick(SyncLimiter, AsyncLimiter)
 
     def function(self, body: Callable[..., Any]) -> Callable[..., Any]:

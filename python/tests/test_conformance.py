@@ -24,6 +24,7 @@ from conformance_cases import (
 )
 from conformance_crowd import STUCK, BreakerTasks, BreakerThreads, Tasks, Threads
 from conformance_parts import Limiter, ask, breaker, move_to, now, policy
+from conformance_permits import let_in
 from conformance_runs import Bench
 from driving import ASYNC, BOTH, SYNC, Flavour, call
 
@@ -114,6 +115,12 @@ def test_tasks_that_wait_go_as_written(case: Fields) -> None:
 def test_threads_that_wait_on_a_users_clock_go_as_written(case: Fields) -> None:
     """Those who wait in threads, on a clock that cannot move them, go as it is written down."""
     finish(wait(case, Threads(), SYNC))
+
+
+@cases("concurrency")
+def test_permits_go_to_those_who_wait_as_written(case: Fields) -> None:
+    """Who is let in when, who waits and who is refused is as it is written down."""
+    asyncio.run(asyncio.wait_for(let_in(case), STUCK))
 
 
 @cases("backoff")

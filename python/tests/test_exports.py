@@ -12,6 +12,7 @@ import limitpal
 CONTRACT = {
     "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
+    "AsyncConcurrencyLimiter",
     "AsyncLeakyBucket",
     "AsyncLimiter",
     "AsyncResilientExecutor",
@@ -21,6 +22,8 @@ CONTRACT = {
     "ClientThrottle",
     "Clock",
     "CompositeLimiter",
+    "ConcurrencyLimiter",
+    "ConcurrencyPermit",
     "Decision",
     "InvalidConfigError",
     "LeakyBucket",
@@ -36,7 +39,15 @@ CONTRACT = {
     "TokenBucket",
     "__version__",
 }
-NEW_SINCE_0_1_1 = {"AdaptiveConcurrency", "ClientThrottle", "Decision", "Rate"}
+NEW_SINCE_0_1_1 = {
+    "AdaptiveConcurrency",
+    "AsyncConcurrencyLimiter",
+    "ClientThrottle",
+    "ConcurrencyLimiter",
+    "ConcurrencyPermit",
+    "Decision",
+    "Rate",
+}
 CLASSES = sorted(CONTRACT - {"__version__"})
 
 
@@ -132,6 +143,7 @@ SIGNATURES = {
     "TokenBucket": ["capacity", "refill_rate", *LIMITER_OPTIONS],
     "LeakyBucket": ["capacity", "leak_rate", *LIMITER_OPTIONS],
     "CompositeLimiter": ["limiters", "clock"],
+    "ConcurrencyLimiter": ["limit", "*", "per_key", "key_by", "max_waiting", "clock"],
     "Rate": ["count", "per"],
     "RetryPolicy": [
         "max_attempts",
@@ -169,7 +181,13 @@ SIGNATURES = {
     "RetryExhausted": ["message", "attempts", "last_error", "reason"],
     "InvalidConfigError": ["message", "parameter", "value", "reason"],
 }
-for twin in ("TokenBucket", "LeakyBucket", "CompositeLimiter", "ResilientExecutor"):
+for twin in (
+    "TokenBucket",
+    "LeakyBucket",
+    "CompositeLimiter",
+    "ConcurrencyLimiter",
+    "ResilientExecutor",
+):
     SIGNATURES[f"Async{twin}"] = SIGNATURES[twin]
 
 

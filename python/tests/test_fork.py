@@ -17,6 +17,7 @@ PROGRAM = textwrap.dedent(
     adaptive = limitpal.AdaptiveConcurrency(min=10)
     executor = limitpal.ResilientExecutor(limiter, limitpal.RetryPolicy(), breaker)
     composite = limitpal.CompositeLimiter([limiter, leaky])
+    concurrency = limitpal.ConcurrencyLimiter(3)
     mock = limitpal.MockClock()
     stop = False
 
@@ -27,6 +28,8 @@ PROGRAM = textwrap.dedent(
             n += 1
             limiter.allow(f"key:{n % 100}")
             composite.allow("shared")
+            with concurrency.acquire("shared"):
+                concurrency.set_limit(3)
             breaker.record_failure()
             breaker.record_success()
             throttle.call(int)
@@ -41,6 +44,9 @@ PROGRAM = textwrap.dedent(
             assert limiter.allow("shared") is True
             assert limiter.allow("a key of the child") is True
             assert composite.allow("shared") is True
+            # What the parent's threads held and waited for at the fork is held and waited for here.
+            assert concurrency.acquire("shared of the child").release() is None
+            concurrency.try_acquire("shared")
             assert breaker.allow() is True
             breaker.record_success()
             assert throttle.call(lambda: "sent") == "sent"

@@ -48,6 +48,7 @@ def clocked(side):
         "composite": lambda clock: side.CompositeLimiter(
             [side.TokenBucket(1, 1.0, clock=clock)], clock=clock
         ),
+        "concurrency": lambda clock: side.ConcurrencyLimiter(1, clock=clock),
         "breaker": lambda clock: CircuitBreaker(clock=clock),
         "throttle": lambda clock: ClientThrottle(clock=clock),
         "adaptive": lambda clock: AdaptiveConcurrency(clock=clock),
@@ -67,7 +68,7 @@ def test_a_cycle_through_a_clock_is_collected(side, kind):
 
 
 @both
-@pytest.mark.parametrize("kind", ["token", "leaky", "composite"])
+@pytest.mark.parametrize("kind", ["token", "leaky", "composite", "concurrency"])
 def test_a_mock_clock_may_be_part_of_the_cycle(side, kind):
     """A subclass of MockClock with attributes of its own, too."""
 
@@ -84,14 +85,18 @@ def test_a_mock_clock_may_be_part_of_the_cycle(side, kind):
 
 
 @both
-def test_a_cycle_through_key_by_is_collected(side):
+@pytest.mark.parametrize("kind", ["token", "concurrency"])
+def test_a_cycle_through_key_by_is_collected(side, kind):
     """The callback closes over the limiter that holds it."""
 
     def make(mark):
         def key_by(key):
             return f"{len(limiter)}:{mark}"
 
-        limiter = side.TokenBucket(1, 1.0, key_by=key_by)
+        if kind == "token":
+            limiter = side.TokenBucket(1, 1.0, key_by=key_by)
+        else:
+            limiter = side.ConcurrencyLimiter(1, key_by=key_by)
         return limiter
 
     assert ends_with(make)
@@ -169,6 +174,33 @@ def test_an_async_wait_given_up_holds_nothing():
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
+
+        run_in("asyncio", use())
+        return limiter, mark
+
+    assert ends_with(make)
+
+
+def test_an_async_wait_for_a_permit_given_up_holds_nothing():
+    """A cancelled waiter's task and loop are free, and so is one that was let in."""
+    import asyncio
+
+    def make(mark):
+        limiter = ASYNC.ConcurrencyLimiter(1)
+
+        async def wait(held):
+            async with limiter.acquire("k", timeout=1000.0):
+                await asyncio.sleep(0)
+            return held
+
+        async def use():
+            permit = await limiter.acquire("k")
+            tasks = [asyncio.ensure_future(wait(mark)) for _ in range(2)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            tasks[0].cancel()
+            permit.release()
+            await asyncio.wait(tasks)
 
         run_in("asyncio", use())
         return limiter, mark

@@ -99,6 +99,38 @@ assert len(calls) == 5, "one attempt each, none after the interrupt"
 assert breaker.state == "closed"
 """
 
+CONCURRENCY = """
+limiter = ConcurrencyLimiter(1)
+held = limiter.acquire("k")
+
+at_once(lambda: limiter.acquire("k"))
+at_once(lambda: limiter.acquire("k", timeout=30.0))
+
+assert (limiter.in_flight("k"), limiter.waiting("k")) == (1, 0)
+held.release()
+assert len(limiter) == 0
+"""
+
+OWN_CLOCK = """
+class Own:
+    def now(self):
+        return 0.0
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+
+    async def sleep_async(self, seconds):
+        raise NotImplementedError
+
+
+limiter = ConcurrencyLimiter(1, clock=Own())
+held = limiter.acquire("k")
+
+at_once(lambda: limiter.acquire("k", timeout=30.0))
+
+assert (limiter.in_flight("k"), limiter.waiting("k")) == (1, 0)
+"""
+
 PROBE = """
 clock = MockClock()
 breaker = CircuitBreaker(failure_threshold=1, recovery_timeout=30.0, clock=clock)
@@ -115,8 +147,17 @@ assert breaker.allow() is True, "an interrupted probe kept its permit"
 
 @pytest.mark.parametrize(
     "wait",
-    [ACQUIRE, LEAKY, COMPOSITE, QUOTA, BACKOFF, PROBE],
-    ids=["token bucket", "leaky bucket", "composite", "quota", "backoff", "probe"],
+    [ACQUIRE, LEAKY, COMPOSITE, QUOTA, BACKOFF, CONCURRENCY, OWN_CLOCK, PROBE],
+    ids=[
+        "token bucket",
+        "leaky bucket",
+        "composite",
+        "quota",
+        "backoff",
+        "concurrency",
+        "clock of the user's",
+        "probe",
+    ],
 )
 def test_an_interrupt_ends_a_wait_at_once(wait):
     """Within 50 ms `KeyboardInterrupt` is there; nothing stays taken, counted or locked."""

@@ -13,6 +13,7 @@ from limitpal import (
     CircuitBreaker,
     ClientThrottle,
     CompositeLimiter,
+    ConcurrencyLimiter,
     InvalidConfigError,
     LeakyBucket,
     MockClock,
@@ -51,6 +52,8 @@ CONFIG = [
     (LeakyBucket, {"capacity": 0, "leak_rate": 1.0}, "capacity"),
     (LeakyBucket, {"capacity": 1, "leak_rate": -1.0}, "leak_rate"),
     (CompositeLimiter, {"limiters": []}, "limiters"),
+    (ConcurrencyLimiter, {"limit": 0}, "limit"),
+    (ConcurrencyLimiter, {"limit": 1, "max_waiting": -1}, "max_waiting"),
     (RetryPolicy, {"max_attempts": 0}, "max_attempts"),
     (RetryPolicy, {"base_delay": -1}, "base_delay"),
     (RetryPolicy, {"base_delay": 2.0, "max_delay": 1.0}, "max_delay"),
@@ -167,6 +170,21 @@ async def test_a_cost_above_the_capacity_says_never(side):
     assert "capacity" in text, text
 
 
+@both
+@pytest.mark.parametrize("cost", [1, 2])
+async def test_no_permit_says_for_whom_and_why(side, cost):
+    """Nobody can say when one comes back; a cost above the limit is named."""
+    limiter = side.ConcurrencyLimiter(1)
+    held = await settle(limiter.acquire("user:7"))
+
+    error = await caught(refusal_of(limiter, "user:7", cost=cost))
+
+    well_said(str(error))
+    assert '"user:7"' in str(error)
+    assert ("above the limit" in str(error)) is (cost == 2)
+    held.release()
+
+
 async def refusal_of(limiter, key, **options):
     """Asks for quota without waiting; made here, so that a sync limiter raises here too."""
     return await settle(limiter.acquire(key, timeout=0, **options))
@@ -240,6 +258,14 @@ TYPE_ERRORS = {
     "coroutine function in the breaker's call": (
         lambda: CircuitBreaker().call(later),
         ["later", "call_async"],
+    ),
+    "a bare question to a concurrency limiter": (
+        lambda: ConcurrencyLimiter(1).allow("k"),
+        ["ConcurrencyLimiter", "allow", "try_acquire"],
+    ),
+    "concurrency limiter in a composite": (
+        lambda: CompositeLimiter([ConcurrencyLimiter(1)]),
+        ["ConcurrencyLimiter", "permit"],
     ),
     "key of another kind": (lambda: TokenBucket(1, 1.0).allow(1.5), ["key", "1.5"]),
     "key of bytes": (lambda: TokenBucket(1, 1.0).allow(b"k"), ["key", "b'k'"]),

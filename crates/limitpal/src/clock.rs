@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use self::mock::MockClock;
 pub use self::monotonic::MonotonicClock;
+pub(crate) use self::parking::unparker;
 #[cfg(feature = "tokio")]
 pub use self::tokio::TokioClock;
 use crate::time::Instant;

@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod decision;
 mod executor;
+mod gates;
 mod limiter;
 mod outcome;
 mod random;
@@ -20,6 +21,7 @@ mod rate;
 mod refusal;
 mod retry;
 mod retry_after;
+mod shards;
 mod store;
 mod sync;
 mod throttle;
@@ -45,7 +47,8 @@ pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
-    AnyLimiter, Ask, BucketBuilder, CompositeLimiter, Cost, LeakyBucket, Quota, TokenBucket,
+    AnyLimiter, Ask, BucketBuilder, CompositeLimiter, ConcurrencyLimiter,
+    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, LeakyBucket, Quota, TokenBucket,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
@@ -63,24 +66,23 @@ pub mod parts {
     pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
     pub use crate::algorithm::{Bucket, Pace};
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
+    pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
-        Arrival, Composite, KeyBy, Keyed, KeyedOptions, Step as CompositeStep, Wish,
+        Arrival, Composite, KeyBy, Keyed, KeyedOptions, Keys, Step as CompositeStep, Wish,
     };
-    pub use crate::store::{
-        Fingerprint, Grant, Pending, Place, Request, Scope, Store, StoreOptions, Turn,
-    };
+    pub use crate::shards::Fingerprint;
+    pub use crate::store::{Grant, Pending, Place, Request, Scope, Store, StoreOptions, Turn};
 }
 
-/// The README's programs in Rust run with the other examples.
+/// The programs in Rust of the README and the docs run with the other examples.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
-/// And so do those of the other pages.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/adaptive.md")]
-struct Adaptive;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/limits-in-words.md")]
-struct LimitsInWords;
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/adaptive.md")]
+    struct Adaptive;
+    #[doc = include_str!("../../../docs/concurrency.md")]
+    struct Concurrency;
+    #[doc = include_str!("../../../docs/limits-in-words.md")]
+    struct LimitsInWords;
+}

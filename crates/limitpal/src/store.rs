@@ -8,7 +8,6 @@ mod answer;
 mod batch;
 mod direct;
 mod evict;
-mod fingerprint;
 mod leaving;
 mod lineup;
 mod moving;
@@ -22,11 +21,8 @@ mod voids;
 use std::task::Waker;
 use std::time::Duration;
 
-use self::access::{Apart, Ranges};
 pub use self::answer::{Grant, Pending, Place, Request, Turn};
 use self::direct::Direct;
-pub use self::fingerprint::Fingerprint;
-use self::fingerprint::Fingerprinter;
 pub use self::options::{Scope, StoreOptions};
 use self::shard::{Settings, Shard};
 use self::slot::Slot;
@@ -35,11 +31,10 @@ use crate::algorithm::{Bucket, Level};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
+use crate::shards::{self, Fingerprint, Shards};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::time::Instant;
 
-/// Two are enough to model what several do to each other.
-const SHARDS: usize = if cfg!(loom) { 2 } else { 64 };
 /// The largest store that is one shard, so that looking for a bucket to forget is exact.
 const EXACT: usize = if cfg!(loom) { 1 } else { 1024 };
 
@@ -50,11 +45,8 @@ struct Full;
 /// Buckets by key.
 #[derive(Debug)]
 pub struct Store {
-    shards: Box<[Apart]>,
+    shards: Shards<Shard>,
     settings: Settings,
-    fingerprinter: Fingerprinter,
-    /// Which shard a key belongs to, by the first bits of its fingerprint.
-    ranges: Ranges,
     /// The only bucket, where there is one for everybody and nothing else to know of it.
     direct: Option<Direct>,
 }
@@ -66,17 +58,15 @@ impl Store {
         let shards = match options.max_buckets {
             _ if scope.one_bucket => 1,
             Some(max) if max <= EXACT => 1,
-            Some(max) => (max / EXACT).next_power_of_two().min(SHARDS),
-            None => SHARDS,
+            Some(max) => (max / EXACT).next_power_of_two().min(shards::MANY),
+            None => shards::MANY,
         };
-        let shard = || Apart::new(Shard::new(&options, scope.steady_clock));
+        let shard = || Shard::new(&options, scope.steady_clock);
         let is_direct = scope.one_bucket && scope.steady_clock && options.ttl.is_none();
         let (count, evicted_live) = (AtomicUsize::new(0), AtomicU64::new(0));
         Ok(Self {
-            shards: (0..shards).map(|_| shard()).collect(),
+            shards: Shards::new(shards, shard),
             settings: Settings { bucket, options, count, evicted_live },
-            fingerprinter: Fingerprinter::new(),
-            ranges: Ranges::over(shards),
             direct: is_direct.then(Direct::new),
         })
     }
@@ -104,7 +94,7 @@ impl Store {
     /// Returns the fingerprint of a key, which is this store's own.
     #[inline]
     pub fn fingerprint(&self, key: &str) -> Fingerprint {
-        self.fingerprinter.of(key)
+        self.shards.fingerprint(key)
     }
 
     /// Takes if possible now.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use limitpal::{
-    AnyLimiter, BreakerError, CircuitBreaker, ClientThrottle, LeakyBucket, MockClock, Rate,
-    ResilientExecutor, RetryPolicy, RunError, TokenBucket,
+    AnyLimiter, BreakerError, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, LeakyBucket,
+    MockClock, Rate, ResilientExecutor, RetryPolicy, RunError, TokenBucket,
 };
 
 /// Polls once, as a task that is ready at once.
@@ -160,6 +160,25 @@ fn a_throttle_neither_sends_nor_refuses_with_an_allocation() {
         throttle.allow();
     });
     assert!(throttle.rejection_probability() > 0.0);
+}
+
+#[test]
+fn a_permit_that_is_there_or_not_allocates_nothing() {
+    for per_key in [true, false] {
+        let limiter = ConcurrencyLimiter::builder(1).per_key(per_key).build();
+        let limiter = limiter.expect("it is more than 0");
+        allocates_nothing("try_acquire", || assert!(limiter.try_acquire("user:7").is_some()));
+        let acquire = || assert!(now(limiter.acquire("user:7")).is_ok());
+        allocates_nothing("acquire", acquire);
+        let blocking = || assert!(limiter.acquire_blocking("user:7").is_ok());
+        allocates_nothing("acquire_blocking", blocking);
+
+        let _held = limiter.try_acquire("user:7");
+        allocates_nothing("try_acquire", || assert!(limiter.try_acquire("user:7").is_none()));
+        let none = Duration::ZERO;
+        let acquire = || assert!(now(limiter.acquire_timeout("user:7", none)).is_err());
+        allocates_nothing("acquire_timeout", acquire);
+    }
 }
 
 /// Returns the bytes of an acquire that waits: of the future, and of what it puts on the heap.

@@ -1,18 +1,16 @@
 //! A limiter with a bucket for each key: a store and the clock it is read by.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::keys::{KeyBy, Keys};
 use crate::algorithm::Bucket;
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
-use crate::store::{Fingerprint, Grant, Request, Scope, Store, StoreOptions, Turn};
-
-/// Maps a caller's key to the bucket's.
-pub type KeyBy<E> = Arc<dyn Fn(&str) -> Result<String, E> + Send + Sync>;
+use crate::shards::Fingerprint;
+use crate::store::{Grant, Request, Scope, Store, StoreOptions, Turn};
 
 /// What a keyed limiter does besides counting.
 pub struct KeyedOptions<E> {
@@ -44,8 +42,7 @@ impl<E> fmt::Debug for KeyedOptions<E> {
 pub struct Keyed<S: TimeSource> {
     store: Store,
     source: S,
-    per_key: bool,
-    key_by: Option<KeyBy<S::Error>>,
+    keys: Keys<S::Error>,
 }
 
 impl<S: TimeSource> Keyed<S> {
@@ -57,7 +54,8 @@ impl<S: TimeSource> Keyed<S> {
     ) -> Result<Self, InvalidConfig> {
         let KeyedOptions { store, per_key, key_by } = options;
         let scope = Scope { one_bucket: !per_key, steady_clock: source.is_steady() };
-        Ok(Self { store: Store::new(bucket, store, scope)?, source, per_key, key_by })
+        let keys = Keys::new(per_key, key_by);
+        Ok(Self { store: Store::new(bucket, store, scope)?, source, keys })
     }
 
     /// Returns its buckets.
@@ -72,19 +70,13 @@ impl<S: TimeSource> Keyed<S> {
 
     /// Returns whether each key has a bucket of its own.
     pub fn per_key(&self) -> bool {
-        self.per_key
+        self.keys.per_key()
     }
 
     /// Returns the bucket that a key belongs to.
     #[inline(always)] // so that a key in two registers stays there
     pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
-        if !self.per_key {
-            return Ok(Fingerprint::EVERYBODY);
-        }
-        match &self.key_by {
-            Some(key_by) => key_by(key).map(|key| self.store.fingerprint(&key)),
-            None => Ok(self.store.fingerprint(key)),
-        }
+        self.keys.fingerprint(key, |key| self.store.fingerprint(key))
     }
 
     /// Takes if possible now; never waits.
@@ -174,7 +166,7 @@ impl<S: TimeSource> fmt::Debug for Keyed<S> {
         if let Some(max_buckets) = options.max_buckets {
             debug.field("max_buckets", &max_buckets);
         }
-        if !self.per_key {
+        if !self.per_key() {
             debug.field("per_key", &false);
         }
         debug.finish_non_exhaustive()

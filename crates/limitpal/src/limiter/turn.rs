@@ -2,17 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::ask::Ask;
 use super::keyed::Keyed;
 use super::quota::Quota;
 use super::sure;
-use crate::clock::{SharedClock, Sleep};
+use crate::clock::{SharedClock, Sleep, unparker};
 use crate::store::{Grant, Pending, Place, Request, Turn};
-use crate::sync::thread::{self, Thread};
 use crate::time::Instant;
 
 impl Keyed<SharedClock> {
@@ -119,7 +117,7 @@ impl Seat<'_> {
 
     fn park(&mut self) -> Grant {
         let place = self.place.expect("a turn is not awaited once it has come");
-        let waker = Waker::from(Arc::new(Parked(thread::current())));
+        let waker = unparker();
         loop {
             if let Ok(grant) = self.claim(place, None) {
                 return grant;
@@ -149,14 +147,5 @@ impl Drop for Seat<'_> {
         if let Some(place) = self.place.take() {
             self.keyed.store().leave(place, Some(self.keyed.source().now()));
         }
-    }
-}
-
-/// Wakes a parked thread.
-struct Parked(Thread);
-
-impl Wake for Parked {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }

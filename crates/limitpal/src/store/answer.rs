@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::fingerprint::Fingerprint;
 use crate::algorithm::Level;
 use crate::retry_after::RetryAfter;
+use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 /// What one asks for who is ready to wait.

@@ -2,8 +2,8 @@
 //! buckets overlap, since nothing between them waits for a clock.
 
 use super::Store;
-use super::fingerprint::Fingerprint;
 use super::shard::Shard;
+use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 /// Buckets that are brought into the cache together.

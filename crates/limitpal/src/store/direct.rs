@@ -6,9 +6,9 @@
 use std::ops::{Deref, DerefMut};
 
 use super::Grant;
-use super::fingerprint::Fingerprint;
 use super::shard::{FRESH, Settings, Shard};
 use crate::algorithm::Level;
+use crate::shards::Fingerprint;
 use crate::sync::atomic::Ordering;
 use crate::sync::{AtomicU128, MutexGuard};
 

@@ -11,10 +11,10 @@ use hashbrown::HashTable;
 use self::hand::Hand;
 use self::queue::Queue;
 use super::EXACT;
-use super::fingerprint::Fingerprint;
 use super::lineup::Lineup;
 use super::slot::Slot;
 use crate::algorithm::Level;
+use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 /// The lines of those who wait; a bucket that has one stays.

@@ -2,12 +2,12 @@
 
 use std::task::Waker;
 
-use super::fingerprint::Fingerprint;
 use super::lineup::Position;
 use super::moving::Move;
 use super::shard::{FRESH, Settings, Shard};
 use super::{Grant, Place};
 use crate::algorithm::Level;
+use crate::shards::Fingerprint;
 use crate::time::Instant;
 use crate::waiting::{Freed, Waiter};
 

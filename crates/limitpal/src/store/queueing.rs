@@ -4,13 +4,13 @@ use std::num::NonZeroU64;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::fingerprint::Fingerprint;
 use super::lineup::{Lineup, Position};
 use super::moving::Move;
 use super::shard::{FRESH, Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
 use crate::algorithm::{Bucket, Level};
 use crate::retry_after::RetryAfter;
+use crate::shards::Fingerprint;
 use crate::time::Instant;
 use crate::waiting::{Freed, Spot, Waiter};
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use hashbrown::HashTable;
 
 use super::evict::{Evictor, Lines};
-use super::fingerprint::Fingerprint;
 use super::slot::Slot;
 use super::timeline::Timeline;
 use super::voids::Voids;
 use super::{Full, Grant, StoreOptions};
 use crate::algorithm::{Bucket, Level};
+use crate::shards::Fingerprint;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::time::Instant;
 

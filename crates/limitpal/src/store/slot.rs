@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::fingerprint::Fingerprint;
 use crate::algorithm::Level;
+use crate::shards::Fingerprint;
 use crate::time::{Instant, nanos};
 
 /// A key's bucket. Its fields lie so that there is no gap between them.

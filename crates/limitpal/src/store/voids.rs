@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::fingerprint::Fingerprint;
+use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 /// The most buckets told apart; older entries void the earlier takes of every bucket.

@@ -6,6 +6,7 @@ mod backoff;
 mod breaker;
 mod build;
 mod cases;
+mod concurrency;
 mod limiters;
 pub(crate) mod parked;
 mod pipeline;
@@ -31,12 +32,13 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "adaptive_concurrency",
     "backoff",
     "breaker",
     "client_throttle",
     "composite",
+    "concurrency",
     "leaky_bucket",
     "pipeline",
     "token_bucket",
@@ -86,6 +88,11 @@ fn those_who_wait_go_as_written_async() {
 #[test]
 fn those_who_wait_go_as_written_on_threads_of_a_clock_that_cannot_move_them() {
     run_all("waiting", |case: &WaitingCase| waiting::run(case, Mode::Threads));
+}
+
+#[test]
+fn permits_go_to_those_who_wait_as_written() {
+    run_all("concurrency", concurrency::run);
 }
 
 #[test]

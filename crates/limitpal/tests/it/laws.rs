@@ -3,6 +3,7 @@
 
 mod bounds;
 mod clocks;
+mod concurrency;
 mod leaving;
 mod lines;
 mod policies;

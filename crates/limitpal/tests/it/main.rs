@@ -7,6 +7,8 @@ mod breaker;
 mod call;
 mod client_throttle;
 mod clock;
+mod concurrency;
+mod concurrency_exhaustive;
 mod conformance;
 mod executor;
 mod freed_places;

@@ -3,7 +3,7 @@
 //! Each schedule is run from its start, and its end is drained as an executor would; the model
 //! beside it says who may go, when, and what is left.
 
-mod explore;
+pub(crate) mod explore;
 mod fixed;
 mod model;
 mod world;

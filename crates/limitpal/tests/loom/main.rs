@@ -21,6 +21,7 @@
 mod bells;
 mod breaker;
 mod eviction;
+mod gates;
 mod one_bucket;
 mod throttle;
 mod turns;

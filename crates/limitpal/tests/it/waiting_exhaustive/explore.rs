@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What a schedule happens to.
-pub(super) trait World {
+pub(crate) trait World {
     type Action: Copy + Debug;
 
     /// Returns what may happen next; at least one thing.
@@ -43,7 +43,7 @@ impl Path {
 
 /// Runs every schedule of so many actions; returns how many there were. `case` is named with the
 /// schedule that fails.
-pub(super) fn explore<W: World>(
+pub(crate) fn explore<W: World>(
     case: &impl Debug,
     length: usize,
     mut make: impl FnMut() -> W,

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
-use super::super::super::fingerprint::Fingerprint;
 use super::super::super::voids::Voids;
 use crate::algorithm::{Bucket, Level};
+use crate::shards::Fingerprint;
 use crate::store::Request;
 use crate::time::Instant;
 
