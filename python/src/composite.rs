@@ -130,7 +130,7 @@ fn take_ours(
         match ours.step(key.as_str(), wish, held.take(), |_| true)? {
             CompositeStep::Go(grants) => return Ok(grants),
             CompositeStep::Wait(part, place, wait) => {
-                held = Some((part, sit_out(py, &ours.parts()[part], place, wait)?));
+                held = Some((part, sit_out(py, &*ours.parts()[part], place, wait)?));
             }
             CompositeStep::Refused(retry_after) => {
                 return Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after));

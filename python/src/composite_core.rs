@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Keyed, Wish};
+use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Part, Wish};
 use limitpal::{Instant, TimeSource};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -47,9 +47,9 @@ impl CompositeCore {
         stack_level: i32,
     ) -> PyResult<Self> {
         let py = given.py();
-        let keyed = |limiter: &Py<KeyedLimiter>| limiter.get().keyed().cloned();
-        let parts: Vec<Arc<Keyed<PyClock>>> =
-            limiters.iter().map(keyed).collect::<PyResult<_>>()?;
+        let part = |limiter: &Py<KeyedLimiter>| PyResult::Ok(limiter.get().keyed()?.clone() as _);
+        let parts: Vec<Arc<dyn Part<PyClock>>> =
+            limiters.iter().map(part).collect::<PyResult<_>>()?;
         let Own { exists: has_own, clocks } = own;
         let clocks: Vec<_> = parts.iter().map(|part| part.source()).chain(clocks).collect();
         let clock = shared_clock::resolve(py, clock, &clocks, stack_level)?;

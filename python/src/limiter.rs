@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{Fingerprint, Grant, Keyed, Place as CorePlace, Turn};
+use limitpal::parts::{Fingerprint, Grant, Keyed, Part, Place as CorePlace, Turn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -141,14 +141,14 @@ impl KeyedLimiter {
 /// Sleeps through a wait, as blocking Python does; an error leaves the place to a newcomer.
 pub(crate) fn sit_out(
     py: Python<'_>,
-    keyed: &Keyed<PyClock>,
+    part: &dyn Part<PyClock>,
     place: CorePlace,
     wait: Duration,
 ) -> PyResult<Grant> {
-    match keyed.source().sleep(py, seconds::float(wait)) {
-        Ok(()) => Ok(keyed.store().arrived(place, keyed.source().now().ok())),
+    match part.source().sleep(py, seconds::float(wait)) {
+        Ok(()) => Ok(part.arrived(place)),
         Err(error) => {
-            keyed.store().leave(place, keyed.source().now().ok());
+            part.leave(place);
             Err(error)
         }
     }
@@ -198,7 +198,7 @@ impl KeyedLimiter {
         let timeout = seconds::timeout("timeout", timeout)?;
         match self.enter(bucket, cost, timeout, true)? {
             Turn::Now(()) => Ok(()),
-            Turn::Wait(place, wait) => sit_out(py, self.keyed()?, place, wait).map(drop),
+            Turn::Wait(place, wait) => sit_out(py, &**self.keyed()?, place, wait).map(drop),
             Turn::Refused(retry_after) => {
                 Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
             }

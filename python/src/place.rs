@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use limitpal::TimeSource;
-use limitpal::parts::{Grant, Keyed, Place as CorePlace};
+use limitpal::parts::{Grant, Part, Place as CorePlace};
 use pyo3::prelude::*;
 
 use crate::clock::PyClock;
@@ -16,7 +15,7 @@ use crate::{callback, seconds};
 /// collector. Shown twice, it would look like garbage while it is in use.
 #[pyclass(frozen, module = "limitpal._limitpal")]
 pub(crate) struct Place {
-    keyed: Arc<Keyed<PyClock>>,
+    part: Arc<dyn Part<PyClock>>,
     state: Mutex<State>,
     /// How long the wait is, as far as is known when it begins.
     wait: Duration,
@@ -32,17 +31,17 @@ enum State {
 }
 
 impl Place {
-    pub(crate) fn new(keyed: Arc<Keyed<PyClock>>, place: CorePlace, wait: Duration) -> Self {
-        Self { keyed, state: Mutex::new(State::Waiting(place)), wait, provisional: false }
+    pub(crate) fn new(part: Arc<dyn Part<PyClock>>, place: CorePlace, wait: Duration) -> Self {
+        Self { part, state: Mutex::new(State::Waiting(place)), wait, provisional: false }
     }
 
     /// Makes the place of one who waits for several limiters in turn.
     pub(crate) fn provisional(
-        keyed: Arc<Keyed<PyClock>>,
+        part: Arc<dyn Part<PyClock>>,
         place: CorePlace,
         wait: Duration,
     ) -> Self {
-        let mut place = Self::new(keyed, place, wait);
+        let mut place = Self::new(part, place, wait);
         place.provisional = true;
         place
     }
@@ -57,7 +56,7 @@ impl Place {
 
     /// Returns the clock that it is waited for by.
     pub(crate) fn source(&self) -> &PyClock {
-        self.keyed.source()
+        self.part.source()
     }
 
     fn state(&self) -> State {
@@ -75,13 +74,13 @@ impl Place {
     /// The clock to wait by.
     #[getter]
     fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.keyed.source().for_python(py)
+        self.part.source().for_python(py)
     }
 
     /// Whether the sleep can be moved: then `moved` is called when the place comes up earlier.
     #[getter]
     fn movable(&self) -> bool {
-        movable(self.keyed.source())
+        movable(self.part.source())
     }
 
     /// Whether others may still go before; then nobody claims it when its time has come.
@@ -99,16 +98,14 @@ impl Place {
     /// Keep `moved` to be called when the place comes up earlier; return the seconds to sleep.
     fn arm(&self, moved: Py<PyAny>) -> PyResult<f64> {
         let State::Waiting(place) = self.state() else { return Ok(0.0) };
-        let source = self.keyed.source();
-        let pending = self.keyed.store().arm(place, callback::waker(moved), || source.now())?;
+        let pending = self.part.arm(place, callback::waker(moved))?;
         Ok(seconds::float(pending.wait))
     }
 
     /// Go if it is time, and return None; else return the seconds still to sleep.
     pub(crate) fn claim(&self) -> PyResult<Option<f64>> {
         let State::Waiting(place) = self.state() else { return Ok(None) };
-        let source = self.keyed.source();
-        Ok(match self.keyed.store().claim(place, || source.now())? {
+        Ok(match self.part.claim(place, None)? {
             Ok(grant) => {
                 self.replace(State::Granted(grant));
                 None
@@ -120,17 +117,15 @@ impl Place {
     /// Go: one who cannot be moved has slept for as long as it was told.
     fn arrive(&self) {
         if let State::Waiting(place) = self.state() {
-            let now = self.keyed.source().now().ok();
-            self.replace(State::Granted(self.keyed.store().arrived(place, now)));
+            self.replace(State::Granted(self.part.arrived(place)));
         }
     }
 
     /// Leave the line, or give back what was granted meanwhile.
     pub(crate) fn leave(&self) {
-        let source = self.keyed.source();
         match self.replace(State::Gone) {
-            State::Waiting(place) => self.keyed.store().leave(place, source.now().ok()),
-            State::Granted(grant) => self.keyed.store().give_back(grant, source.now().ok()),
+            State::Waiting(place) => self.part.leave(place),
+            State::Granted(grant) => self.part.give_back(grant),
             State::Gone => {}
         }
     }
@@ -140,7 +135,7 @@ impl Drop for Place {
     /// Leaves the line, where nobody has claimed or left the place.
     fn drop(&mut self) {
         if let State::Waiting(place) = self.replace(State::Gone) {
-            self.keyed.store().leave(place, self.keyed.source().now().ok());
+            self.part.leave(place);
         }
     }
 }

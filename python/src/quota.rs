@@ -77,7 +77,7 @@ impl QuotaSource {
                 let bucket = limiter.bucket_of(key)?;
                 let (waited, grant) = match limiter.reserve(bucket, Cost::ONE, timeout, true)? {
                     Turn::Now(grant) => (Duration::ZERO, grant),
-                    Turn::Wait(place, wait) => (wait, sit_out(py, keyed, place, wait)?),
+                    Turn::Wait(place, wait) => (wait, sit_out(py, &**keyed, place, wait)?),
                     Turn::Refused(retry_after) => {
                         let (key, cost) = (key.as_str(), Cost::ONE.0);
                         return Err(errors::rate_limit_exceeded(py, key, cost, retry_after));

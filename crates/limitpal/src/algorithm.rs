@@ -1,20 +1,91 @@
-//! What a bucket holds and when it gives: pure functions of (level, cost, now).
+//! How a limiter counts: pure functions of (state, cost, now).
 //!
 //! Token bucket and leaky bucket are one arithmetic, the generic cell rate algorithm (ITU-T
 //! I.371): a bucket is a single instant, the one at which it is as new again. A permit moves it
 //! `interval` further; it may lie `capacity * interval` ahead of now. The two differ in when one
 //! who waits may go: see [`Pace`].
 
+mod fixed_count;
+mod kept;
 mod level;
+mod sliding_count;
+mod sliding_log;
+mod window;
 
-pub(crate) use self::level::Level;
+use std::fmt;
 use std::time::Duration;
 
+pub use self::fixed_count::{Align, FixedCount};
+pub(crate) use self::kept::KeptLevel;
+pub(crate) use self::level::Level;
+pub use self::sliding_count::SlidingCount;
+pub use self::sliding_log::SlidingLog;
+pub use self::window::Window;
+pub(crate) use self::window::mark;
 use crate::config::{HUNDRED_YEARS, InvalidConfig};
 use crate::decision::Decision;
 use crate::rate::{Interval, Rate};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
+
+/// How permits are counted: what is remembered of a key, and what may be taken when.
+///
+/// A state includes those who wait, where it says so; whoever holds it never goes back in time.
+pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
+    /// What is remembered of a key, as it lies in the store.
+    type State: fmt::Debug + Send + 'static;
+
+    /// Returns what such a limiter is called.
+    fn name(&self) -> &'static str;
+
+    /// Writes its settings down by their names.
+    fn show(&self, into: &mut fmt::DebugStruct<'_, '_>);
+
+    /// Returns the most permits that are ever there at once.
+    fn capacity(&self) -> u32;
+
+    /// Returns the most permits admitted to one key in any window, both ends included.
+    fn bound(&self, window: Duration) -> u64;
+
+    /// Returns whether a cost can ever be served.
+    #[inline]
+    fn serves(&self, cost: u64) -> bool {
+        cost <= u64::from(self.capacity())
+    }
+
+    /// Returns the state of a key that was never used.
+    fn fresh(&self) -> Self::State;
+
+    /// Returns from when on a state is as new: nobody could tell whether it was forgotten.
+    fn fresh_at(&self, state: &Self::State) -> Instant;
+
+    /// Takes if possible now; a refusal changes nothing that anybody could tell.
+    fn take(&self, state: &mut Self::State, cost: u64, now: Instant) -> Option<Mark>;
+
+    /// Takes if one who waits would not have to; as `take`, unless waiting follows another rule.
+    #[inline]
+    fn take_in_turn(&self, state: &mut Self::State, cost: u64, now: Instant) -> Option<Mark> {
+        self.take(state, cost, now)
+    }
+
+    /// Returns when one who comes now, and whose cost is served, may go at the latest.
+    fn turn(&self, state: &Self::State, cost: u64, now: Instant) -> Instant;
+
+    /// Returns when `take` would succeed, if nobody else takes.
+    fn retry_after(&self, state: &Self::State, cost: u64, now: Instant) -> RetryAfter;
+
+    /// Puts an answer together with how things stand.
+    fn decision(&self, state: &Self::State, answer: RetryAfter, now: Instant) -> Decision;
+}
+
+/// Where a take lies, so that it can be given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// The level before it, where it went at once.
+    pub(crate) before: Option<Level>,
+    /// The level after it; of a window, the instant from which it counts.
+    pub(crate) after: Level,
+}
 
 /// When one who waits may go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

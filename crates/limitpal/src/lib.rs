@@ -31,6 +31,7 @@ mod waiting;
 pub use crate::adaptive_concurrency::{
     AdaptiveAlgorithm, AdaptiveConcurrency, AdaptiveConcurrencyBuilder, AdaptivePermit,
 };
+pub use crate::algorithm::Align;
 pub use crate::call::{Call, Charge, Plan, Step, Stop};
 #[doc(hidden)]
 pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
@@ -48,7 +49,8 @@ pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
     AnyLimiter, Ask, BucketBuilder, CompositeLimiter, ConcurrencyLimiter,
-    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, LeakyBucket, Quota, TokenBucket,
+    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FixedWindow, LeakyBucket, Quota,
+    SlidingWindowCounter, SlidingWindowLog, TokenBucket, WindowBuilder,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
@@ -64,14 +66,18 @@ pub use crate::time::Instant;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
-    pub use crate::algorithm::{Bucket, Pace};
+    pub use crate::algorithm::{
+        Algorithm, Bucket, FixedCount, Pace, SlidingCount, SlidingLog, Window,
+    };
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
-        Arrival, Composite, KeyBy, Keyed, KeyedOptions, Keys, Step as CompositeStep, Wish,
+        Arrival, Composite, KeyBy, Keyed, KeyedOptions, Keys, Part, Step as CompositeStep, Wish,
     };
     pub use crate::shards::Fingerprint;
-    pub use crate::store::{Grant, Pending, Place, Request, Scope, Store, StoreOptions, Turn};
+    pub use crate::store::{
+        Grant, Pending, Place, Request, Scope, Store, StoreOptions, Stored, Turn,
+    };
 }
 
 /// The programs in Rust of the README and the docs run with the other examples.

@@ -2,7 +2,7 @@
 
 /// What a handle to a keyed limiter has besides its read-outs.
 macro_rules! keyed_handle {
-    ($handle:ident) => {
+    ($handle:ident, $algorithm:ty) => {
         impl $handle {
             /// Returns whether a key is remembered now.
             pub fn contains(&self, key: &str) -> bool {
@@ -19,14 +19,14 @@ macro_rules! keyed_handle {
                 self.len() == 0
             }
 
-            /// Returns how many buckets `max_buckets` has cost that were not full again.
+            /// Returns how many keys `max_buckets` has cost that were not as new again.
             pub fn evicted_live(&self) -> u64 {
                 self.keyed.store().evicted_live()
             }
         }
 
-        impl From<Arc<Keyed<SharedClock>>> for $handle {
-            fn from(keyed: Arc<Keyed<SharedClock>>) -> Self {
+        impl From<Arc<Keyed<SharedClock, $algorithm>>> for $handle {
+            fn from(keyed: Arc<Keyed<SharedClock, $algorithm>>) -> Self {
                 Self { any: keyed.clone().into(), keyed }
             }
         }
@@ -59,10 +59,14 @@ mod ask;
 mod builder;
 mod composite;
 mod concurrency;
+mod fixed_window;
 mod keyed;
 mod keys;
 mod leaky_bucket;
+mod part;
 mod quota;
+mod sliding_window_counter;
+mod sliding_window_log;
 mod token_bucket;
 mod turn;
 
@@ -74,20 +78,27 @@ use std::time::Duration;
 
 use self::acquire::Acquire;
 pub use self::ask::{Ask, Cost};
-pub use self::builder::BucketBuilder;
+pub use self::builder::{BucketBuilder, WindowBuilder};
 pub use self::composite::{Arrival, Composite, CompositeLimiter, Step, Wish};
 pub use self::concurrency::{ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit};
+pub use self::fixed_window::FixedWindow;
 pub use self::keyed::{Keyed, KeyedOptions};
 pub use self::keys::{KeyBy, Keys};
 pub use self::leaky_bucket::LeakyBucket;
+pub use self::part::Part;
 pub use self::quota::Quota;
+pub use self::sliding_window_counter::SlidingWindowCounter;
+pub use self::sliding_window_log::SlidingWindowLog;
 pub use self::token_bucket::TokenBucket;
+use self::turn::{come, come_blocking, request};
+use crate::algorithm::Window;
 use crate::clock::SharedClock;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
 use crate::store::{Place, Turn};
 
-/// Any limiter: what [`TokenBucket`], [`LeakyBucket`] and [`CompositeLimiter`] have in common.
+/// Any limiter: what [`TokenBucket`], [`LeakyBucket`], [`FixedWindow`], [`SlidingWindowCounter`],
+/// [`SlidingWindowLog`] and [`CompositeLimiter`] have in common.
 ///
 /// Each of them dereferences to it and turns into it with `into()`. Cloning is cheap and shares
 /// the state. Every call takes a key, or a key and a [`Cost`]:
@@ -107,6 +118,8 @@ pub struct AnyLimiter(Kind);
 #[derive(Clone)]
 enum Kind {
     Keyed(Arc<Keyed<SharedClock>>),
+    /// One that counts in another way.
+    Part(Arc<dyn Part<SharedClock>>),
     Composite(Arc<Composite<SharedClock>>),
 }
 
@@ -117,6 +130,7 @@ impl AnyLimiter {
         let ask = ask.into();
         sure(match &self.0 {
             Kind::Keyed(keyed) => keyed.allow(sure(keyed.fingerprint(ask.key())), ask.cost()),
+            Kind::Part(part) => part.allow(ask.key(), ask.cost()),
             Kind::Composite(composite) => composite.allow(ask.key(), ask.cost()),
         })
     }
@@ -138,6 +152,10 @@ impl AnyLimiter {
                 let of = |ask: Ask<'_>| (sure(keyed.fingerprint(ask.key())), ask.cost());
                 sure(keyed.allow_many(&asks.map(of).collect::<Vec<_>>()))
             }
+            Kind::Part(part) => {
+                let asks: Vec<_> = asks.map(|ask| (ask.key(), ask.cost())).collect();
+                sure(part.allow_many(&asks))
+            }
             Kind::Composite(composite) => {
                 asks.map(|ask| sure(composite.allow(ask.key(), ask.cost()))).collect()
             }
@@ -149,6 +167,7 @@ impl AnyLimiter {
         let ask = ask.into();
         sure(match &self.0 {
             Kind::Keyed(keyed) => keyed.check(sure(keyed.fingerprint(ask.key())), ask.cost()),
+            Kind::Part(part) => part.check(ask.key(), ask.cost()),
             Kind::Composite(composite) => composite.check(ask.key(), ask.cost()),
         })
     }
@@ -158,6 +177,7 @@ impl AnyLimiter {
         let ask = ask.into();
         sure(match &self.0 {
             Kind::Keyed(keyed) => keyed.peek(sure(keyed.fingerprint(ask.key())), ask.cost()),
+            Kind::Part(part) => part.peek(ask.key(), ask.cost()),
             Kind::Composite(composite) => composite.peek(ask.key(), ask.cost()),
         })
     }
@@ -226,7 +246,12 @@ impl AnyLimiter {
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
                 Turn::Wait(place, _) => Ok(keyed.come(place).await),
             },
-            // In a box, or who waits for one limiter would be as large as who waits for several.
+            // In a box, or who waits for a bucket would be as large as who waits for several.
+            Kind::Part(part) => match sure(part.reserve(ask.key(), request(ask, timeout, false))) {
+                Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
+                Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+                Turn::Wait(place, _) => Ok(Box::pin(come(&**part, place)).await),
+            },
             Kind::Composite(composite) => Box::pin(composite.acquire(ask, timeout)).await,
         }
     }
@@ -246,19 +271,27 @@ impl AnyLimiter {
             Kind::Keyed(keyed) => match keyed.reserve(ask, timeout, !keyed.source().parks()) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, wait) => Ok(keyed.come_blocking(place, wait)),
+                Turn::Wait(place, wait) => Ok(come_blocking(&**keyed, place, wait)),
             },
+            Kind::Part(part) => {
+                let request = request(ask, timeout, !part.source().parks());
+                match sure(part.reserve(ask.key(), request)) {
+                    Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
+                    Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+                    Turn::Wait(place, wait) => Ok(come_blocking(&**part, place, wait)),
+                }
+            }
             Kind::Composite(composite) => composite.acquire_blocking(ask, timeout),
         }
     }
 
     /// Takes, now or later, for whoever gives nothing back of what is there at once; none for a
-    /// limiter of several, which is to be awaited.
+    /// limiter that is to be awaited.
     #[inline]
     pub(crate) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>) -> Option<Turn<()>> {
         match &self.0 {
             Kind::Keyed(keyed) => Some(keyed.enter(ask, timeout, false)),
-            Kind::Composite(_) => None,
+            Kind::Part(_) | Kind::Composite(_) => None,
         }
     }
 
@@ -266,7 +299,7 @@ impl AnyLimiter {
     pub(crate) async fn come(&self, place: Place) -> Quota {
         match &self.0 {
             Kind::Keyed(keyed) => keyed.come(place).await,
-            Kind::Composite(_) => unreachable!("a limiter of several lends no place of its own"),
+            Kind::Part(_) | Kind::Composite(_) => unreachable!("`enter` gave no place"),
         }
     }
 
@@ -282,9 +315,11 @@ impl AnyLimiter {
             Kind::Keyed(keyed) => match keyed.enter(ask, timeout, !keyed.source().parks()) {
                 Turn::Now(()) => Ok(None),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, wait) => Ok(Some(keyed.come_blocking(place, wait))),
+                Turn::Wait(place, wait) => Ok(Some(come_blocking(&**keyed, place, wait))),
             },
-            Kind::Composite(composite) => composite.acquire_blocking(ask, timeout).map(Some),
+            Kind::Part(_) | Kind::Composite(_) => {
+                self.acquire_quota_blocking(ask, timeout).map(Some)
+            }
         }
     }
 
@@ -293,11 +328,12 @@ impl AnyLimiter {
     pub fn give_back(&self, quota: Quota) {
         match (&self.0, quota.into_grants()) {
             (Kind::Keyed(keyed), quota::Grants::One(grant)) => keyed.give_back(grant),
+            (Kind::Part(part), quota::Grants::One(grant)) => part.give_back(grant),
             (Kind::Composite(composite), quota::Grants::Each(grants)) => {
                 composite.give_back(grants);
             }
             // Quota of another limiter's is worth nothing here.
-            (Kind::Keyed(_), quota::Grants::Each(_))
+            (Kind::Keyed(_) | Kind::Part(_), quota::Grants::Each(_))
             | (Kind::Composite(_), quota::Grants::One(_)) => {}
         }
     }
@@ -306,6 +342,7 @@ impl AnyLimiter {
     pub fn reset(&self, key: &str) {
         sure(match &self.0 {
             Kind::Keyed(keyed) => keyed.reset(sure(keyed.fingerprint(key))),
+            Kind::Part(part) => part.reset(key),
             Kind::Composite(composite) => composite.reset(key),
         });
     }
@@ -314,6 +351,7 @@ impl AnyLimiter {
     pub fn reset_all(&self) {
         sure(match &self.0 {
             Kind::Keyed(keyed) => keyed.reset_all(),
+            Kind::Part(part) => part.reset_all(),
             Kind::Composite(composite) => composite.reset_all(),
         });
     }
@@ -336,7 +374,8 @@ impl AnyLimiter {
     /// ```
     pub fn bound(&self, window: Duration) -> u64 {
         match &self.0 {
-            Kind::Keyed(keyed) => keyed.store().bucket().bound(window),
+            Kind::Keyed(keyed) => keyed.bound(window),
+            Kind::Part(part) => part.bound(window),
             Kind::Composite(composite) => composite.bound(window),
         }
     }
@@ -345,6 +384,7 @@ impl AnyLimiter {
     pub fn clock(&self) -> &SharedClock {
         match &self.0 {
             Kind::Keyed(keyed) => keyed.source(),
+            Kind::Part(part) => part.source(),
             Kind::Composite(composite) => composite.source(),
         }
     }
@@ -354,6 +394,7 @@ impl fmt::Debug for AnyLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Keyed(keyed) => keyed.fmt(f),
+            Kind::Part(part) => part.fmt(f),
             Kind::Composite(composite) => composite.fmt(f),
         }
     }
@@ -362,6 +403,12 @@ impl fmt::Debug for AnyLimiter {
 impl From<Arc<Keyed<SharedClock>>> for AnyLimiter {
     fn from(keyed: Arc<Keyed<SharedClock>>) -> Self {
         Self(Kind::Keyed(keyed))
+    }
+}
+
+impl<W: Window> From<Arc<Keyed<SharedClock, W>>> for AnyLimiter {
+    fn from(keyed: Arc<Keyed<SharedClock, W>>) -> Self {
+        Self(Kind::Part(keyed))
     }
 }
 

@@ -53,6 +53,16 @@ impl Waiter {
         self.cost.into()
     }
 
+    /// Returns when it goes, as far as it was planned or settled last.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Plans when it goes.
+    pub(crate) fn plan(&mut self, due: Instant) {
+        self.due = due;
+    }
+
     /// Returns when it was due, if that is settled.
     pub(crate) fn settled(&self) -> Option<Instant> {
         self.settled.then_some(self.due)

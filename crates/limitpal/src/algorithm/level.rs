@@ -12,6 +12,8 @@ pub struct Level {
 
 impl Level {
     pub(crate) const ZERO: Self = Self { whole: 0, part: 0 };
+    /// The level of a bucket that was never used.
+    pub(crate) const FRESH: Self = Self::at(Instant::MIN);
 
     #[inline]
     pub(crate) const fn at(now: Instant) -> Self {

@@ -6,9 +6,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::ask::Ask;
+use super::part::Part;
 use super::quota::Quota;
-use super::turn::Seat;
-use super::{AnyLimiter, Kind};
+use super::turn::{Seat, request};
+use super::{AnyLimiter, Kind, sure};
+use crate::clock::SharedClock;
 use crate::refusal::RateLimitExceeded;
 use crate::store::Turn;
 
@@ -17,9 +19,13 @@ use crate::store::Turn;
 pub(super) enum Acquire<'l> {
     Asking(&'l AnyLimiter, Ask<'l>, Option<Duration>),
     Coming(Seat<'l>),
-    /// From several limiters.
+    /// From several limiters, or from one that counts in another way.
     Boxed(Pin<Box<dyn Future<Output = Result<Quota, RateLimitExceeded>> + Send + 'l>>),
     Ended,
+}
+
+fn enter(part: &dyn Part<SharedClock>, ask: Ask<'_>, timeout: Option<Duration>) -> Turn<()> {
+    sure(part.enter(ask.key(), request(ask, timeout, false)))
 }
 
 impl Acquire<'_> {
@@ -33,6 +39,17 @@ impl Acquire<'_> {
                             return Poll::Ready(Err(RateLimitExceeded::new(after)));
                         }
                         Turn::Wait(place, _) => *self = Self::Coming(keyed.seat(place)),
+                    },
+                    Kind::Part(part) => match enter(&**part, *ask, *timeout) {
+                        Turn::Now(()) => return Poll::Ready(Ok(())),
+                        Turn::Refused(after) => {
+                            return Poll::Ready(Err(RateLimitExceeded::new(after)));
+                        }
+                        Turn::Wait(place, _) => {
+                            let seat = Seat::new(&**part, place);
+                            let come = async { Ok(Quota::one(seat.await, Duration::ZERO)) };
+                            *self = Self::Boxed(Box::pin(come));
+                        }
                     },
                     Kind::Composite(composite) => {
                         *self = Self::Boxed(Box::pin(composite.acquire(*ask, *timeout)));

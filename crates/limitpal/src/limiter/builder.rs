@@ -1,16 +1,18 @@
 //! The options of a keyed limiter, checked when it is built.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::keyed::{Keyed, KeyedOptions};
 use super::{LeakyBucket, TokenBucket};
-use crate::algorithm::{Bucket, Pace};
+use crate::algorithm::{Align, Bucket, FixedCount, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
+use crate::store::Stored;
 
 /// Builds a [`TokenBucket`](crate::TokenBucket) or a [`LeakyBucket`](crate::LeakyBucket).
 ///
@@ -31,28 +33,104 @@ use crate::rate::Rate;
 /// # Ok::<(), limitpal::InvalidConfig>(())
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
-pub struct BucketBuilder<L> {
-    capacity: u32,
-    /// What the user knows the capacity by.
-    capacity_name: &'static str,
-    rate: Rate,
-    pace: Pace,
+pub struct BucketBuilder<L, D = BucketDraft> {
+    draft: D,
     clock: SharedClock,
     options: KeyedOptions<Infallible>,
     limiter: PhantomData<fn() -> L>,
 }
 
-impl<L: From<Arc<Keyed<SharedClock>>>> BucketBuilder<L> {
+/// Builds a [`FixedWindow`](crate::FixedWindow), a
+/// [`SlidingWindowCounter`](crate::SlidingWindowCounter) or a
+/// [`SlidingWindowLog`](crate::SlidingWindowLog), with the options of [`BucketBuilder`]: where they
+/// say "bucket", it is what is remembered of a key, and "full" is as new.
+pub type WindowBuilder<L, A> = BucketBuilder<L, WindowDraft<A>>;
+
+/// The numbers that a user gave, not yet checked.
+pub trait Draft: fmt::Debug {
+    /// What they are the settings of.
+    type Algorithm: Stored;
+
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    ///
+    /// A number that makes no sense.
+    fn checked(self) -> Result<Self::Algorithm, InvalidConfig>;
+}
+
+/// The numbers of a bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct BucketDraft {
+    capacity: u32,
+    /// What the user knows the capacity by.
+    capacity_name: &'static str,
+    rate: Rate,
+    pace: Pace,
+}
+
+impl Draft for BucketDraft {
+    type Algorithm = Bucket;
+
+    fn checked(self) -> Result<Bucket, InvalidConfig> {
+        let named = |error: InvalidConfig| match error.parameter() {
+            "capacity" => error.about(self.capacity_name),
+            _ => error,
+        };
+        Bucket::new(self.capacity, self.rate, self.pace).map_err(named)
+    }
+}
+
+/// The numbers of windows.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowDraft<A> {
+    limit: u32,
+    per: Duration,
+    align: Align,
+    make: MakeWindow<A>,
+}
+
+/// Checks a limit, a length and where windows start.
+type MakeWindow<A> = fn(u32, Duration, Align) -> Result<A, InvalidConfig>;
+
+impl<A: Stored> Draft for WindowDraft<A> {
+    type Algorithm = A;
+
+    fn checked(self) -> Result<A, InvalidConfig> {
+        (self.make)(self.limit, self.per, self.align)
+    }
+}
+
+impl<L> BucketBuilder<L> {
     pub(super) fn new(capacity: u32, rate: Rate, pace: Pace) -> Self {
-        let (clock, options) = (SharedClock::default(), KeyedOptions::default());
-        let capacity_name = "capacity";
-        Self { capacity, capacity_name, rate, pace, clock, options, limiter: PhantomData }
+        Self::of(BucketDraft { capacity, capacity_name: "capacity", rate, pace })
     }
 
     /// Starts one from a limit in words, whose count is the capacity.
     pub(super) fn per(rate: &str, pace: Pace) -> Result<Self, InvalidConfig> {
         let (rate, count, _) = Rate::written(rate)?;
         Ok(Self::new(count, rate, pace))
+    }
+}
+
+impl<L, A> WindowBuilder<L, A> {
+    pub(super) fn windows(limit: u32, per: Duration, make: MakeWindow<A>) -> Self {
+        Self::of(WindowDraft { limit, per, align: Align::default(), make })
+    }
+}
+
+impl<L> WindowBuilder<L, FixedCount> {
+    /// Says where windows start; without it at multiples of their length on the clock.
+    pub fn align(mut self, align: Align) -> Self {
+        self.draft.align = align;
+        self
+    }
+}
+
+impl<L, D> BucketBuilder<L, D> {
+    fn of(draft: D) -> Self {
+        let (clock, options) = (SharedClock::default(), KeyedOptions::default());
+        Self { draft, clock, options, limiter: PhantomData }
     }
 
     /// Reads this clock and sleeps by it.
@@ -96,14 +174,14 @@ impl<L: From<Arc<Keyed<SharedClock>>>> BucketBuilder<L> {
     ///
     /// # Errors
     ///
-    /// A capacity or burst of 0; a bucket that takes more than 100 years to fill; a `ttl` of 0 or above 100
-    /// years; a `max_buckets` or `cleanup_interval` of 0.
-    pub fn build(self) -> Result<L, InvalidConfig> {
-        let named = |error: InvalidConfig| match error.parameter() {
-            "capacity" => error.about(self.capacity_name),
-            _ => error,
-        };
-        let bucket = Bucket::new(self.capacity, self.rate, self.pace).map_err(named)?;
+    /// A capacity, burst or limit of 0; a bucket that takes more than 100 years to fill; a window or a
+    /// `ttl` of 0 or above 100 years; a `max_buckets` or `cleanup_interval` of 0.
+    pub fn build(self) -> Result<L, InvalidConfig>
+    where
+        D: Draft,
+        L: From<Arc<Keyed<SharedClock, D::Algorithm>>>,
+    {
+        let bucket = self.draft.checked()?;
         Ok(Arc::new(Keyed::new(bucket, self.options, self.clock)?).into())
     }
 }
@@ -119,7 +197,7 @@ impl BucketBuilder<TokenBucket> {
     /// # Ok::<(), limitpal::InvalidConfig>(())
     /// ```
     pub fn burst(mut self, burst: u32) -> Self {
-        (self.capacity, self.capacity_name) = (burst, "burst");
+        (self.draft.capacity, self.draft.capacity_name) = (burst, "burst");
         self
     }
 }
@@ -127,16 +205,15 @@ impl BucketBuilder<TokenBucket> {
 impl BucketBuilder<LeakyBucket> {
     /// Lets `allow` join up to this backlog, whatever the words counted.
     pub fn capacity(mut self, capacity: u32) -> Self {
-        self.capacity = capacity;
+        self.draft.capacity = capacity;
         self
     }
 }
 
-impl<L> std::fmt::Debug for BucketBuilder<L> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<L, D: fmt::Debug> fmt::Debug for BucketBuilder<L, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BucketBuilder")
-            .field("capacity", &self.capacity)
-            .field("rate", &self.rate)
+            .field("draft", &self.draft)
             .field("clock", &self.clock)
             .finish_non_exhaustive()
     }

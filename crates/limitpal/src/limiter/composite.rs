@@ -10,9 +10,10 @@ use std::time::Duration;
 
 pub use self::handle::CompositeLimiter;
 use super::ask::Ask;
-use super::keyed::Keyed;
+use super::part::Part;
 use super::quota::Quota;
 use super::sure;
+use super::turn::Seat;
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -57,13 +58,13 @@ pub enum Step {
 
 /// Decides over several keyed limiters; whoever waits does it elsewhere.
 pub struct Composite<S: TimeSource> {
-    parts: Vec<Arc<Keyed<S>>>,
+    parts: Vec<Arc<dyn Part<S>>>,
     source: S,
 }
 
 impl<S: TimeSource> Composite<S> {
     /// Joins keyed limiters.
-    pub fn new(parts: Vec<Arc<Keyed<S>>>, source: S) -> Result<Self, InvalidConfig> {
+    pub fn new(parts: Vec<Arc<dyn Part<S>>>, source: S) -> Result<Self, InvalidConfig> {
         if parts.is_empty() {
             return Err(InvalidConfig::new("limiters", "empty", "give at least one limiter"));
         }
@@ -76,7 +77,7 @@ impl<S: TimeSource> Composite<S> {
     }
 
     /// Returns its parts.
-    pub fn parts(&self) -> &[Arc<Keyed<S>>] {
+    pub fn parts(&self) -> &[Arc<dyn Part<S>>] {
         &self.parts
     }
 
@@ -87,7 +88,7 @@ impl<S: TimeSource> Composite<S> {
 
     /// Returns the most permits admitted in any window: the least of its parts' bounds.
     pub fn bound(&self, window: Duration) -> u64 {
-        let bounds = self.parts.iter().map(|part| part.store().bucket().bound(window));
+        let bounds = self.parts.iter().map(|part| part.bound(window));
         bounds.min().expect("a composite has parts")
     }
 
@@ -112,24 +113,24 @@ impl<S: TimeSource> Composite<S> {
 
     /// Shows the part with the longest wait, or when all allow it the one with the least left.
     pub fn peek(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
-        self.worst(|part| part.peek(part.fingerprint(key)?, cost))
+        self.worst(|part| part.peek(key, cost))
     }
 
     /// Shows the part with the least left after a take.
     fn standing(&self, key: &str) -> Result<Decision, S::Error> {
         self.worst(|part| {
-            let decision = part.peek(part.fingerprint(key)?, 1)?;
+            let decision = part.peek(key, 1)?;
             Ok(Decision { allowed: true, retry_after: RetryAfter::Now, ..decision })
         })
     }
 
     fn worst(
         &self,
-        look: impl Fn(&Keyed<S>) -> Result<Decision, S::Error>,
+        look: impl Fn(&dyn Part<S>) -> Result<Decision, S::Error>,
     ) -> Result<Decision, S::Error> {
-        let mut worst = look(&self.parts[0])?;
+        let mut worst = look(&*self.parts[0])?;
         for part in &self.parts[1..] {
-            let decision = look(part)?;
+            let decision = look(&**part)?;
             if is_worse(&decision, &worst) {
                 worst = decision;
             }
@@ -141,25 +142,23 @@ impl<S: TimeSource> Composite<S> {
     pub fn take(&self, key: &str, cost: u64) -> Result<Option<Vec<Grant>>, S::Error> {
         // Asking first leaves a refused composite's parts untouched, recency and all.
         for part in &self.parts {
-            if !part.peek(part.fingerprint(key)?, cost)?.allowed {
+            if !part.peek(key, cost)?.allowed {
                 return Ok(None);
             }
         }
-        self.take_each(None, |part| {
-            part.store().take(part.fingerprint(key)?, cost, || part.source().now())
-        })
+        self.take_each(None, |part| part.take(key, cost))
     }
 
     /// Takes from every part but the one held; if another thread was faster, gives all back.
     fn take_each(
         &self,
         held: Option<(usize, Grant)>,
-        take: impl Fn(&Keyed<S>) -> Result<Option<Grant>, S::Error>,
+        take: impl Fn(&dyn Part<S>) -> Result<Option<Grant>, S::Error>,
     ) -> Result<Option<Vec<Grant>>, S::Error> {
         let mut taken = Taken { parts: &self.parts, grants: held.into_iter().collect() };
         for (index, part) in self.parts.iter().enumerate() {
             if held.is_none_or(|(held, _)| held != index) {
-                let Some(grant) = take(part)? else { return Ok(None) };
+                let Some(grant) = take(&**part)? else { return Ok(None) };
                 taken.grants.push((index, grant));
             }
         }
@@ -202,9 +201,8 @@ impl<S: TimeSource> Composite<S> {
                 return Ok(Step::Refused(wait));
             }
             let part = &self.parts[longest];
-            let (own, read) = (part.fingerprint(key)?, || part.source().now());
             let request = Request { fixed: fixed(part.source()), ..request };
-            match part.store().reserve(own, request, read)? {
+            match part.reserve(key, request)? {
                 Turn::Now(grant) => held = Some((longest, grant)),
                 Turn::Wait(place, wait) => return Ok(Step::Wait(longest, place, wait)),
                 Turn::Refused(retry_after) => return Ok(Step::Refused(retry_after)),
@@ -222,7 +220,7 @@ impl<S: TimeSource> Composite<S> {
         let mut longest = (0, RetryAfter::Now);
         for (index, part) in self.parts.iter().enumerate() {
             if held != Some(index) {
-                let wait = part.quote(part.fingerprint(key)?, request)?;
+                let wait = part.quote(key, request)?;
                 if wait > longest.1 {
                     longest = (index, wait);
                 }
@@ -233,7 +231,7 @@ impl<S: TimeSource> Composite<S> {
 
     /// Forgets one key in every part.
     pub fn reset(&self, key: &str) -> Result<(), S::Error> {
-        self.parts.iter().try_for_each(|part| part.reset(part.fingerprint(key)?))
+        self.parts.iter().try_for_each(|part| part.reset(key))
     }
 
     /// Forgets all keys in every part.
@@ -252,7 +250,7 @@ fn is_worse(one: &Decision, other: &Decision) -> bool {
 
 /// Grants by part, given back when dropped.
 struct Taken<'c, S: TimeSource> {
-    parts: &'c [Arc<Keyed<S>>],
+    parts: &'c [Arc<dyn Part<S>>],
     grants: Vec<(usize, Grant)>,
 }
 
@@ -296,7 +294,7 @@ impl Composite<SharedClock> {
                 Step::Go(grants) => return Ok(Quota::each(grants, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, _) => {
-                    held = Some((part, self.parts[part].turn(place).await));
+                    held = Some((part, Seat::new(&*self.parts[part], place).await));
                 }
             }
         }
@@ -317,7 +315,7 @@ impl Composite<SharedClock> {
                 Step::Go(grants) => return Ok(Quota::each(grants, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, wait) => {
-                    held = Some((part, self.parts[part].turn_blocking(place, wait)));
+                    held = Some((part, Seat::new(&*self.parts[part], place).turn_blocking(wait)));
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! A limiter with a bucket for each key: a store and the clock it is read by.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::keys::{KeyBy, Keys};
 use crate::algorithm::Bucket;
@@ -10,7 +9,7 @@ use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
-use crate::store::{Grant, Request, Scope, Store, StoreOptions, Turn};
+use crate::store::{Grant, Request, Scope, Store, StoreOptions, Stored};
 
 /// What a keyed limiter does besides counting.
 pub struct KeyedOptions<E> {
@@ -39,16 +38,16 @@ impl<E> fmt::Debug for KeyedOptions<E> {
 
 /// Buckets by key, and the clock they are read by. The building block of every limiter; the
 /// Python package reads clocks that can fail.
-pub struct Keyed<S: TimeSource> {
-    store: Store,
+pub struct Keyed<S: TimeSource, A: Stored = Bucket> {
+    store: Store<A>,
     source: S,
     keys: Keys<S::Error>,
 }
 
-impl<S: TimeSource> Keyed<S> {
+impl<S: TimeSource, A: Stored> Keyed<S, A> {
     /// Makes a limiter of such buckets.
     pub fn new(
-        bucket: Bucket,
+        bucket: A,
         options: KeyedOptions<S::Error>,
         source: S,
     ) -> Result<Self, InvalidConfig> {
@@ -59,7 +58,7 @@ impl<S: TimeSource> Keyed<S> {
     }
 
     /// Returns its buckets.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &Store<A> {
         &self.store
     }
 
@@ -105,19 +104,6 @@ impl<S: TimeSource> Keyed<S> {
         self.store.quote(key, request, || self.source.now())
     }
 
-    /// Takes if acquiring makes one wait not at all.
-    pub(super) fn take_at_once(
-        &self,
-        key: &str,
-        request: Request,
-    ) -> Result<Option<Grant>, S::Error> {
-        let request = Request { timeout: Some(Duration::ZERO), ..request };
-        match self.store.reserve(self.fingerprint(key)?, request, || self.source.now())? {
-            Turn::Now(grant) => Ok(Some(grant)),
-            Turn::Wait(..) | Turn::Refused(_) => Ok(None),
-        }
-    }
-
     /// Gives back what a take can still give.
     pub fn give_back(&self, grant: Grant) {
         self.store.give_back(grant, self.source.now().ok());
@@ -142,7 +128,9 @@ impl<S: TimeSource> Keyed<S> {
     pub fn remembered(&self) -> Result<usize, S::Error> {
         self.store.len(|| self.source.now())
     }
+}
 
+impl<S: TimeSource> Keyed<S> {
     /// Returns the permits left now, in fractions.
     pub fn tokens(&self, key: Fingerprint) -> Result<f64, S::Error> {
         self.store.view(key, || self.source.now(), Bucket::tokens)
@@ -154,11 +142,11 @@ impl<S: TimeSource> Keyed<S> {
     }
 }
 
-impl<S: TimeSource> fmt::Debug for Keyed<S> {
+impl<S: TimeSource, A: Stored> fmt::Debug for Keyed<S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bucket, options) = (self.store.bucket(), self.store.options());
         let mut debug = f.debug_struct(bucket.name());
-        debug.field("capacity", &bucket.capacity()).field(bucket.rate_name(), &bucket.rate());
+        bucket.show(&mut debug);
         debug.field("clock", &self.source);
         if let Some(ttl) = options.ttl {
             debug.field("ttl", &ttl);

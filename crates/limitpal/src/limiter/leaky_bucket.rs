@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::builder::BucketBuilder;
 use super::keyed::Keyed;
 use super::{AnyLimiter, sure};
-use crate::algorithm::Pace;
+use crate::algorithm::{Bucket, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
@@ -94,4 +94,4 @@ impl LeakyBucket {
     }
 }
 
-super::keyed_handle!(LeakyBucket);
+super::keyed_handle!(LeakyBucket, Bucket);

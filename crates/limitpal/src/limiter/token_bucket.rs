@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::builder::BucketBuilder;
 use super::keyed::Keyed;
 use super::{AnyLimiter, sure};
-use crate::algorithm::Pace;
+use crate::algorithm::{Bucket, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
@@ -92,4 +92,4 @@ impl TokenBucket {
     }
 }
 
-super::keyed_handle!(TokenBucket);
+super::keyed_handle!(TokenBucket, Bucket);

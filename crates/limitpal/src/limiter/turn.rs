@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ask::Ask;
 use super::keyed::Keyed;
+use super::part::Part;
 use super::quota::Quota;
 use super::sure;
 use crate::clock::{SharedClock, Sleep, unparker};
@@ -19,7 +20,7 @@ impl Keyed<SharedClock> {
     pub(super) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn<()> {
         let key = sure(self.fingerprint(ask.key()));
         let read = || crate::clock::TimeSource::now(self.source());
-        let request = Request { cost: ask.cost(), timeout, fixed, ticket: None };
+        let request = request(ask, timeout, fixed);
         sure(self.store().enter(key, request, read))
     }
 
@@ -27,49 +28,55 @@ impl Keyed<SharedClock> {
     pub(super) fn reserve(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn {
         let key = sure(self.fingerprint(ask.key()));
         let read = || crate::clock::TimeSource::now(self.source());
-        let request = Request { cost: ask.cost(), timeout, fixed, ticket: None };
+        let request = request(ask, timeout, fixed);
         sure(self.store().reserve(key, request, read))
     }
 
     /// Sleeps until the turn comes; returns what it has acquired.
     pub(super) async fn come(&self, place: Place) -> Quota {
-        let seat = self.seat(place);
-        let start = self.source().now();
-        let grant = seat.await;
-        Quota::one(grant, self.source().now().saturating_duration_since(start))
+        come(self, place).await
     }
 
     /// Returns the seat of one who waits: a future that is ready when the turn comes.
     pub(super) fn seat(&self, place: Place) -> Seat<'_> {
-        Seat { keyed: self, place: Some(place), nap: None }
-    }
-
-    /// Blocks the thread; otherwise as `come`.
-    pub(super) fn come_blocking(&self, place: Place, wait: Duration) -> Quota {
-        let seat = self.seat(place);
-        let start = self.source().now();
-        let grant = seat.turn_blocking(wait);
-        Quota::one(grant, self.source().now().saturating_duration_since(start))
-    }
-
-    /// Sleeps until the turn comes; a moved place wakes the task once more, to sleep anew.
-    pub(super) async fn turn(&self, place: Place) -> Grant {
-        self.seat(place).await
-    }
-
-    pub(super) fn turn_blocking(&self, place: Place, wait: Duration) -> Grant {
-        self.seat(place).turn_blocking(wait)
+        Seat::new(self, place)
     }
 }
 
+/// Returns what one asks for who is ready to wait for one limiter.
+#[inline]
+pub(super) fn request(ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Request {
+    Request { cost: ask.cost(), timeout, fixed, ticket: None }
+}
+
+/// Sleeps until the turn comes; returns what it has acquired.
+pub(super) async fn come<P: Part<SharedClock> + ?Sized>(part: &P, place: Place) -> Quota {
+    let seat = Seat::new(part, place);
+    let start = part.source().now();
+    let grant = seat.await;
+    Quota::one(grant, part.source().now().saturating_duration_since(start))
+}
+
+/// Blocks the thread; otherwise as `come`.
+pub(super) fn come_blocking<P: Part<SharedClock> + ?Sized>(
+    part: &P,
+    place: Place,
+    wait: Duration,
+) -> Quota {
+    let seat = Seat::new(part, place);
+    let start = part.source().now();
+    let grant = seat.turn_blocking(wait);
+    Quota::one(grant, part.source().now().saturating_duration_since(start))
+}
+
 /// A place in line that is left when it is dropped; awaited, it is ready when its turn comes.
-pub(super) struct Seat<'l> {
-    keyed: &'l Keyed<SharedClock>,
+pub(super) struct Seat<'l, P: Part<SharedClock> + ?Sized = Keyed<SharedClock>> {
+    part: &'l P,
     place: Option<Place>,
     nap: Option<Nap>,
 }
 
-impl Future for Seat<'_> {
+impl<P: Part<SharedClock> + ?Sized> Future for Seat<'_, P> {
     type Output = Grant;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Grant> {
@@ -98,21 +105,25 @@ struct Nap {
     sleep: Sleep,
 }
 
-impl Seat<'_> {
-    fn turn_blocking(mut self, wait: Duration) -> Grant {
-        let (keyed, place) = (self.keyed, self.place.expect("a turn is awaited once"));
-        if keyed.source().parks() {
+impl<'l, P: Part<SharedClock> + ?Sized> Seat<'l, P> {
+    pub(super) fn new(part: &'l P, place: Place) -> Self {
+        Self { part, place: Some(place), nap: None }
+    }
+
+    pub(super) fn turn_blocking(mut self, wait: Duration) -> Grant {
+        let (part, place) = (self.part, self.place.expect("a turn is awaited once"));
+        if part.source().parks() {
             return self.park();
         }
         // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
-        keyed.source().sleep_blocking(wait);
+        part.source().sleep_blocking(wait);
         self.place = None;
-        keyed.store().arrived(place, Some(keyed.source().now()))
+        part.arrived(place)
     }
 
     fn lie_down(&self, place: Place, waker: Waker) -> Nap {
         let Pending { due, wait, .. } = self.arm(place, waker);
-        Nap { due, sleep: self.keyed.source().sleep_until(due, wait) }
+        Nap { due, sleep: self.part.source().sleep_until(due, wait) }
     }
 
     fn park(&mut self) -> Grant {
@@ -123,13 +134,12 @@ impl Seat<'_> {
                 return grant;
             }
             let Pending { wait, .. } = self.arm(place, waker.clone());
-            self.keyed.source().park(wait);
+            self.part.source().park(wait);
         }
     }
 
     fn claim(&mut self, place: Place, waker: Option<&Waker>) -> Result<Grant, Pending> {
-        let read = || crate::clock::TimeSource::now(self.keyed.source());
-        let claimed = sure(self.keyed.store().claim_for(place, waker, read));
+        let claimed = sure(self.part.claim(place, waker));
         if claimed.is_ok() {
             self.place = None;
         }
@@ -137,15 +147,14 @@ impl Seat<'_> {
     }
 
     fn arm(&self, place: Place, waker: Waker) -> Pending {
-        let read = || crate::clock::TimeSource::now(self.keyed.source());
-        sure(self.keyed.store().arm(place, waker, read))
+        sure(self.part.arm(place, waker))
     }
 }
 
-impl Drop for Seat<'_> {
+impl<P: Part<SharedClock> + ?Sized> Drop for Seat<'_, P> {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            self.keyed.store().leave(place, Some(self.keyed.source().now()));
+            self.part.leave(place);
         }
     }
 }

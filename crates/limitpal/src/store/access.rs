@@ -1,20 +1,23 @@
 //! Getting at a shard: under its lock, and at a time that is not older than its own.
 
-use super::direct::Locked;
+use std::ops::{Deref, DerefMut};
+
 use super::shard::Shard;
+use super::stored::{Shortcut, Stored};
 use super::timeline::Reading;
 use super::{Full, Store};
 use crate::shards::Fingerprint;
+use crate::sync::MutexGuard;
 use crate::time::Instant;
 
-impl Store {
+impl<A: Stored> Store<A> {
     /// Runs `step`; if it finds no room in this shard, makes some in another and runs it again.
     #[inline]
     pub(super) fn with_room<T, E>(
         &self,
         key: Fingerprint,
         mut read: impl FnMut() -> Result<Instant, E>,
-        mut step: impl FnMut(&mut Shard, Instant) -> Result<T, Full>,
+        mut step: impl FnMut(&mut Shard<A>, Instant) -> Result<T, Full>,
     ) -> Result<Option<T>, E> {
         loop {
             if let Ok(done) = self.with(key, &mut read, &mut step)? {
@@ -42,7 +45,7 @@ impl Store {
         &self,
         key: Fingerprint,
         read: impl FnMut() -> Result<Instant, E>,
-        step: impl FnMut(&mut Shard, Instant) -> T,
+        step: impl FnMut(&mut Shard<A>, Instant) -> T,
     ) -> Result<T, E> {
         self.with_shard(self.index(key), read, step)
     }
@@ -53,7 +56,7 @@ impl Store {
         &self,
         index: usize,
         mut read: impl FnMut() -> Result<Instant, E>,
-        step: impl FnMut(&mut Shard, Instant) -> T,
+        step: impl FnMut(&mut Shard<A>, Instant) -> T,
     ) -> Result<T, E> {
         let now = read()?;
         self.with_shard_at(index, now, read, step)
@@ -66,7 +69,7 @@ impl Store {
         index: usize,
         now: Instant,
         mut read: impl FnMut() -> Result<Instant, E>,
-        mut step: impl FnMut(&mut Shard, Instant) -> T,
+        mut step: impl FnMut(&mut Shard<A>, Instant) -> T,
     ) -> Result<T, E> {
         let mut reading = Reading::first(now);
         loop {
@@ -83,12 +86,12 @@ impl Store {
 
     /// Returns the time for a step that must not fail: a reading that lost a race is as good as
     /// the one it lost to; without one, what is in doubt is not given back.
-    pub(super) fn at_last(shard: &mut Shard, now: Option<Instant>) -> Instant {
+    pub(super) fn at_last(shard: &mut Shard<A>, now: Option<Instant>) -> Instant {
         let Some(now) = now else { return Instant::MAX };
         shard.time.at(Reading::first(now)).unwrap_or_else(|_| shard.time.now())
     }
 
-    pub(super) fn shard(&self, key: Fingerprint) -> Locked<'_> {
+    pub(super) fn shard(&self, key: Fingerprint) -> Locked<'_, A> {
         self.lock(self.index(key))
     }
 
@@ -104,7 +107,50 @@ impl Store {
     }
 
     #[inline]
-    pub(super) fn lock(&self, index: usize) -> Locked<'_> {
-        Locked::new(self.shards.lock(index), self.direct.as_ref(), &self.settings)
+    pub(super) fn lock(&self, index: usize) -> Locked<'_, A> {
+        let mut shard = self.shards.lock(index);
+        let direct = self.direct.as_ref();
+        if direct.is_some() {
+            self.hold_direct(&mut shard);
+        }
+        Locked { shard, direct }
+    }
+
+    #[inline(never)] // stores without such a bucket do not prepare for it
+    fn hold_direct(&self, shard: &mut Shard<A>) {
+        if let Some(direct) = &self.direct {
+            direct.hold(shard, &self.settings);
+        }
+    }
+}
+
+/// A shard under its lock, with the bucket's shortcut held while it lasts.
+pub(super) struct Locked<'s, A: Stored> {
+    shard: MutexGuard<'s, Shard<A>>,
+    direct: Option<&'s A::Shortcut>,
+}
+
+impl<A: Stored> Deref for Locked<'_, A> {
+    type Target = Shard<A>;
+
+    #[inline]
+    fn deref(&self) -> &Shard<A> {
+        &self.shard
+    }
+}
+
+impl<A: Stored> DerefMut for Locked<'_, A> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Shard<A> {
+        &mut self.shard
+    }
+}
+
+impl<A: Stored> Drop for Locked<'_, A> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(direct) = self.direct {
+            direct.release(&self.shard);
+        }
     }
 }

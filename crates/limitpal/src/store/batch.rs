@@ -3,13 +3,14 @@
 
 use super::Store;
 use super::shard::Shard;
+use super::stored::Stored;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 /// Buckets that are brought into the cache together.
 const AT_ONCE: usize = 16;
 
-impl Store {
+impl<A: Stored> Store<A> {
     /// Takes for each if possible now. Those for one key are asked in their order.
     ///
     /// Fails only if the first reading does: then nothing was taken.
@@ -62,7 +63,7 @@ impl Store {
     ) {
         let mut rest = group;
         while !rest.is_empty() {
-            let mut steps = |shard: &mut Shard, now| {
+            let mut steps = |shard: &mut Shard<A>, now| {
                 while !rest.is_empty() {
                     let chunk = &rest[..rest.len().min(AT_ONCE)];
                     shard.look_ahead(chunk.iter().map(|ask| ask.key));

@@ -11,28 +11,36 @@ use hashbrown::HashTable;
 use self::hand::Hand;
 use self::queue::Queue;
 use super::EXACT;
-use super::lineup::Lineup;
+use super::shard::Table;
 use super::slot::Slot;
-use crate::algorithm::Level;
+use super::stored::Stored;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 /// The lines of those who wait; a bucket that has one stays.
-pub(super) type Lines = HashMap<Fingerprint, Lineup>;
+pub(super) type Lines<A> = HashMap<Fingerprint, <A as Stored>::Line>;
+
+/// The buckets among which one is chosen.
+#[derive(Clone, Copy)]
+pub(super) struct Buckets<'s, A: Stored> {
+    pub(super) table: &'s Table<A>,
+    pub(super) lines: &'s Lines<A>,
+    pub(super) bucket: &'s A,
+}
+
+impl<A: Stored> Buckets<'_, A> {
+    fn seen(&self, slot: &Slot<A::State>) -> Seen {
+        let awaited = !self.lines.is_empty() && self.lines.contains_key(&slot.key());
+        Seen { fresh_at: self.bucket.fresh_at(&slot.state), used: slot.used, awaited }
+    }
+}
 
 /// What the store says of a bucket now.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    fresh_at: Instant,
-    used: i64,
-    awaited: bool,
-}
-
-impl Seen {
-    fn new(slot: &Slot, lines: &Lines) -> Self {
-        let awaited = !lines.is_empty() && lines.contains_key(&slot.key());
-        Self { fresh_at: slot.level().ceil(), used: slot.used, awaited }
-    }
+pub(super) struct Seen {
+    pub(super) fresh_at: Instant,
+    pub(super) used: i64,
+    pub(super) awaited: bool,
 }
 
 /// Chooses among the buckets of one shard.
@@ -62,32 +70,37 @@ impl Evictor {
 
     /// Hears that a bucket is about to be added to the table.
     #[inline]
-    pub(super) fn adding(&mut self, table: &HashTable<Slot>, level: Level) {
+    pub(super) fn adding<T>(&mut self, table: &HashTable<Slot<T>>, fresh_at: Instant) {
         if let Way::Sampled(hand) = &mut self.way {
-            hand.adding(table, level.ceil());
+            hand.adding(table, fresh_at);
         }
     }
 
     /// Hears that a bucket has been added, or is nearer to new than it was.
     #[inline]
-    pub(super) fn lowered(&mut self, table: &HashTable<Slot>, slot: &Slot, lines: &Lines) {
+    pub(super) fn lowered<A: Stored>(
+        &mut self,
+        buckets: Buckets<'_, A>,
+        key: Fingerprint,
+        seen: Seen,
+    ) {
         match &mut self.way {
             Way::Never => {}
             Way::Exact(queue) => {
-                queue.push(slot.key(), Seen::new(slot, lines));
-                if queue.is_littered(table.len()) {
-                    queue.rebuild(table.iter().map(|slot| (slot.key(), Seen::new(slot, lines))));
+                queue.push(key, seen);
+                if queue.is_littered(buckets.table.len()) {
+                    let slots = buckets.table.iter();
+                    queue.rebuild(slots.map(|slot| (slot.key(), buckets.seen(slot))));
                 }
             }
-            Way::Sampled(hand) => hand.lowered(slot.level().ceil()),
+            Way::Sampled(hand) => hand.lowered(seen.fresh_at),
         }
     }
 
     /// Returns the bucket that is missed least; none if somebody waits for every one.
-    pub(super) fn choose(
+    pub(super) fn choose<A: Stored>(
         &mut self,
-        table: &HashTable<Slot>,
-        lines: &Lines,
+        buckets: Buckets<'_, A>,
         now: Instant,
     ) -> Option<Fingerprint> {
         match &mut self.way {
@@ -96,14 +109,14 @@ impl Evictor {
                 let looks = Cell::new(0);
                 let victim = queue.pop(now, |key| {
                     looks.set(looks.get() + 1);
-                    let slot = table.find(key.low, |slot| slot.is_of(key));
-                    slot.map(|slot| Seen::new(slot, lines))
+                    let slot = buckets.table.find(key.low, |slot| slot.is_of(key));
+                    slot.map(|slot| buckets.seen(slot))
                 });
                 self.looks += looks.get();
                 victim
             }
             Way::Sampled(hand) => {
-                let (victim, looks) = hand.choose(table, lines, now);
+                let (victim, looks) = hand.choose(buckets, now);
                 self.looks += looks;
                 victim
             }

@@ -4,9 +4,9 @@ use std::task::Waker;
 
 use super::lineup::Position;
 use super::moving::Move;
-use super::shard::{FRESH, Settings, Shard};
+use super::shard::{Settings, Shard};
 use super::{Grant, Place};
-use crate::algorithm::Level;
+use crate::algorithm::{KeptLevel, Level};
 use crate::shards::Fingerprint;
 use crate::time::Instant;
 use crate::waiting::{Freed, Waiter};
@@ -31,7 +31,10 @@ impl Shard {
         let key = place.key;
         let Some((waiter, position)) = self.take_out(settings, place) else {
             // Nobody knows the place any more: it has waited, so it goes, and has nothing to return.
-            return (Grant { key, cost: 0, after: FRESH, before: None, epoch: 0 }, [None, None]);
+            return (
+                Grant { key, cost: 0, after: Level::FRESH, before: None, epoch: 0 },
+                [None, None],
+            );
         };
         self.settle_freed(settings, key, now);
         let next = self.oversleeper(settings, key);
@@ -80,10 +83,10 @@ impl Shard {
         if after.ceil() <= now || self.voids.has(key, epoch) {
             return None;
         }
-        let level = self.slot(key)?.level();
+        let level = self.slot(key)?.state.level();
         match before {
-            Some(FRESH) if level == after => self.remove(settings, key),
-            Some(before) if level == after => self.lower(key, before),
+            Some(Level::FRESH) if level == after => self.remove(settings, key),
+            Some(before) if level == after => self.lower(settings, key, KeptLevel::of(before)),
             _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
         }
         self.oversleeper(settings, key)
@@ -103,7 +106,7 @@ impl Shard {
         // told: what it could give back is in doubt, so it gives nothing.
         let last = self.lines.get(&key).and_then(|lineup| lineup.last_take(bucket));
         if top != after && last != Some(top) {
-            self.disown(key, now);
+            self.disown(settings, key, now);
         }
         let undone = before.filter(|_| now <= due);
         let level = match self.lines.get_mut(&key) {
@@ -121,7 +124,7 @@ impl Shard {
             }
             None => undone.filter(|_| top == after).unwrap_or_else(|| bucket.pulled(top, refund)),
         };
-        self.lower(key, level);
+        self.lower(settings, key, KeptLevel::of(level));
     }
 
     /// Gives freed places behind which all can be moved to them; ends a line that is empty.
@@ -142,7 +145,7 @@ impl Shard {
         }
         let is_empty = lineup.is_empty();
         if any {
-            self.lower(key, top);
+            self.lower(settings, key, KeptLevel::of(top));
         }
         if is_empty {
             self.lines.remove(&key);
@@ -156,14 +159,14 @@ impl Shard {
         key: Fingerprint,
         now: Instant,
     ) -> Option<Waker> {
-        self.disown(key, now);
+        self.disown(settings, key, now);
         let Some(lineup) = self.lines.get_mut(&key) else {
             self.remove(settings, key);
             return None;
         };
         let level = lineup.start_over(&settings.bucket, now);
         let next = lineup.oversleeper(&settings.bucket);
-        self.lower(key, level);
+        self.lower(settings, key, KeptLevel::of(level));
         next
     }
 }

@@ -21,7 +21,7 @@ use crate::waiting::{Freed, Line, Spot, Waiter};
 /// would, its place is written down, and so are those of all ahead of it. That is so for a few at
 /// the front, who go soon.
 #[derive(Debug)]
-pub(super) struct Lineup {
+pub struct Lineup {
     pub(super) line: Line<Level>,
     counted: Counted,
     written: Written,

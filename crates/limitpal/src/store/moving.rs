@@ -1,7 +1,6 @@
 //! Moving up those who wait behind a take that is given back.
 
 use super::lineup::{Lineup, Position};
-use super::shard::FRESH;
 use crate::algorithm::{Bucket, Level};
 use crate::time::Instant;
 use crate::waiting::Spot;
@@ -103,7 +102,7 @@ impl Lineup {
 
     /// Puts all behind one another from a full bucket; returns its level then.
     pub(super) fn start_over(&mut self, bucket: &Bucket, now: Instant) -> Level {
-        let mut level = FRESH;
+        let mut level = Level::FRESH;
         self.line.clear_freed();
         let change = |cost: u64, position: &mut Position| {
             let due = bucket.due(bucket.after(level, cost, now), cost).max(now);

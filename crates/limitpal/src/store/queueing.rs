@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::lineup::{Lineup, Position};
 use super::moving::Move;
-use super::shard::{FRESH, Settings, Shard};
+use super::shard::{Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
-use crate::algorithm::{Bucket, Level};
+use crate::algorithm::{Bucket, KeptLevel, Level, Mark};
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
@@ -25,23 +25,7 @@ struct Plan {
 
 impl Shard {
     /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
-    #[inline]
-    pub(super) fn reserve_as<T>(
-        &mut self,
-        settings: &Settings,
-        key: Fingerprint,
-        request: Request,
-        now: Instant,
-        make: impl Fn(Grant) -> T,
-    ) -> Result<Turn<T>, Full> {
-        match self.at_once(settings, key, request, now, &make) {
-            Some(turn) => Ok(turn),
-            None => Ok(self.reserve(settings, key, request, now)?.map(make)),
-        }
-    }
-
-    /// As `reserve_as`, for whom the answer is not at hand.
-    fn reserve(
+    pub(super) fn reserve(
         &mut self,
         settings: &Settings,
         key: Fingerprint,
@@ -64,41 +48,14 @@ impl Shard {
                 self.keep_rest(&settings.bucket, key, place, (cost, after));
             }
             (None, Some(junior)) => self.push_back(settings, key, junior, position, now)?,
-            (None, None) => self.put(settings, key, after, now)?,
+            (None, None) => self.put(settings, key, KeptLevel::of(after), now)?,
         }
         if wait.is_zero() {
-            let (before, epoch) = (freed.is_none().then_some(before), self.voids.epoch());
-            return Ok(Turn::Now(Grant { key, cost, after, before, epoch }));
+            let before = freed.is_none().then_some(before);
+            return Ok(Turn::Now(self.grant(key, cost, Mark { before, after })));
         }
         let id = self.join(settings, key, request, position);
         Ok(Turn::Wait(Place { key, id }, wait))
-    }
-
-    /// Answers for a bucket that is remembered where one need not wait, or may not and nobody does.
-    #[inline]
-    fn at_once<T>(
-        &mut self,
-        settings: &Settings,
-        key: Fingerprint,
-        request: Request,
-        now: Instant,
-        make: impl Fn(Grant) -> T,
-    ) -> Option<Turn<T>> {
-        self.tidy(settings, now);
-        let (bucket, cost) = (&settings.bucket, request.cost);
-        let (used, epoch) = (self.stamp(now), self.voids.epoch());
-        let is_free = self.lines.is_empty();
-        let slot = self.slot(key)?;
-        let before = slot.level();
-        if let Some(after) = bucket.take_in_turn(before, cost, now) {
-            slot.set_level(after);
-            slot.used = used;
-            return Some(Turn::Now(make(Grant { key, cost, after, before: Some(before), epoch })));
-        }
-        let due = bucket.due(bucket.after(before, cost, now), cost);
-        let wait = due.saturating_duration_since(now);
-        let is_refused = is_free && bucket.serves(cost) && request.timeout? < wait;
-        is_refused.then_some(Turn::Refused(RetryAfter::After(wait)))
     }
 
     /// Adds one who waits to the line; returns what it is called there.
@@ -129,9 +86,9 @@ impl Shard {
         let mut top = self.level(key);
         if let Some(lineup) = self.lines.get_mut(&key) {
             let back = Move::Chain { old: before, new: after };
-            top = lineup.move_up(&settings.bucket, (Some(junior), FRESH), back, top, now);
+            top = lineup.move_up(&settings.bucket, (Some(junior), Level::FRESH), back, top, now);
         }
-        self.put(settings, key, top, now)
+        self.put(settings, key, KeptLevel::of(top), now)
     }
 
     /// Says how long a reservation would have to wait.
@@ -185,25 +142,6 @@ impl Shard {
         Position { before, after: place.after, due: place.due.max(now) }
     }
 
-    /// Sets the level of a key, remembered or not.
-    fn put(
-        &mut self,
-        settings: &Settings,
-        key: Fingerprint,
-        level: Level,
-        now: Instant,
-    ) -> Result<(), Full> {
-        let used = self.stamp(now);
-        if let Some(slot) = self.slot(key) {
-            slot.set_level(level);
-            slot.used = used;
-            return Ok(());
-        }
-        self.make_room(settings, now)?;
-        self.insert(key, level, used);
-        Ok(())
-    }
-
     /// Takes a place that a sleeper behind others has left, if one can be had this very moment.
     pub(super) fn take_freed(
         &mut self,
@@ -221,8 +159,7 @@ impl Shard {
         }
         self.use_freed(key, place, now);
         self.keep_rest(&settings.bucket, key, place, (cost, place.after));
-        let (after, epoch) = (place.after, self.voids.epoch());
-        Some(Grant { key, cost, after, before: None, epoch })
+        Some(self.grant(key, cost, Mark { before: None, after: place.after }))
     }
 
     /// Returns the earliest freed place that still gives back the whole cost when it is due.

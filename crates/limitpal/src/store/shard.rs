@@ -4,33 +4,36 @@ use std::collections::HashMap;
 
 use hashbrown::HashTable;
 
-use super::evict::{Evictor, Lines};
+use super::answer::Request;
+use super::evict::{Buckets, Evictor, Lines, Seen};
 use super::slot::Slot;
+use super::stored::Stored;
 use super::timeline::Timeline;
 use super::voids::Voids;
-use super::{Full, Grant, StoreOptions};
-use crate::algorithm::{Bucket, Level};
+use super::{Full, Grant, StoreOptions, Turn};
+use crate::algorithm::{Bucket, Mark};
+use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::time::Instant;
-
-/// The level of a bucket that was never used.
-pub(super) const FRESH: Level = Level::at(Instant::MIN);
+use crate::time::{Instant, nanos};
 
 /// Tables of fewer buckets than these are in the cache already.
 const WARM: usize = 1024;
 
+/// The buckets of one shard.
+pub(super) type Table<A> = HashTable<Slot<<A as crate::algorithm::Algorithm>::State>>;
+
 /// What all shards share.
 #[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) bucket: Bucket,
+pub struct Settings<A = Bucket> {
+    pub(super) bucket: A,
     pub(super) options: StoreOptions,
     /// Buckets in all shards, kept where `max_buckets` is set.
     pub(super) count: AtomicUsize,
     pub(super) evicted_live: AtomicU64,
 }
 
-impl Settings {
+impl<A> Settings<A> {
     /// Counts buckets that are gone.
     pub(super) fn forgot(&self, buckets: usize) {
         if self.options.max_buckets.is_some() {
@@ -43,12 +46,12 @@ impl Settings {
 /// thread that follows another fetches one line of the cache from it, and not three.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Shard {
+pub struct Shard<A: Stored = Bucket> {
     pub(super) time: Timeline,
     stamp: i64,
-    pub(super) table: HashTable<Slot>,
+    pub(super) table: Table<A>,
     calls: usize,
-    pub(super) lines: Lines,
+    pub(super) lines: Lines<A>,
     pub(super) voids: Voids,
     evictor: Evictor,
     /// Counts those who have waited here, so that no two who do have the same number.
@@ -58,7 +61,7 @@ pub(super) struct Shard {
     kept: usize,
 }
 
-impl Shard {
+impl<A: Stored> Shard<A> {
     pub(super) fn new(options: &StoreOptions, is_steady: bool) -> Self {
         Self {
             time: Timeline::new(is_steady),
@@ -77,7 +80,7 @@ impl Shard {
     #[inline]
     pub(super) fn take(
         &mut self,
-        settings: &Settings,
+        settings: &Settings<A>,
         key: Fingerprint,
         cost: u64,
         now: Instant,
@@ -89,7 +92,7 @@ impl Shard {
     #[inline]
     pub(super) fn allow(
         &mut self,
-        settings: &Settings,
+        settings: &Settings<A>,
         key: Fingerprint,
         cost: u64,
         now: Instant,
@@ -100,7 +103,7 @@ impl Shard {
     #[inline]
     fn take_as<T>(
         &mut self,
-        settings: &Settings,
+        settings: &Settings<A>,
         key: Fingerprint,
         cost: u64,
         now: Instant,
@@ -112,36 +115,95 @@ impl Shard {
             return Ok(self.take_from_new(settings, key, cost, now, used)?.map(make));
         };
         slot.used = used;
-        let before = slot.level();
-        let Some(after) = settings.bucket.take(before, cost, now) else {
-            return Ok(self.take_freed(settings, key, cost, now).map(make));
+        let Some(mark) = settings.bucket.take(&mut slot.state, cost, now) else {
+            return Ok(A::take_beside(self, settings, key, cost, now).map(make));
         };
-        slot.set_level(after);
-        let epoch = self.voids.epoch();
-        Ok(Some(make(Grant { key, cost, after, before: Some(before), epoch })))
+        Ok(Some(make(self.grant(key, cost, mark))))
     }
 
+    #[inline(never)] // a new key costs more than the call
     fn take_from_new(
         &mut self,
-        settings: &Settings,
+        settings: &Settings<A>,
         key: Fingerprint,
         cost: u64,
         now: Instant,
         used: i64,
     ) -> Result<Option<Grant>, Full> {
-        let Some(after) = settings.bucket.take(FRESH, cost, now) else { return Ok(None) };
+        let mut state = settings.bucket.fresh();
+        let Some(mark) = settings.bucket.take(&mut state, cost, now) else { return Ok(None) };
         self.make_room(settings, now)?;
-        self.insert(key, after, used);
-        let epoch = self.voids.epoch();
-        Ok(Some(Grant { key, cost, after, before: Some(FRESH), epoch }))
+        self.insert(settings, key, state, used);
+        Ok(Some(self.grant(key, cost, mark)))
     }
 
-    pub(super) fn insert(&mut self, key: Fingerprint, level: Level, used: i64) {
-        self.evictor.adding(&self.table, level);
+    /// Returns a take as one that can be given back.
+    #[inline]
+    pub(super) fn grant(&self, key: Fingerprint, cost: u64, mark: Mark) -> Grant {
+        let Mark { before, after } = mark;
+        Grant { key, cost, after, before, epoch: self.voids.epoch() }
+    }
+
+    /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
+    #[inline]
+    pub(super) fn reserve_as<T>(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+        make: impl Fn(Grant) -> T,
+    ) -> Result<Turn<T>, Full> {
+        match self.at_once(settings, key, request, now, &make) {
+            Some(turn) => Ok(turn),
+            None => Ok(A::reserve(self, settings, key, request, now)?.map(make)),
+        }
+    }
+
+    /// Answers for a bucket that is remembered where one need not wait, or may not and nobody does.
+    #[inline]
+    fn at_once<T>(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+        make: impl Fn(Grant) -> T,
+    ) -> Option<Turn<T>> {
+        self.tidy(settings, now);
+        let (bucket, cost) = (&settings.bucket, request.cost);
+        let used = self.stamp(now);
+        let is_free = self.lines.is_empty();
+        let slot = self.slot(key)?;
+        if let Some(mark) = bucket.take_in_turn(&mut slot.state, cost, now) {
+            slot.used = used;
+            return Some(Turn::Now(make(self.grant(key, cost, mark))));
+        }
+        let is_refused = is_free && bucket.serves(cost);
+        let timeout = request.timeout.filter(|_| is_refused)?;
+        let wait = bucket.turn(&slot.state, cost, now).saturating_duration_since(now);
+        (timeout < wait).then_some(Turn::Refused(RetryAfter::After(wait)))
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        state: A::State,
+        used: i64,
+    ) {
+        let fresh_at = settings.bucket.fresh_at(&state);
+        self.evictor.adding(&self.table, fresh_at);
         self.sweep_up();
-        let slot = Slot::new(key, level, used);
-        self.table.insert_unique(key.low, slot.clone(), Slot::hash);
-        self.evictor.lowered(&self.table, &slot, &self.lines);
+        self.table.insert_unique(key.low, Slot::new(key, state, used), Slot::hash);
+        self.lowered(settings, key, Seen { fresh_at, used, awaited: false });
+    }
+
+    /// Tells who chooses what to forget that a bucket has been added, or is nearer to new.
+    #[inline]
+    fn lowered(&mut self, settings: &Settings<A>, key: Fingerprint, seen: Seen) {
+        let Self { table, lines, evictor, .. } = self;
+        evictor.lowered(Buckets { table, lines, bucket: &settings.bucket }, key, seen);
     }
 
     /// Brings the buckets of several keys into the cache: reads that do not wait for one another.
@@ -172,8 +234,21 @@ impl Shard {
         }
     }
 
-    pub(super) fn slot(&mut self, key: Fingerprint) -> Option<&mut Slot> {
+    pub(super) fn slot(&mut self, key: Fingerprint) -> Option<&mut Slot<A::State>> {
         self.table.find_mut(key.low, |slot| slot.is_of(key))
+    }
+
+    /// Reads something off a key's state, whether or not it is remembered.
+    pub(super) fn look<T>(
+        &self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        look: impl FnOnce(&A::State) -> T,
+    ) -> T {
+        match self.table.find(key.low, |slot| slot.is_of(key)) {
+            Some(slot) => look(&slot.state),
+            None => look(&settings.bucket.fresh()),
+        }
     }
 
     /// Returns whether there are buckets that nobody waits for.
@@ -186,18 +261,13 @@ impl Shard {
         self.evictor.looks()
     }
 
-    /// Returns the level of a key, whether or not it is remembered.
-    pub(super) fn level(&self, key: Fingerprint) -> Level {
-        self.table.find(key.low, |slot| slot.is_of(key)).map_or(FRESH, Slot::level)
-    }
-
-    pub(super) fn contains(&self, settings: &Settings, key: Fingerprint, now: Instant) -> bool {
+    pub(super) fn contains(&self, settings: &Settings<A>, key: Fingerprint, now: Instant) -> bool {
         let slot = self.table.find(key.low, |slot| slot.is_of(key));
-        slot.is_some_and(|slot| !self.is_expired(settings, slot, now))
+        slot.is_some_and(|slot| !is_expired(settings, &self.lines, slot, now))
     }
 
-    /// Forgets one bucket whatever its level.
-    pub(super) fn remove(&mut self, settings: &Settings, key: Fingerprint) {
+    /// Forgets one bucket whatever its state.
+    pub(super) fn remove(&mut self, settings: &Settings<A>, key: Fingerprint) {
         if self.extract(key) {
             settings.forgot(1);
         }
@@ -208,26 +278,50 @@ impl Shard {
         entry.map(|entry| entry.remove()).is_ok()
     }
 
-    /// Puts a bucket back to an earlier level, and in its place among those to be forgotten.
-    pub(super) fn lower(&mut self, key: Fingerprint, level: Level) {
+    /// Sets the state of a key, remembered or not, which is not nearer to new by that.
+    pub(super) fn put(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        state: A::State,
+        now: Instant,
+    ) -> Result<(), Full> {
+        let used = self.stamp(now);
+        if let Some(slot) = self.slot(key) {
+            slot.state = state;
+            slot.used = used;
+            return Ok(());
+        }
+        self.make_room(settings, now)?;
+        self.insert(settings, key, state, used);
+        Ok(())
+    }
+
+    /// Puts a bucket back to an earlier state, and in its place among those to be forgotten.
+    pub(super) fn lower(&mut self, settings: &Settings<A>, key: Fingerprint, state: A::State) {
+        let fresh_at = settings.bucket.fresh_at(&state);
         let Some(slot) = self.slot(key) else { return };
-        slot.set_level(level);
-        let slot = slot.clone();
-        self.evictor.lowered(&self.table, &slot, &self.lines);
+        slot.state = state;
+        let used = slot.used;
+        let awaited = self.lines.contains_key(&key);
+        self.lowered(settings, key, Seen { fresh_at, used, awaited });
     }
 
     /// Makes all takes so far from a bucket give nothing back.
-    pub(super) fn disown(&mut self, key: Fingerprint, now: Instant) {
-        let fresh_at = self.level(key).ceil();
+    pub(super) fn disown(&mut self, settings: &Settings<A>, key: Fingerprint, now: Instant) {
+        let fresh_at = self.look(settings, key, |state| settings.bucket.fresh_at(state));
         self.voids.add(key, fresh_at, now);
     }
 
     /// Forgets what is idle for the `ttl` and as new again; every so many calls.
-    #[inline]
-    pub(super) fn tidy(&mut self, settings: &Settings, now: Instant) {
-        if settings.options.ttl.is_none() {
-            return;
+    #[inline(always)] // a call would cost more than the look at what is seldom set
+    pub(super) fn tidy(&mut self, settings: &Settings<A>, now: Instant) {
+        if settings.options.ttl.is_some() {
+            self.tidy_up(settings, now);
         }
+    }
+
+    fn tidy_up(&mut self, settings: &Settings<A>, now: Instant) {
         self.calls += 1;
         if self.calls >= settings.options.cleanup_interval.max(self.kept) {
             self.calls = 0;
@@ -237,17 +331,14 @@ impl Shard {
     }
 
     /// Forgets what is idle for the `ttl` and as new again.
-    pub(super) fn forget_expired(&mut self, settings: &Settings, now: Instant) {
-        let Some(ttl) = settings.options.ttl else { return };
+    pub(super) fn forget_expired(&mut self, settings: &Settings<A>, now: Instant) {
+        if settings.options.ttl.is_none() {
+            return;
+        }
         let before = self.table.len();
         let lines = &self.lines;
-        self.table.retain(|slot| !slot.is_expired(ttl, now) || lines.contains_key(&slot.key()));
+        self.table.retain(|slot| !is_expired(settings, lines, slot, now));
         settings.forgot(before - self.table.len());
-    }
-
-    fn is_expired(&self, settings: &Settings, slot: &Slot, now: Instant) -> bool {
-        let ttl = settings.options.ttl;
-        ttl.is_some_and(|ttl| slot.is_expired(ttl, now)) && !self.lines.contains_key(&slot.key())
     }
 
     /// Returns an instant of its own for this use.
@@ -259,7 +350,7 @@ impl Shard {
 
     /// Finds room for one more bucket, at the cost of another if it must be.
     #[inline]
-    pub(super) fn make_room(&mut self, settings: &Settings, now: Instant) -> Result<(), Full> {
+    pub(super) fn make_room(&mut self, settings: &Settings<A>, now: Instant) -> Result<(), Full> {
         let Some(max) = settings.options.max_buckets else { return Ok(()) };
         let one_more = |count: usize| (count < max).then_some(count + 1);
         let (relaxed, count) = (Ordering::Relaxed, &settings.count);
@@ -272,15 +363,31 @@ impl Shard {
 
     /// Forgets the bucket that is missed least, leaving the count to the caller. False if there
     /// is none to forget.
-    pub(super) fn evict(&mut self, settings: &Settings, now: Instant) -> bool {
+    pub(super) fn evict(&mut self, settings: &Settings<A>, now: Instant) -> bool {
         if !self.has_idlers() {
             return false;
         }
-        let Some(key) = self.evictor.choose(&self.table, &self.lines, now) else { return false };
-        if self.level(key).ceil() > now {
+        let Self { table, lines, evictor, .. } = self;
+        let buckets = Buckets { table, lines, bucket: &settings.bucket };
+        let Some(key) = evictor.choose(buckets, now) else { return false };
+        if self.look(settings, key, |state| settings.bucket.fresh_at(state)) > now {
             settings.evicted_live.fetch_add(1, Ordering::Relaxed);
-            self.disown(key, now);
+            self.disown(settings, key, now);
         }
         self.extract(key)
     }
+}
+
+/// Returns whether a bucket is as new and idle for so long that it is to be forgotten.
+fn is_expired<A: Stored>(
+    settings: &Settings<A>,
+    lines: &Lines<A>,
+    slot: &Slot<A::State>,
+    now: Instant,
+) -> bool {
+    let Some(ttl) = settings.options.ttl else { return false };
+    let idle = now.as_nanos().saturating_sub(slot.used);
+    idle >= nanos(ttl)
+        && settings.bucket.fresh_at(&slot.state) <= now
+        && !lines.contains_key(&slot.key())
 }

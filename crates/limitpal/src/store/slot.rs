@@ -1,27 +1,24 @@
-//! One bucket as the table keeps it: half a line of the cache, and never across two.
+//! One key's state as the table keeps it: a bucket fills half a line of the cache, and never lies
+//! across two.
 
-use std::time::Duration;
-
-use crate::algorithm::Level;
 use crate::shards::Fingerprint;
-use crate::time::{Instant, nanos};
 
-/// A key's bucket. Its fields lie so that there is no gap between them.
-#[derive(Clone, Debug)]
+/// What is remembered of a key. The fields lie so that there is no gap between them where a state
+/// takes twelve bytes.
+#[derive(Debug)]
 #[repr(C, align(32))]
-pub(super) struct Slot {
+pub(super) struct Slot<T> {
     low: u64,
-    whole: i64,
+    pub(super) state: T,
+    high: u32,
     /// When it was last used; no two slots of a shard share an instant.
     pub(super) used: i64,
-    part: u32,
-    high: u32,
 }
 
-impl Slot {
-    pub(super) fn new(key: Fingerprint, level: Level, used: i64) -> Self {
-        let Level { whole, part } = level;
-        Self { low: key.low, high: key.high, whole, part, used }
+impl<T> Slot<T> {
+    #[inline]
+    pub(super) fn new(key: Fingerprint, state: T, used: i64) -> Self {
+        Self { low: key.low, high: key.high, state, used }
     }
 
     #[inline]
@@ -39,30 +36,15 @@ impl Slot {
     pub(super) fn hash(&self) -> u64 {
         self.low
     }
-
-    #[inline]
-    pub(super) fn level(&self) -> Level {
-        Level { whole: self.whole, part: self.part }
-    }
-
-    #[inline]
-    pub(super) fn set_level(&mut self, level: Level) {
-        Level { whole: self.whole, part: self.part } = level;
-    }
-
-    /// Returns whether it is as new and idle for so long.
-    pub(super) fn is_expired(&self, ttl: Duration, now: Instant) -> bool {
-        let idle = now.as_nanos().saturating_sub(self.used);
-        idle >= nanos(ttl) && self.level().ceil() <= now
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::KeptLevel;
 
     #[test]
-    fn two_slots_fill_a_line_of_the_cache() {
-        assert_eq!(32, size_of::<Slot>());
+    fn two_buckets_fill_a_line_of_the_cache() {
+        assert_eq!(32, size_of::<Slot<KeptLevel>>());
     }
 }

@@ -23,5 +23,6 @@ mod retry;
 mod waiters;
 mod waiting_crowd;
 mod waiting_exhaustive;
+mod windows;
 mod words;
 mod worst_case;

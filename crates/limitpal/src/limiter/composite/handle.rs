@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Composite;
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
-use crate::limiter::{AnyLimiter, Kind, TokenBucket};
+use crate::limiter::{AnyLimiter, Kind, Part, TokenBucket};
 
 /// Several limiters as one: a call goes if all of them let it.
 ///
@@ -44,10 +44,11 @@ impl CompositeLimiter {
     ///
     /// No limiter at all, or the same one twice.
     pub fn new(limiters: impl IntoIterator<Item = AnyLimiter>) -> Result<Self, InvalidConfig> {
-        let mut parts = Vec::new();
+        let mut parts: Vec<Arc<dyn Part<SharedClock>>> = Vec::new();
         for limiter in limiters {
             match limiter.0 {
-                Kind::Keyed(part) => parts.push(part),
+                Kind::Keyed(keyed) => parts.push(keyed),
+                Kind::Part(part) => parts.push(part),
                 Kind::Composite(composite) => parts.extend(composite.parts.iter().cloned()),
             }
         }

@@ -6,8 +6,10 @@
 
 use hashbrown::HashTable;
 
-use super::{Fingerprint, Lines, Seen};
+use super::{Buckets, Fingerprint, Seen};
+use crate::store::shard::Table;
 use crate::store::slot::Slot;
+use crate::store::stored::Stored;
 use crate::time::Instant;
 
 /// Buckets looked at in each call: the best of a few.
@@ -42,7 +44,7 @@ impl Hand {
     }
 
     /// Hears that a bucket is about to be added, which may lay the table out anew.
-    pub(super) fn adding(&mut self, table: &HashTable<Slot>, fresh_at: Instant) {
+    pub(super) fn adding<T>(&mut self, table: &HashTable<Slot<T>>, fresh_at: Instant) {
         if table.len() == table.capacity() {
             self.slots = 0;
         }
@@ -59,13 +61,12 @@ impl Hand {
     }
 
     /// Returns the bucket to forget, and how many slots it has looked at.
-    pub(super) fn choose(
+    pub(super) fn choose<A: Stored>(
         &mut self,
-        table: &HashTable<Slot>,
-        lines: &Lines,
+        buckets: Buckets<'_, A>,
         now: Instant,
     ) -> (Option<Fingerprint>, u64) {
-        let slots = table.num_buckets();
+        let slots = buckets.table.num_buckets();
         if self.slots != slots {
             self.begin_round(slots);
         }
@@ -76,9 +77,9 @@ impl Hand {
             if looks >= FEW && is_found(best, looks < most, now) {
                 break;
             }
-            if let Some(slot) = self.next(table) {
+            if let Some(slot) = self.next::<A>(buckets.table) {
                 looks += 1;
-                self.weigh(slot, lines, now, &mut best);
+                self.weigh(slot.key(), buckets.seen(slot), now, &mut best);
             }
             if self.left == 0 {
                 let (_, _, best_at, _) = best.unwrap_or(NOBODY);
@@ -89,16 +90,16 @@ impl Hand {
         (best.map(|(.., key)| key), looks as u64)
     }
 
-    fn next<'t>(&mut self, table: &'t HashTable<Slot>) -> Option<&'t Slot> {
+    fn next<'t, A: Stored>(&mut self, table: &'t Table<A>) -> Option<&'t Slot<A::State>> {
         self.at = if self.at + 1 < self.slots { self.at + 1 } else { 0 };
         self.left -= 1;
         table.get_bucket(self.at)
     }
 
     /// Keeps the better of two; the other stays, and counts for when the next one is as new.
-    fn weigh(&mut self, slot: &Slot, lines: &Lines, now: Instant, best: &mut Option<Candidate>) {
-        let Seen { fresh_at, used, awaited } = Seen::new(slot, lines);
-        let candidate = (fresh_at.max(now), used, fresh_at, slot.key());
+    fn weigh(&mut self, key: Fingerprint, seen: Seen, now: Instant, best: &mut Option<Candidate>) {
+        let Seen { fresh_at, used, awaited } = seen;
+        let candidate = (fresh_at.max(now), used, fresh_at, key);
         let stays = if awaited {
             fresh_at
         } else if best.is_none_or(|best| candidate < best) {

@@ -1,0 +1,160 @@
+//! Counting in windows that follow one another: at most `limit` in each.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::window::{Quantum, mark, minus, plus, span};
+use super::{Algorithm, Mark, Window};
+use crate::config::InvalidConfig;
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
+use crate::time::Instant;
+
+/// Where windows start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Align {
+    /// At multiples of their length on the clock, the same for all keys.
+    #[default]
+    Clock,
+    /// With the first use of a key since its last window ended.
+    FirstUse,
+}
+
+/// The settings of fixed windows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FixedCount {
+    quantum: Quantum,
+    align: Align,
+}
+
+/// One key's window, and what has gone in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C, packed(4))]
+pub struct OneWindow {
+    /// When it ends; nothing counts any more from then on.
+    until: i64,
+    count: u32,
+}
+
+impl FixedCount {
+    /// Checks the settings.
+    pub fn new(limit: u32, per: Duration, align: Align) -> Result<Self, InvalidConfig> {
+        Ok(Self { quantum: Quantum::new(limit, per)?, align })
+    }
+
+    /// Returns how long a window is.
+    pub fn per(&self) -> Duration {
+        self.quantum.per()
+    }
+
+    /// Returns where windows start.
+    pub fn align(&self) -> Align {
+        self.align
+    }
+
+    /// Returns when the window ends that starts or lies here.
+    fn end(&self, at: Instant) -> i64 {
+        match self.align {
+            Align::Clock => self.quantum.end(at),
+            Align::FirstUse => at.as_nanos().saturating_add(self.quantum.per),
+        }
+    }
+
+    /// Returns what counts at an instant.
+    #[inline]
+    fn count(state: &OneWindow, at: Instant) -> u32 {
+        if at.as_nanos() < state.until { state.count } else { 0 }
+    }
+}
+
+impl Algorithm for FixedCount {
+    type State = OneWindow;
+
+    fn name(&self) -> &'static str {
+        "FixedWindow"
+    }
+
+    fn show(&self, into: &mut fmt::DebugStruct<'_, '_>) {
+        into.field("limit", &self.quantum.limit).field("per", &self.per());
+        into.field("align", &self.align);
+    }
+
+    fn capacity(&self) -> u32 {
+        self.quantum.limit
+    }
+
+    /// As many windows as a time of this length can touch, from the last nanosecond of one on.
+    fn bound(&self, window: Duration) -> u64 {
+        let per = self.quantum.wide();
+        self.quantum.times(1 + (window.as_nanos() + per - 1) / per)
+    }
+
+    fn fresh(&self) -> OneWindow {
+        OneWindow { until: i64::MIN, count: 0 }
+    }
+
+    fn fresh_at(&self, state: &OneWindow) -> Instant {
+        Instant::from_nanos(state.until)
+    }
+
+    #[inline]
+    fn take(&self, state: &mut OneWindow, cost: u64, now: Instant) -> Option<Mark> {
+        let count = u64::from(Self::count(state, now));
+        if count.saturating_add(cost) > u64::from(self.quantum.limit) {
+            return None;
+        }
+        self.put(state, cost, now);
+        Some(mark(now))
+    }
+
+    fn turn(&self, state: &OneWindow, cost: u64, now: Instant) -> Instant {
+        let count = u64::from(Self::count(state, now));
+        let is_now = count.saturating_add(cost) <= u64::from(self.quantum.limit);
+        if is_now { now } else { Instant::from_nanos(state.until) }
+    }
+
+    fn retry_after(&self, state: &OneWindow, cost: u64, now: Instant) -> RetryAfter {
+        if !self.serves(cost) {
+            return RetryAfter::Never;
+        }
+        RetryAfter::wait(span(now, self.turn(state, cost, now)))
+    }
+
+    fn decision(&self, state: &OneWindow, answer: RetryAfter, now: Instant) -> Decision {
+        let limit = self.quantum.limit;
+        let remaining = limit.saturating_sub(Self::count(state, now));
+        Decision::new(limit, remaining, answer, span(now, self.fresh_at(state)))
+    }
+}
+
+impl Window for FixedCount {
+    fn held(&self) -> OneWindow {
+        OneWindow { until: i64::MAX, count: u32::MAX }
+    }
+
+    #[inline]
+    fn put(&self, state: &mut OneWindow, cost: u64, at: Instant) {
+        let count = Self::count(state, at);
+        if count == 0 {
+            state.until = self.end(at);
+        }
+        state.count = plus(count, cost);
+    }
+
+    fn undo(&self, state: &mut OneWindow, cost: u64, at: Instant) -> bool {
+        let start = state.until.saturating_sub(self.quantum.per);
+        let is_here = (start..state.until).contains(&at.as_nanos());
+        let Some(count) = minus(state.count, cost).filter(|_| is_here) else { return false };
+        if count == 0 {
+            *state = self.fresh();
+            return true;
+        }
+        // Without the first take the window would have started with another.
+        if self.align == Align::FirstUse && at.as_nanos() == start {
+            return false;
+        }
+        state.count = count;
+        true
+    }
+}

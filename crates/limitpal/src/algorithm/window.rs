@@ -1,0 +1,87 @@
+//! Counting by windows of time: what fixed and sliding windows have in common.
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use std::time::Duration;
+
+use super::{Algorithm, Level, Mark};
+use crate::config::{self, InvalidConfig};
+use crate::time::{Instant, nanos};
+
+/// An algorithm that counts takes by when they went, so that those who wait are not in its state.
+///
+/// What it is asked about a state is asked at the time of its last take or later.
+pub trait Window: Algorithm<State: Clone> {
+    /// Returns a state that admits nothing ever: that of a key for which somebody waits.
+    fn held(&self) -> Self::State;
+
+    /// Counts a take that goes at `at`, whether or not it may.
+    fn put(&self, state: &mut Self::State, cost: u64, at: Instant);
+
+    /// Takes a take that went at `at` out of the count again, if it still counts and all is then
+    /// as if it had never been; false if not, and nothing has changed.
+    fn undo(&self, state: &mut Self::State, cost: u64, at: Instant) -> bool;
+}
+
+/// Returns what a take that goes at `at` can be given back by.
+pub(crate) fn mark(at: Instant) -> Mark {
+    Mark { before: None, after: Level::at(at) }
+}
+
+/// So many permits in so long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Quantum {
+    pub(super) limit: u32,
+    /// In nanoseconds, at least one.
+    pub(super) per: i64,
+}
+
+impl Quantum {
+    /// Checks the numbers.
+    pub(super) fn new(limit: u32, per: Duration) -> Result<Self, InvalidConfig> {
+        if limit == 0 {
+            let advice = "give a whole number from 1 to 4294967295";
+            return Err(InvalidConfig::new("limit", limit, advice));
+        }
+        config::positive("per", per)?;
+        Ok(Self { limit, per: nanos(per) })
+    }
+
+    pub(super) fn per(self) -> Duration {
+        Duration::from_nanos(self.per.unsigned_abs())
+    }
+
+    /// Returns so many times the limit, in whole permits.
+    pub(super) fn times(self, count: u128) -> u64 {
+        u64::try_from(u128::from(self.limit).saturating_mul(count)).unwrap_or(u64::MAX)
+    }
+
+    /// Returns the length in nanoseconds.
+    pub(super) fn wide(self) -> u128 {
+        u128::from(self.per.unsigned_abs())
+    }
+
+    /// Returns when the window ends that an instant lies in, where windows start at multiples of
+    /// their length.
+    #[inline]
+    pub(super) fn end(self, at: Instant) -> i64 {
+        let at = at.as_nanos();
+        at.saturating_sub(at.rem_euclid(self.per)).saturating_add(self.per)
+    }
+}
+
+/// Returns a count with a cost put on.
+pub(super) fn plus(count: u32, cost: u64) -> u32 {
+    count.saturating_add(u32::try_from(cost).unwrap_or(u32::MAX))
+}
+
+/// Returns a count with a cost taken off, if it is in there.
+pub(super) fn minus(count: u32, cost: u64) -> Option<u32> {
+    count.checked_sub(u32::try_from(cost).ok()?)
+}
+
+/// Returns the time from one instant, in nanoseconds, to another.
+pub(super) fn span(from: Instant, to: Instant) -> Duration {
+    to.saturating_duration_since(from)
+}

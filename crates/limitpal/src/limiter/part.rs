@@ -1,0 +1,155 @@
+//! Any keyed limiter, however it counts: what composites and those who wait ask of it.
+
+use std::fmt;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::keyed::Keyed;
+use crate::clock::TimeSource;
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
+use crate::store::{Grant, Pending, Place, Request, Stored, Turn};
+
+/// A keyed limiter whose algorithm one need not know.
+pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
+    /// Returns the clock it reads.
+    fn source(&self) -> &S;
+
+    /// Returns the most permits admitted to one key in any window.
+    fn bound(&self, window: Duration) -> u64;
+
+    /// Takes if possible now; never waits.
+    fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error>;
+
+    /// Takes for each of several calls, in order, at one reading of the clock.
+    fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error>;
+
+    /// As `allow`, with the numbers.
+    fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error>;
+
+    /// Says what `check` would say, without taking.
+    fn peek(&self, key: &str, cost: u64) -> Result<Decision, S::Error>;
+
+    /// As `allow`, for whoever may give it back.
+    fn take(&self, key: &str, cost: u64) -> Result<Option<Grant>, S::Error>;
+
+    /// Takes, now or later.
+    fn reserve(&self, key: &str, request: Request) -> Result<Turn, S::Error>;
+
+    /// Takes, now or later, for whoever gives nothing back of what is there at once.
+    fn enter(&self, key: &str, request: Request) -> Result<Turn<()>, S::Error>;
+
+    /// Says how long one would have to wait.
+    fn quote(&self, key: &str, request: Request) -> Result<RetryAfter, S::Error>;
+
+    /// Takes if acquiring makes one wait not at all.
+    fn take_at_once(&self, key: &str, request: Request) -> Result<Option<Grant>, S::Error> {
+        let request = Request { timeout: Some(Duration::ZERO), ..request };
+        match self.reserve(key, request)? {
+            Turn::Now(grant) => Ok(Some(grant)),
+            Turn::Wait(..) | Turn::Refused(_) => Ok(None),
+        }
+    }
+
+    /// Keeps the waker of one who waits, and returns how long it has to sleep.
+    fn arm(&self, place: Place, waker: Waker) -> Result<Pending, S::Error>;
+
+    /// Lets one who waits go if it is its time; `waker` is that of the task that asks.
+    fn claim(
+        &self,
+        place: Place,
+        waker: Option<&Waker>,
+    ) -> Result<Result<Grant, Pending>, S::Error>;
+
+    /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told.
+    fn arrived(&self, place: Place) -> Grant;
+
+    /// Lets one who waits leave.
+    fn leave(&self, place: Place);
+
+    /// Gives back what a take can still give.
+    fn give_back(&self, grant: Grant);
+
+    /// Forgets one key.
+    fn reset(&self, key: &str) -> Result<(), S::Error>;
+
+    /// Forgets all keys.
+    fn reset_all(&self) -> Result<(), S::Error>;
+}
+
+impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
+    #[inline]
+    fn source(&self) -> &S {
+        self.source()
+    }
+
+    fn bound(&self, window: Duration) -> u64 {
+        self.store().bucket().bound(window)
+    }
+
+    fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        Ok(Part::take(self, key, cost)?.is_some())
+    }
+
+    fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
+        let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
+        self.allow_many(&asks.iter().map(of).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        self.check(self.fingerprint(key)?, cost)
+    }
+
+    fn peek(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        self.peek(self.fingerprint(key)?, cost)
+    }
+
+    fn take(&self, key: &str, cost: u64) -> Result<Option<Grant>, S::Error> {
+        self.store().take(self.fingerprint(key)?, cost, || self.source().now())
+    }
+
+    fn reserve(&self, key: &str, request: Request) -> Result<Turn, S::Error> {
+        self.store().reserve(self.fingerprint(key)?, request, || self.source().now())
+    }
+
+    #[inline]
+    fn enter(&self, key: &str, request: Request) -> Result<Turn<()>, S::Error> {
+        self.store().enter(self.fingerprint(key)?, request, || self.source().now())
+    }
+
+    fn quote(&self, key: &str, request: Request) -> Result<RetryAfter, S::Error> {
+        self.quote(self.fingerprint(key)?, request)
+    }
+
+    fn arm(&self, place: Place, waker: Waker) -> Result<Pending, S::Error> {
+        self.store().arm(place, waker, || self.source().now())
+    }
+
+    fn claim(
+        &self,
+        place: Place,
+        waker: Option<&Waker>,
+    ) -> Result<Result<Grant, Pending>, S::Error> {
+        self.store().claim_for(place, waker, || self.source().now())
+    }
+
+    fn arrived(&self, place: Place) -> Grant {
+        self.store().arrived(place, self.source().now().ok())
+    }
+
+    fn leave(&self, place: Place) {
+        self.store().leave(place, self.source().now().ok());
+    }
+
+    fn give_back(&self, grant: Grant) {
+        self.give_back(grant);
+    }
+
+    fn reset(&self, key: &str) -> Result<(), S::Error> {
+        self.reset(self.fingerprint(key)?)
+    }
+
+    fn reset_all(&self) -> Result<(), S::Error> {
+        self.reset_all()
+    }
+}

@@ -1,0 +1,152 @@
+//! A bucket in the store: its level includes those who wait, and without them is one word.
+
+use std::task::Waker;
+
+use super::answer::{Grant, Pending, Place, Request, Turn};
+use super::direct::Direct;
+use super::lineup::Lineup;
+use super::shard::{Settings, Shard};
+use super::stored::Stored;
+use super::{Full, Store};
+use crate::algorithm::{Bucket, Level};
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
+use crate::shards::Fingerprint;
+use crate::time::Instant;
+
+impl Shard {
+    /// Returns the level of a key, whether or not it is remembered.
+    pub(super) fn level(&self, key: Fingerprint) -> Level {
+        let slot = self.table.find(key.low, |slot| slot.is_of(key));
+        slot.map_or(Level::FRESH, |slot| slot.state.level())
+    }
+}
+
+impl Store {
+    /// Reads something off a key's level.
+    pub fn view<T, E>(
+        &self,
+        key: Fingerprint,
+        read: impl FnMut() -> Result<Instant, E>,
+        view: impl Fn(&Bucket, Level, Instant) -> T,
+    ) -> Result<T, E> {
+        self.with(key, read, |shard, now| view(self.bucket(), shard.level(key), now))
+    }
+}
+
+impl Stored for Bucket {
+    type Line = Lineup;
+    type Shortcut = Direct;
+
+    #[inline]
+    fn take_beside(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Grant> {
+        shard.take_freed(settings, key, cost, now)
+    }
+
+    fn retry_in(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> RetryAfter {
+        let bucket = &settings.bucket;
+        let answer = bucket.retry_after(shard.level(key), cost, now);
+        match shard.find_freed(bucket, key, cost, now) {
+            Some(place) => answer.min(RetryAfter::wait(place.due.saturating_duration_since(now))),
+            None => answer,
+        }
+    }
+
+    fn standing(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        answer: RetryAfter,
+        now: Instant,
+    ) -> Decision {
+        settings.bucket.decision(shard.level(key), answer, now)
+    }
+
+    fn reserve(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+    ) -> Result<Turn, Full> {
+        shard.reserve(settings, key, request, now)
+    }
+
+    fn quote(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+    ) -> RetryAfter {
+        shard.quote(settings, key, request, now)
+    }
+
+    fn arm(
+        shard: &mut Shard,
+        settings: &Settings,
+        place: Place,
+        waker: Option<Waker>,
+        now: Instant,
+    ) -> (Option<Waker>, Pending) {
+        shard.arm(settings, place, waker, now)
+    }
+
+    fn still(
+        shard: &mut Shard,
+        settings: &Settings,
+        place: Place,
+        waker: Option<&Waker>,
+        now: Instant,
+    ) -> Option<Pending> {
+        shard.still(settings, place, waker, now)
+    }
+
+    fn go(
+        shard: &mut Shard,
+        settings: &Settings,
+        place: Place,
+        now: Instant,
+    ) -> (Grant, [Option<Waker>; 2]) {
+        shard.go(settings, place, now)
+    }
+
+    fn leave(
+        shard: &mut Shard,
+        settings: &Settings,
+        place: Place,
+        now: Instant,
+    ) -> [Option<Waker>; 2] {
+        shard.leave(settings, place, now)
+    }
+
+    fn give_back(
+        shard: &mut Shard,
+        settings: &Settings,
+        grant: Grant,
+        now: Instant,
+    ) -> Option<Waker> {
+        shard.give_back(settings, grant, now)
+    }
+
+    fn reset(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        now: Instant,
+    ) -> Option<Waker> {
+        shard.reset(settings, key, now)
+    }
+}

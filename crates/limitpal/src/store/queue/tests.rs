@@ -1,0 +1,260 @@
+//! The queue that plans only as far as somebody asks does what one does that plans for all at once.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod eager;
+
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use self::eager::Eager;
+use crate::algorithm::{Align, FixedCount, SlidingCount, SlidingLog, Window};
+use crate::store::{Fingerprint, Grant, Place, Request, Scope, Store, StoreOptions, Turn};
+use crate::time::Instant;
+
+const KEY: Fingerprint = Fingerprint { low: 7, high: 7 };
+const LIMIT: u32 = 5;
+const PER: u64 = 20;
+
+/// Writes down whom it wakes.
+struct Bell {
+    who: usize,
+    woken: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.woken.lock().unwrap().push(self.who);
+    }
+}
+
+/// What may happen. Who is meant is counted from the last who came or went.
+#[derive(Clone, Debug)]
+enum Event {
+    Pass(u64),
+    Take(u64),
+    Join {
+        cost: u64,
+        fixed: bool,
+        ticket: Option<usize>,
+        patience: Option<u64>,
+    },
+    Quote(u64, Option<usize>),
+    Look(u64),
+    Arm(usize),
+    /// Goes if it may.
+    Claim(usize),
+    /// Goes as if it might.
+    Arrive(usize),
+    Leave(usize),
+    GiveBack(usize),
+    Reset,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let cost = || prop_oneof![4 => Just(1_u64), 2 => 1_u64..=LIMIT.into()];
+    let ticket = || prop_oneof![2 => Just(None), 1 => (0_usize..4).prop_map(Some)];
+    let patience = prop_oneof![3 => Just(None), 1 => (0_u64..60).prop_map(Some)];
+    let join = (cost(), proptest::bool::weighted(0.1), ticket(), patience);
+    let event = prop_oneof![
+        5 => (0_u64..12).prop_map(Event::Pass),
+        1 => (0_u64..90).prop_map(Event::Pass),
+        3 => cost().prop_map(Event::Take),
+        9 => join.prop_map(|(cost, fixed, ticket, patience)| {
+            Event::Join { cost, fixed, ticket, patience }
+        }),
+        1 => (cost(), ticket()).prop_map(|(cost, ticket)| Event::Quote(cost, ticket)),
+        2 => cost().prop_map(Event::Look),
+        3 => (0_usize..10).prop_map(Event::Arm),
+        6 => (0_usize..10).prop_map(Event::Claim),
+        1 => (0_usize..10).prop_map(Event::Arrive),
+        4 => (0_usize..10).prop_map(Event::Leave),
+        3 => (0_usize..10).prop_map(Event::GiveBack),
+        1 => Just(Event::Reset),
+    ];
+    proptest::collection::vec(event, 1..80)
+}
+
+fn read(now: Instant) -> impl FnMut() -> Result<Instant, ()> {
+    move || Ok(now)
+}
+
+/// A store and a list, to which the same happens.
+struct Twins<W: Window> {
+    store: Store<W>,
+    eager: Eager<W>,
+    now: Instant,
+    places: Vec<Option<Place>>,
+    taken: Vec<(Grant, (Instant, u64, u64))>,
+    woken: Arc<Mutex<Vec<usize>>>,
+}
+
+impl<W: Window + Clone> Twins<W> {
+    fn new(window: &W) -> Self {
+        let scope = Scope { one_bucket: false, steady_clock: true };
+        let store = Store::new(window.clone(), StoreOptions::default(), scope).unwrap();
+        let eager = Eager::new(window.clone());
+        let (now, places, taken) = (Instant::ZERO, Vec::new(), Vec::new());
+        Self { store, eager, now, places, taken, woken: Arc::default() }
+    }
+
+    /// Returns one of those who came last and wait, or did.
+    fn who(&self, back: usize) -> Option<(usize, Place)> {
+        let who = self.places.len().checked_sub(back + 1)?;
+        Some((who, self.places[who]?))
+    }
+
+    fn ticket(&self, back: Option<usize>) -> Option<NonZeroU64> {
+        let who = self.places.len();
+        back.map(|back| NonZeroU64::MIN.saturating_add((3 * who - who.min(5 * back)) as u64))
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let now = self.now;
+        self.eager.settle(now);
+        match *event {
+            Event::Pass(nanos) => self.now = now + Duration::from_nanos(nanos),
+            Event::Take(cost) => {
+                let grant = self.store.take(KEY, cost, read(now)).unwrap();
+                let taken = self.eager.take(cost, now);
+                self.both_took(grant, taken.then_some((now, cost)));
+            }
+            Event::Join { cost, fixed, ticket, patience } => {
+                let timeout = patience.map(Duration::from_nanos);
+                let request = Request { cost, timeout, fixed, ticket: self.ticket(ticket) };
+                self.join(request);
+            }
+            Event::Quote(cost, ticket) => {
+                let ticket = self.ticket(ticket);
+                let request = Request { cost, timeout: None, fixed: false, ticket };
+                let wait = self.store.quote(KEY, request, read(now)).unwrap().duration().unwrap();
+                assert_eq!(self.eager.due(request, now).1, now + wait);
+            }
+            Event::Look(cost) => self.look(cost),
+            Event::Arm(back) => {
+                let Some((who, place)) = self.who(back) else { return };
+                let bell = Bell { who, woken: Arc::clone(&self.woken) };
+                let armed = self.store.arm(place, Waker::from(Arc::new(bell)), read(now)).unwrap();
+                assert_eq!(self.eager.arm(who).unwrap_or(now), armed.due);
+            }
+            Event::Claim(back) => {
+                let Some((who, place)) = self.who(back) else { return };
+                match self.store.claim(place, read(now)).unwrap() {
+                    Err(pending) => assert_eq!(self.eager.sleep_on(who), Some(pending.due)),
+                    Ok(grant) => self.went(who, grant),
+                }
+            }
+            Event::Arrive(back) => {
+                let Some((who, place)) = self.who(back) else { return };
+                let grant = self.store.arrived(place, Some(now));
+                self.went(who, grant);
+            }
+            Event::Leave(back) => {
+                let Some((who, place)) = self.who(back) else { return };
+                self.store.leave(place, Some(now));
+                self.eager.leave(who, now);
+                self.places[who] = None;
+            }
+            Event::GiveBack(back) => {
+                let Some(index) = self.taken.len().checked_sub(back + 1) else { return };
+                let (grant, (at, cost, epoch)) = self.taken.remove(index);
+                self.store.give_back(grant, Some(now));
+                if epoch == self.eager.epoch {
+                    self.eager.give_back(cost, at, now);
+                }
+            }
+            Event::Reset => {
+                self.store.reset(KEY, read(now)).unwrap();
+                self.eager.reset(now);
+            }
+        }
+    }
+
+    fn look(&self, cost: u64) {
+        let now = self.now;
+        let decision = self.store.peek(KEY, cost, read(now)).unwrap();
+        let (due, remaining, fresh_at) = self.eager.look(cost, now);
+        assert_eq!(due, now + decision.retry_after.duration().unwrap());
+        assert_eq!(remaining, decision.remaining);
+        assert_eq!(fresh_at.saturating_duration_since(now), decision.reset_after);
+    }
+
+    fn went(&mut self, who: usize, grant: Grant) {
+        let taken = self.eager.go(who, self.now);
+        self.both_took(Some(grant), Some(taken));
+        self.places[who] = None;
+    }
+
+    fn join(&mut self, request: Request) {
+        let (now, who) = (self.now, self.places.len());
+        let (_, due) = self.eager.due(request, now);
+        let is_refused = request.timeout.is_some_and(|timeout| now + timeout < due);
+        match self.store.reserve(KEY, request, read(now)).unwrap() {
+            Turn::Now(grant) => {
+                assert_eq!(now, due);
+                self.eager.pass(request, now);
+                self.both_took(Some(grant), Some((now, request.cost)));
+            }
+            Turn::Wait(place, wait) => {
+                assert_eq!((false, due), (is_refused, now + wait));
+                self.eager.join(who, request, now);
+                self.places.push(Some(place));
+            }
+            Turn::Refused(after) => {
+                assert_eq!((true, due), (is_refused, now + after.duration().unwrap()));
+            }
+        }
+    }
+
+    fn both_took(&mut self, grant: Option<Grant>, taken: Option<(Instant, u64)>) {
+        assert_eq!(taken.is_some(), grant.is_some());
+        let Some((grant, (at, cost))) = grant.zip(taken) else { return };
+        assert_eq!((at, cost), (grant.after.ceil(), grant.cost));
+        self.taken.push((grant, (at, cost, self.eager.epoch)));
+    }
+}
+
+fn run<W: Window + Clone>(window: &W, events: &[Event]) {
+    let mut twins = Twins::new(window);
+    for event in events {
+        twins.happen(event);
+        assert_eq!(twins.eager.woken, *twins.woken.lock().unwrap());
+    }
+    // All who are left go in their order, none before it is due.
+    while let Some((who, due)) = twins.eager.first() {
+        let place = twins.places[who].unwrap();
+        if let Some(before) = due.as_nanos().checked_sub(1).filter(|_| due > twins.now) {
+            let early = twins.store.claim(place, read(Instant::from_nanos(before))).unwrap();
+            assert_eq!(due, early.unwrap_err().due);
+        }
+        twins.now = twins.now.max(due);
+        twins.eager.settle(twins.now);
+        let grant = twins.store.claim(place, read(twins.now)).unwrap().unwrap();
+        twins.went(who, grant);
+    }
+    let shard = twins.store.shard(KEY);
+    assert!(!shard.lines.contains_key(&KEY));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn those_who_wait_for_fixed_windows_go_as_planned(events in events(), first_use: bool) {
+        let align = if first_use { Align::FirstUse } else { Align::Clock };
+        run(&FixedCount::new(LIMIT, Duration::from_nanos(PER), align).unwrap(), &events);
+    }
+
+    #[test]
+    fn those_who_wait_for_the_counter_go_as_planned(events in events()) {
+        run(&SlidingCount::new(LIMIT, Duration::from_nanos(PER)).unwrap(), &events);
+    }
+
+    #[test]
+    fn those_who_wait_for_the_log_go_as_planned(events in events()) {
+        run(&SlidingLog::new(LIMIT, Duration::from_nanos(PER)).unwrap(), &events);
+    }
+}

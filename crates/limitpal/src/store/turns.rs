@@ -1,0 +1,147 @@
+//! Taking now or later: the calls of those who are ready to wait, and what they may give back.
+
+use std::task::Waker;
+
+use super::Store;
+use super::answer::{Grant, Pending, Place, Request, Turn};
+use super::shard::Shard;
+use super::stored::{Shortcut, Stored};
+use super::timeline::bounded;
+use crate::retry_after::RetryAfter;
+use crate::shards::Fingerprint;
+use crate::time::Instant;
+
+impl<A: Stored> Store<A> {
+    /// Takes, now or later.
+    pub fn reserve<E>(
+        &self,
+        key: Fingerprint,
+        request: Request,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Turn, E> {
+        self.reserve_as(key, request, read, |grant| grant)
+    }
+
+    /// As `reserve`, for whoever gives nothing back of what is there at once.
+    #[inline]
+    pub fn enter<E>(
+        &self,
+        key: Fingerprint,
+        request: Request,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Turn<()>, E> {
+        self.reserve_as(key, request, read, drop)
+    }
+
+    #[inline]
+    fn reserve_as<T, E>(
+        &self,
+        key: Fingerprint,
+        request: Request,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        make: impl Fn(Grant) -> T,
+    ) -> Result<Turn<T>, E> {
+        let reserve =
+            |shard: &mut Shard<A>, now| shard.reserve_as(&self.settings, key, request, now, &make);
+        let turn = match &self.direct {
+            None => self.with_room(key, read, reserve)?,
+            Some(direct) => {
+                let (now, cost) = (read()?, request.cost);
+                let take =
+                    |state: &mut A::State| self.bucket().take_in_turn(state, cost, bounded(now));
+                if let Ok(Some(grant)) = direct.change(cost, take) {
+                    return Ok(Turn::Now(make(grant)));
+                }
+                self.with_room(key, || Ok(now), reserve)?
+            }
+        };
+        Ok(turn.unwrap_or(Turn::Refused(RetryAfter::Unknown)))
+    }
+
+    /// Says how long `reserve` would have one wait, without taking.
+    pub fn quote<E>(
+        &self,
+        key: Fingerprint,
+        request: Request,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<RetryAfter, E> {
+        if !self.has_room_for(key) {
+            return Ok(RetryAfter::Unknown);
+        }
+        self.with(key, read, |shard, now| A::quote(shard, &self.settings, key, request, now))
+    }
+
+    /// Keeps the waker of one who waits, and returns how long it has to sleep.
+    pub fn arm<E>(
+        &self,
+        place: Place,
+        waker: Waker,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Pending, E> {
+        let mut waker = Some(waker);
+        let arm =
+            |shard: &mut Shard<A>, now| A::arm(shard, &self.settings, place, waker.take(), now);
+        let (_replaced, pending) = self.with(place.key, read, arm)?;
+        Ok(pending)
+    }
+
+    /// Lets one who waits go if it is its time, else says how long it still is.
+    pub fn claim<E>(
+        &self,
+        place: Place,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Result<Grant, Pending>, E> {
+        self.claim_for(place, None, read)
+    }
+
+    /// As `claim`; says too whether the waker that is kept would wake the task that asks.
+    pub fn claim_for<E>(
+        &self,
+        place: Place,
+        waker: Option<&Waker>,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Result<Grant, Pending>, E> {
+        let settings = &self.settings;
+        let claim = |shard: &mut Shard<A>, now| match A::still(shard, settings, place, waker, now) {
+            Some(pending) => Err(pending),
+            None => Ok(A::go(shard, settings, place, now)),
+        };
+        let claimed = self.with(place.key, read, claim)?;
+        Ok(claimed.map(|(grant, [next, _own])| {
+            next.into_iter().for_each(Waker::wake);
+            grant
+        }))
+    }
+
+    /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told.
+    ///
+    /// `now` is none where the clock itself has failed.
+    pub fn arrived(&self, place: Place, now: Option<Instant>) -> Grant {
+        let mut shard = self.shard(place.key);
+        let now = Self::at_last(&mut shard, now);
+        let (grant, [next, _own]) = A::go(&mut shard, &self.settings, place, now);
+        drop(shard);
+        next.into_iter().for_each(Waker::wake);
+        grant
+    }
+
+    /// Lets one who waits leave. `now` is none where the clock itself has failed.
+    #[inline(never)] // seldom called, but by all that drops a future
+    pub fn leave(&self, place: Place, now: Option<Instant>) {
+        let mut shard = self.shard(place.key);
+        let now = Self::at_last(&mut shard, now);
+        let [next, own] = A::leave(&mut shard, &self.settings, place, now);
+        drop(shard);
+        next.into_iter().for_each(Waker::wake);
+        drop(own);
+    }
+
+    /// Gives back what a take can still give. `now` is none where the clock itself has failed.
+    pub fn give_back(&self, grant: Grant, now: Option<Instant>) {
+        let mut shard = self.shard(grant.key);
+        let now = Self::at_last(&mut shard, now);
+        let next = A::give_back(&mut shard, &self.settings, grant, now);
+        drop(shard);
+        next.into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,332 @@
+//! A window in the store: the slot has what went, and while somebody waits, a queue has it.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use super::Full;
+use super::answer::{Grant, Pending, Place, Request, Turn};
+use super::queue::{Queue, Stand};
+use super::shard::{Settings, Shard};
+use super::stored::{Held, Shortcut, Stored};
+use crate::algorithm::{Level, Mark, Window, mark};
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
+use crate::shards::Fingerprint;
+use crate::time::Instant;
+use crate::waiting::Waiter;
+
+/// Windows are always changed under the lock.
+#[derive(Debug)]
+pub enum NoShortcut {}
+
+impl<W: Window> Shortcut<W> for NoShortcut {
+    fn new() -> Option<Self> {
+        None
+    }
+
+    fn change(
+        &self,
+        _cost: u64,
+        _take: impl Fn(&mut W::State) -> Option<Mark>,
+    ) -> Result<Option<Grant>, Held> {
+        match *self {}
+    }
+
+    fn hold(&self, _shard: &mut Shard<W>, _settings: &Settings<W>) {
+        match *self {}
+    }
+
+    fn release(&self, _shard: &Shard<W>) {
+        match *self {}
+    }
+}
+
+impl<W: Window> Shard<W> {
+    /// Returns the time of a step that must not fail: never ahead of what has been seen.
+    fn seen(&self, now: Instant) -> Instant {
+        now.min(self.time.now())
+    }
+
+    /// Takes, now or later, where nobody waits.
+    fn begin(
+        &mut self,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+    ) -> Result<Turn, Full> {
+        let (bucket, cost) = (&settings.bucket, request.cost);
+        let used = self.stamp(now);
+        let Some(slot) = self.slot(key) else {
+            let mut state = bucket.fresh();
+            bucket.put(&mut state, cost, now);
+            self.put(settings, key, state, now)?;
+            return Ok(Turn::Now(self.grant(key, cost, mark(now))));
+        };
+        let due = bucket.turn(&slot.state, cost, now);
+        if due <= now {
+            bucket.put(&mut slot.state, cost, now);
+            slot.used = used;
+            return Ok(Turn::Now(self.grant(key, cost, mark(now))));
+        }
+        let wait = due.saturating_duration_since(now);
+        if request.timeout.is_some_and(|timeout| wait > timeout) {
+            return Ok(Turn::Refused(RetryAfter::After(wait)));
+        }
+        slot.used = used;
+        let facts = std::mem::replace(&mut slot.state, bucket.held());
+        self.lines.insert(key, Queue::new(facts));
+        self.join(settings, key, request, now)
+    }
+
+    /// Takes, now or later, behind those who wait.
+    fn join(
+        &mut self,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+    ) -> Result<Turn, Full> {
+        let (bucket, Request { cost, timeout, fixed, ticket }) = (&settings.bucket, request);
+        let used = self.stamp(now);
+        let Some(queue) = self.lines.get_mut(&key) else {
+            return self.begin(settings, key, request, now);
+        };
+        let stand = queue.stand(bucket, request, now);
+        let Stand { due, .. } = stand;
+        let wait = due.saturating_duration_since(now);
+        if timeout.is_some_and(|timeout| wait > timeout) {
+            return Ok(Turn::Refused(RetryAfter::After(wait)));
+        }
+        let mut name = None;
+        if wait.is_zero() {
+            queue.pass(bucket, cost, now);
+        } else {
+            let cost = u32::try_from(cost).expect("only what the limit can serve waits");
+            let waiter = Waiter::new(cost, ticket, fixed, due);
+            self.places = self.places.wrapping_add(1);
+            name = Some(queue.join(bucket, waiter, self.places, stand));
+        }
+        if let Some(slot) = self.slot(key) {
+            slot.used = used;
+        }
+        Ok(match name {
+            Some(id) => Turn::Wait(Place { key, id }, wait),
+            None => Turn::Now(self.grant(key, cost, mark(now))),
+        })
+    }
+
+    /// Ends the queue if nobody waits any more; else returns the waker of the first in it, if it
+    /// sleeps longer than it has to.
+    fn end(&mut self, settings: &Settings<W>, key: Fingerprint) -> Option<Waker> {
+        let queue = self.lines.get_mut(&key)?;
+        if !queue.is_empty() {
+            return queue.oversleeper(&settings.bucket);
+        }
+        let queue = self.lines.remove(&key)?;
+        self.lower(settings, key, queue.into_facts());
+        None
+    }
+}
+
+impl<W: Window> Stored for W {
+    type Line = Queue<W>;
+    type Shortcut = NoShortcut;
+
+    fn take_beside(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Grant> {
+        if shard.lines.is_empty() {
+            return None;
+        }
+        let taken = shard.lines.get_mut(&key)?.take(&settings.bucket, cost, now);
+        taken.then(|| shard.grant(key, cost, mark(now)))
+    }
+
+    fn retry_in(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> RetryAfter {
+        let bucket = &settings.bucket;
+        match shard.lines.get_mut(&key) {
+            Some(queue) => queue.retry_after(bucket, cost, now),
+            None => shard.look(settings, key, |state| bucket.retry_after(state, cost, now)),
+        }
+    }
+
+    fn standing(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        answer: RetryAfter,
+        now: Instant,
+    ) -> Decision {
+        let bucket = &settings.bucket;
+        match shard.lines.get_mut(&key) {
+            Some(queue) => queue.decision(bucket, answer, now),
+            None => shard.look(settings, key, |state| bucket.decision(state, answer, now)),
+        }
+    }
+
+    fn reserve(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+    ) -> Result<Turn, Full> {
+        if !settings.bucket.serves(request.cost) {
+            return Ok(Turn::Refused(RetryAfter::Never));
+        }
+        shard.join(settings, key, request, now)
+    }
+
+    fn quote(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+    ) -> RetryAfter {
+        let bucket = &settings.bucket;
+        if !bucket.serves(request.cost) {
+            return RetryAfter::Never;
+        }
+        let due = match shard.lines.get_mut(&key) {
+            Some(queue) => queue.stand(bucket, request, now).due,
+            None => shard.look(settings, key, |state| bucket.turn(state, request.cost, now)),
+        };
+        RetryAfter::wait(due.saturating_duration_since(now))
+    }
+
+    fn arm(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        place: Place,
+        waker: Option<Waker>,
+        now: Instant,
+    ) -> (Option<Waker>, Pending) {
+        let queue = shard.lines.get_mut(&place.key);
+        let found = queue.and_then(|queue| Some((queue.find(place.id)?, queue)));
+        let Some((spot, queue)) = found else {
+            return (waker, Pending { due: now, wait: Duration::ZERO, has_waker: false });
+        };
+        queue.settle(&settings.bucket, now);
+        let due = queue.due(&settings.bucket, spot);
+        let waiter = queue.waiter_mut(spot);
+        waiter.armed = due;
+        let replaced = std::mem::replace(&mut waiter.waker, waker);
+        let wait = due.saturating_duration_since(now);
+        (replaced, Pending { due, wait, has_waker: true })
+    }
+
+    fn still(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        place: Place,
+        waker: Option<&Waker>,
+        now: Instant,
+    ) -> Option<Pending> {
+        let queue = shard.lines.get_mut(&place.key)?;
+        let spot = queue.find(place.id)?;
+        queue.settle(&settings.bucket, now);
+        let due = queue.due(&settings.bucket, spot);
+        if due <= now {
+            return None;
+        }
+        // Told so, it sleeps until then, though it was to wake earlier once and is not armed anew.
+        let waiter = queue.waiter_mut(spot);
+        waiter.armed = due;
+        let has_waker = waiter.waker.as_ref().zip(waker).is_some_and(|(own, it)| own.will_wake(it));
+        Some(Pending { due, wait: due.saturating_duration_since(now), has_waker })
+    }
+
+    fn go(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        place: Place,
+        now: Instant,
+    ) -> (Grant, [Option<Waker>; 2]) {
+        let (key, now) = (place.key, shard.seen(now));
+        let queue = shard.lines.get_mut(&key);
+        let Some((spot, queue)) = queue.and_then(|queue| Some((queue.find(place.id)?, queue)))
+        else {
+            // Nobody knows the place any more: it has waited, so it goes, and returns nothing.
+            let after = Level::FRESH;
+            return (Grant { key, cost: 0, after, before: None, epoch: 0 }, [None, None]);
+        };
+        let (waiter, due) = queue.go(&settings.bucket, spot, now);
+        let next = shard.end(settings, key);
+        (shard.grant(key, waiter.cost(), mark(due)), [next, waiter.waker])
+    }
+
+    fn leave(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        place: Place,
+        now: Instant,
+    ) -> [Option<Waker>; 2] {
+        let now = shard.seen(now);
+        let queue = shard.lines.get_mut(&place.key);
+        let Some((spot, queue)) = queue.and_then(|queue| Some((queue.find(place.id)?, queue)))
+        else {
+            return [None, None];
+        };
+        let waiter = queue.leave(&settings.bucket, spot, now);
+        [shard.end(settings, place.key), waiter.waker]
+    }
+
+    fn give_back(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        grant: Grant,
+        now: Instant,
+    ) -> Option<Waker> {
+        let Grant { key, cost, after, epoch, .. } = grant;
+        // Without a reading of the clock it is in doubt what there is to give.
+        if cost == 0 || now > shard.time.now() || shard.voids.has(key, epoch) {
+            return None;
+        }
+        let (bucket, at) = (&settings.bucket, after.ceil());
+        if let Some(queue) = shard.lines.get_mut(&key) {
+            queue.undo(bucket, cost, at, now);
+            return queue.oversleeper(bucket);
+        }
+        let slot = shard.slot(key)?;
+        if bucket.undo(&mut slot.state, cost, at) {
+            if bucket.fresh_at(&slot.state) == Instant::MIN {
+                shard.remove(settings, key);
+            } else {
+                let state = std::mem::replace(&mut slot.state, bucket.held());
+                shard.lower(settings, key, state);
+            }
+        }
+        None
+    }
+
+    fn reset(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        now: Instant,
+    ) -> Option<Waker> {
+        let bucket = &settings.bucket;
+        let Some(queue) = shard.lines.get_mut(&key) else {
+            shard.disown(settings, key, now);
+            shard.remove(settings, key);
+            return None;
+        };
+        let fresh_at = queue.fresh_at(bucket);
+        queue.start_over(bucket, now);
+        let next = queue.oversleeper(bucket);
+        shard.voids.add(key, fresh_at, now);
+        next
+    }
+}
