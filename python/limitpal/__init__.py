@@ -22,12 +22,16 @@ from ._limitpal import (
     ConcurrencyLimiter,
     ConcurrencyPermit,
     Decision,
+    FixedWindow,
     LeakyBucket,
     Rate,
     ResilientExecutor,
     RetryPolicy,
+    SlidingWindowCounter,
+    SlidingWindowLog,
     TokenBucket,
 )
+from ._windows import AsyncFixedWindow, AsyncSlidingWindowCounter, AsyncSlidingWindowLog
 
 __version__ = _version("limitpal")
 
@@ -35,9 +39,12 @@ __all__ = [
     "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
     "AsyncConcurrencyLimiter",
+    "AsyncFixedWindow",
     "AsyncLeakyBucket",
     "AsyncLimiter",
     "AsyncResilientExecutor",
+    "AsyncSlidingWindowCounter",
+    "AsyncSlidingWindowLog",
     "AsyncTokenBucket",
     "CircuitBreaker",
     "CircuitBreakerOpen",
@@ -47,6 +54,7 @@ __all__ = [
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "Decision",
+    "FixedWindow",
     "InvalidConfigError",
     "LeakyBucket",
     "LimitPalError",
@@ -57,6 +65,8 @@ __all__ = [
     "ResilientExecutor",
     "RetryExhausted",
     "RetryPolicy",
+    "SlidingWindowCounter",
+    "SlidingWindowLog",
     "SyncLimiter",
     "TokenBucket",
     "__version__",

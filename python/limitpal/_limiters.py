@@ -80,7 +80,7 @@ SyncLimiter.register(CompositeLimiter)
 
 
 class AsyncKeyedLimiter(AsyncLimiter):
-    """What the async token bucket and leaky bucket have in common."""
+    """What the async limiters that count by key have in common."""
 
     _core: KeyedLimiter
 

@@ -1,7 +1,7 @@
 """Types of the extension module; `python -m mypy.stubtest limitpal` holds them to the binary."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, final, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, final, overload, type_check_only
 
 from typing_extensions import Self, Unpack, disjoint_base
 
@@ -19,6 +19,7 @@ __all__ = [
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "Decision",
+    "FixedWindow",
     "KeyedLimiter",
     "LeakyBucket",
     "MockTime",
@@ -26,6 +27,8 @@ __all__ = [
     "Rate",
     "ResilientExecutor",
     "RetryPolicy",
+    "SlidingWindowCounter",
+    "SlidingWindowLog",
     "TokenBucket",
     "_CompositeCore",
     "_ExecutorCore",
@@ -97,7 +100,7 @@ class Decision:
 
 @disjoint_base
 class KeyedLimiter(SyncLimiter):
-    """What token bucket and leaky bucket have in common."""
+    """What the limiters that count by key have in common."""
 
     # `Any`, so that the `__init__` of each says what may be given.
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
@@ -188,6 +191,50 @@ class Place:
     def claim(self) -> float | None: ...
     def arrive(self) -> None: ...
     def leave(self) -> None: ...
+
+@type_check_only
+class _Window(KeyedLimiter):
+    def __init__(
+        self,
+        limit: float,
+        per: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        per_key: bool = True,
+        key_by: Callable[[str], str | int] | None = None,
+    ) -> None: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def per(self) -> float: ...
+
+class FixedWindow(_Window):
+    """Lets `limit` pass in each window of `per` seconds."""
+
+    def __init__(
+        self,
+        limit: float,
+        per: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        align: str = "clock",
+        per_key: bool = True,
+        key_by: Callable[[str], str | int] | None = None,
+    ) -> None: ...
+    @property
+    def align(self) -> str: ...
+
+class SlidingWindowCounter(_Window):
+    """Lets about `limit` pass in any `per` seconds, remembering two counts."""
+
+class SlidingWindowLog(_Window):
+    """Lets `limit` pass in any `per` seconds and never more, remembering each take."""
 
 @disjoint_base
 class CompositeLimiter(SyncLimiter):

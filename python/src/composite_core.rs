@@ -47,7 +47,7 @@ impl CompositeCore {
         stack_level: i32,
     ) -> PyResult<Self> {
         let py = given.py();
-        let part = |limiter: &Py<KeyedLimiter>| PyResult::Ok(limiter.get().keyed()?.clone() as _);
+        let part = |limiter: &Py<KeyedLimiter>| limiter.get().shared();
         let parts: Vec<Arc<dyn Part<PyClock>>> =
             limiters.iter().map(part).collect::<PyResult<_>>()?;
         let Own { exists: has_own, clocks } = own;

@@ -87,7 +87,7 @@ impl<'py> Limiter<'py> {
 pub(crate) fn clock_of(limiter: &Bound<'_, PyAny>) -> Option<PyClock> {
     let py = limiter.py();
     if let Ok(keyed) = limiter.cast::<KeyedLimiter>() {
-        return Some(keyed.get().keyed().ok()?.source().clone_ref(py));
+        return Some(keyed.get().part().ok()?.source().clone_ref(py));
     }
     let composite = limiter.cast::<CompositeLimiter>().ok()?;
     Some(composite.get().core().ok()?.source().clone_ref(py))

@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
-use crate::options::Options;
+use crate::options::{Numbers, Options};
 use crate::{rate, seconds};
 
 /// The smooth one: a backlog drains at `leak_rate` a second.
@@ -55,9 +55,7 @@ impl LeakyBucket {
     ) -> PyResult<()> {
         let (rate, pace) = (leak_rate, Pace::Even);
         slf.as_super().init(&Options {
-            capacity,
-            rate,
-            pace,
+            numbers: Numbers::Bucket { capacity, rate, pace },
             clock,
             ttl,
             max_buckets,

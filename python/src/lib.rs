@@ -30,6 +30,7 @@ mod seconds;
 mod settings;
 mod shared_clock;
 mod token_bucket;
+mod windows;
 
 use pyo3::prelude::*;
 
@@ -68,6 +69,8 @@ mod _limitpal {
     use crate::retry::RetryPolicy;
     #[pymodule_export]
     use crate::token_bucket::TokenBucket;
+    #[pymodule_export]
+    use crate::windows::{FixedWindow, SlidingWindowCounter, SlidingWindowLog};
     #[pymodule_export]
     use crate::{async_executor::ExecutorCore, run::Run};
 

@@ -1,4 +1,4 @@
-//! The keyed limiters: token bucket and leaky bucket, and what they have in common.
+//! The keyed limiters: buckets and windows, and what they have in common.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::seconds;
 /// What a window may be.
 pub(crate) const WINDOW: &str = "give a time in seconds, 0 or more";
 
-/// What token bucket and leaky bucket have in common.
+/// What the limiters that count by key have in common.
 #[pyclass(frozen, subclass, module = "limitpal._limitpal", weakref)]
 #[derive(Default)]
 pub(crate) struct KeyedLimiter {
@@ -30,18 +30,32 @@ pub(crate) struct KeyedLimiter {
 }
 
 struct Inner {
-    keyed: Arc<Keyed<PyClock>>,
+    counting: Counting,
     /// The one reference to it is shared with the core, so that the garbage collector sees it.
     key_by: Option<Arc<Py<PyAny>>>,
+}
+
+/// How a limiter counts: by buckets, which are asked without a detour, or by windows.
+pub(crate) enum Counting {
+    Buckets(Arc<Keyed<PyClock>>),
+    Windows(Windows),
+}
+
+/// A limiter that counts by windows, and its settings.
+pub(crate) struct Windows {
+    pub(crate) part: Arc<dyn Part<PyClock>>,
+    pub(crate) limit: u32,
+    pub(crate) per: Duration,
+    pub(crate) align: Option<&'static str>,
 }
 
 impl KeyedLimiter {
     /// Does what `__init__` does, once.
     pub(crate) fn init(&self, options: &Options<'_, '_>) -> PyResult<()> {
         let key_by = options.key_by()?;
-        let keyed = Arc::new(options.keyed(key_by.as_ref())?);
+        let counting = options.counting(key_by.as_ref())?;
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
-        self.inner.set(Inner { keyed, key_by }).map_err(again)
+        self.inner.set(Inner { counting, key_by }).map_err(again)
     }
 
     #[inline]
@@ -51,42 +65,70 @@ impl KeyedLimiter {
         })
     }
 
+    /// Returns the buckets of one that has some.
     #[inline]
     pub(crate) fn keyed(&self) -> PyResult<&Arc<Keyed<PyClock>>> {
-        Ok(&self.inner()?.keyed)
+        match &self.inner()?.counting {
+            Counting::Buckets(keyed) => Ok(keyed),
+            Counting::Windows(_) => Err(PyTypeError::new_err("the limiter counts by windows")),
+        }
     }
 
-    /// Returns the bucket that a key belongs to.
-    #[inline(always)] // else the key goes through memory: a sixth of what `allow` costs
-    pub(crate) fn bucket_of(&self, key: &Key<'_>) -> PyResult<Fingerprint> {
-        self.keyed()?.fingerprint(key.as_str())
+    /// Returns the windows of one that has some.
+    pub(crate) fn windows(&self) -> PyResult<&Windows> {
+        match &self.inner()?.counting {
+            Counting::Windows(windows) => Ok(windows),
+            Counting::Buckets(_) => Err(PyTypeError::new_err("the limiter counts by buckets")),
+        }
+    }
+
+    /// Returns the limiter, however it counts.
+    #[inline]
+    pub(crate) fn part(&self) -> PyResult<&dyn Part<PyClock>> {
+        Ok(match &self.inner()?.counting {
+            Counting::Buckets(keyed) => &**keyed,
+            Counting::Windows(windows) => &*windows.part,
+        })
+    }
+
+    /// As `part`, to be kept.
+    pub(crate) fn shared(&self) -> PyResult<Arc<dyn Part<PyClock>>> {
+        Ok(match &self.inner()?.counting {
+            Counting::Buckets(keyed) => keyed.clone(),
+            Counting::Windows(windows) => windows.part.clone(),
+        })
     }
 
     /// Returns whether a decision calls the user's own code: a clock, or `key_by`.
     #[inline]
     pub(crate) fn calls_python(&self) -> PyResult<bool> {
-        let Inner { keyed, key_by } = self.inner()?;
-        Ok(key_by.is_some() || matches!(keyed.source(), PyClock::Python(_)))
+        let is_own = matches!(self.part()?.source(), PyClock::Python(_));
+        Ok(is_own || self.inner()?.key_by.is_some())
     }
 
     /// As `reserve`, for whoever gives nothing back of what is there at once.
-    #[inline]
+    #[inline(always)] // else the key goes through memory
     fn enter(
         &self,
-        key: Fingerprint,
+        key: &Key<'_>,
         cost: Cost,
         timeout: Option<Duration>,
         fixed: bool,
     ) -> PyResult<Turn<()>> {
-        let (keyed, request) = (self.keyed()?, cost.request(timeout, fixed));
-        let source = keyed.source();
-        keyed.store().enter(key, request, || source.now())
+        let request = cost.request(timeout, fixed);
+        match &self.inner()?.counting {
+            Counting::Buckets(keyed) => {
+                let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
+                keyed.store().enter(key, request, || source.now())
+            }
+            Counting::Windows(windows) => windows.part.enter(key.as_str(), request),
+        }
     }
 
     /// Takes one permit if it is there; never waits.
     #[inline]
     pub(crate) fn takes_one(&self, key: &Key<'_>) -> PyResult<bool> {
-        let turn = self.enter(self.bucket_of(key)?, Cost::ONE, Some(Duration::ZERO), true)?;
+        let turn = self.enter(key, Cost::ONE, Some(Duration::ZERO), true)?;
         Ok(matches!(turn, Turn::Now(())))
     }
 
@@ -94,14 +136,19 @@ impl KeyedLimiter {
     #[inline]
     pub(crate) fn reserve(
         &self,
-        key: Fingerprint,
+        key: &Key<'_>,
         cost: Cost,
         timeout: Option<Duration>,
         fixed: bool,
     ) -> PyResult<Turn> {
-        let (keyed, request) = (self.keyed()?, cost.request(timeout, fixed));
-        let source = keyed.source();
-        keyed.store().reserve(key, request, || source.now())
+        let request = cost.request(timeout, fixed);
+        match &self.inner()?.counting {
+            Counting::Buckets(keyed) => {
+                let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
+                keyed.store().reserve(key, request, || source.now())
+            }
+            Counting::Windows(windows) => windows.part.reserve(key.as_str(), request),
+        }
     }
 
     /// Reads something off a key's bucket.
@@ -110,25 +157,39 @@ impl KeyedLimiter {
         key: &Key<'_>,
         view: impl Fn(&Keyed<PyClock>, Fingerprint) -> PyResult<T>,
     ) -> PyResult<T> {
-        view(self.keyed()?, self.bucket_of(key)?)
+        let keyed = self.keyed()?;
+        view(keyed, keyed.fingerprint(key.as_str())?)
+    }
+
+    /// Writes the settings down as they are given.
+    fn settings(&self, py: Python<'_>) -> PyResult<String> {
+        match &self.inner()?.counting {
+            Counting::Buckets(keyed) => {
+                let bucket = keyed.store().bucket();
+                let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
+                Ok(format!("capacity={}, {}={rate}", bucket.capacity(), bucket.rate_name()))
+            }
+            Counting::Windows(Windows { limit, per, align, .. }) => {
+                let per = seconds::float(*per).into_pyobject(py)?.repr()?;
+                let align = align.map(|align| format!(", align='{align}'")).unwrap_or_default();
+                Ok(format!("limit={limit}, per={per}{align}"))
+            }
+        }
     }
 
     fn show(&self, py: Python<'_>, name: &str) -> PyResult<String> {
-        let Inner { keyed, key_by } = self.inner()?;
-        let (bucket, options) = (keyed.store().bucket(), keyed.store().options());
-        let rate_name = bucket.rate_name();
-        let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
-        let mut text = format!("{name}(capacity={}, {rate_name}={rate}", bucket.capacity());
-        if !matches!(keyed.source(), PyClock::Monotonic) {
-            text += &format!(", clock={}", keyed.source().for_python(py)?.repr()?);
+        let (part, key_by) = (self.part()?, &self.inner()?.key_by);
+        let mut text = format!("{name}({}", self.settings(py)?);
+        if !matches!(part.source(), PyClock::Monotonic) {
+            text += &format!(", clock={}", part.source().for_python(py)?.repr()?);
         }
-        if let Some(ttl) = options.ttl {
+        if let Some(ttl) = part.options().ttl {
             text += &format!(", ttl={}", seconds::float(ttl).into_pyobject(py)?.repr()?);
         }
-        if let Some(max_buckets) = options.max_buckets {
+        if let Some(max_buckets) = part.options().max_buckets {
             text += &format!(", max_buckets={max_buckets}");
         }
-        if !keyed.per_key() {
+        if !part.per_key() {
             text += ", per_key=False";
         }
         if let Some(key_by) = key_by {
@@ -165,7 +226,10 @@ impl KeyedLimiter {
     /// Take if possible now; never wait.
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn allow(&self, key: Key<'_>, cost: Cost) -> PyResult<bool> {
-        self.keyed()?.allow(self.bucket_of(&key)?, cost.0)
+        match &self.inner()?.counting {
+            Counting::Buckets(keyed) => keyed.allow(keyed.fingerprint(key.as_str())?, cost.0),
+            Counting::Windows(windows) => windows.part.allow(key.as_str(), cost.0),
+        }
     }
 
     /// Ask for many keys at one reading of the clock; the answers are in their order.
@@ -176,10 +240,20 @@ impl KeyedLimiter {
         keys: Keys<'_, 'py>,
         cost: Cost,
     ) -> PyResult<Bound<'py, PyList>> {
-        let keyed = self.keyed()?;
-        let mut asks = Vec::new();
-        keys.each(|key| push(&mut asks, (keyed.fingerprint(key)?, cost.0)))?;
-        PyList::new(py, keyed.allow_many(&asks)?)
+        let answers = match &self.inner()?.counting {
+            Counting::Buckets(keyed) => {
+                let mut asks = Vec::new();
+                keys.each(|key| push(&mut asks, (keyed.fingerprint(key)?, cost.0)))?;
+                keyed.allow_many(&asks)?
+            }
+            Counting::Windows(windows) => {
+                let mut texts = Vec::new();
+                keys.each(|key| push(&mut texts, key.to_owned()))?;
+                let asks: Vec<_> = texts.iter().map(|key| (key.as_str(), cost.0)).collect();
+                windows.part.allow_many(&asks)?
+            }
+        };
+        PyList::new(py, answers)
     }
 
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
@@ -194,11 +268,10 @@ impl KeyedLimiter {
         timeout: Option<&Bound<'_, PyAny>>,
         cost: Cost,
     ) -> PyResult<()> {
-        let bucket = self.bucket_of(&key)?;
         let timeout = seconds::timeout("timeout", timeout)?;
-        match self.enter(bucket, cost, timeout, true)? {
+        match self.enter(&key, cost, timeout, true)? {
             Turn::Now(()) => Ok(()),
-            Turn::Wait(place, wait) => sit_out(py, &**self.keyed()?, place, wait).map(drop),
+            Turn::Wait(place, wait) => sit_out(py, self.part()?, place, wait).map(drop),
             Turn::Refused(retry_after) => {
                 Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
             }
@@ -208,49 +281,49 @@ impl KeyedLimiter {
     /// As `allow`, with the numbers.
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn check(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
-        self.view(&key, |keyed, bucket| keyed.check(bucket, cost.0).map(Decision::from))
+        self.part()?.check(key.as_str(), cost.0).map(Decision::from)
     }
 
     /// Say what `check` would say, without taking and without creating the key.
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn peek(&self, key: Key<'_>, cost: Cost) -> PyResult<Decision> {
-        self.view(&key, |keyed, bucket| keyed.peek(bucket, cost.0).map(Decision::from))
+        self.part()?.peek(key.as_str(), cost.0).map(Decision::from)
     }
 
     /// Return the most permits that one key can be admitted in any window of so many seconds.
     ///
-    /// Both ends count: it is `capacity + rate * window`, rounded down, and what the worst caller
-    /// gets, nearly. A reset, and an eviction that `evicted_live` counts, begin a bucket anew, with
+    /// Both ends count. It is what the worst caller gets, nearly: of a bucket
+    /// `capacity + rate * window`, rounded down. A reset, and an eviction that `evicted_live` counts, begin a bucket anew, with
     /// a burst that is not counted here. It saturates at 2^64-1.
     ///
     /// >>> from limitpal import TokenBucket
     /// >>> [TokenBucket.per("100/minute", burst=burst).bound(60) for burst in (None, 10)]
     /// [200, 110]
     fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
-        Ok(self.keyed()?.store().bucket().bound(seconds::window("window", window, WINDOW)?))
+        Ok(self.part()?.bound(seconds::window("window", window, WINDOW)?))
     }
 
     /// Forget one key, or all of them; those who wait then go in their order.
     #[pyo3(signature = (key = None))]
     fn reset(&self, key: Option<Key<'_>>) -> PyResult<()> {
         match key {
-            Some(key) => self.view(&key, Keyed::reset),
-            None => self.keyed()?.reset_all(),
+            Some(key) => self.part()?.reset(key.as_str()),
+            None => self.part()?.reset_all(),
         }
     }
 
     /// How many buckets `max_buckets` has cost that were not full again.
     #[getter]
     fn evicted_live(&self) -> PyResult<u64> {
-        Ok(self.keyed()?.store().evicted_live())
+        Ok(self.part()?.evicted_live())
     }
 
     fn __contains__(&self, key: Key<'_>) -> PyResult<bool> {
-        self.view(&key, Keyed::contains)
+        self.part()?.contains(key.as_str())
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        self.keyed()?.remembered()
+        self.part()?.remembered()
     }
 
     /// A limiter is there, also when it remembers nobody.
@@ -261,7 +334,7 @@ impl KeyedLimiter {
     /// The clock it reads.
     #[getter]
     fn _clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.keyed()?.source().for_python(py)
+        self.part()?.source().for_python(py)
     }
 
     /// Take, or return the place to wait for; for the async twin.
@@ -273,11 +346,10 @@ impl KeyedLimiter {
         timeout: Option<&Bound<'_, PyAny>>,
         cost: Cost,
     ) -> PyResult<Option<Place>> {
-        let (keyed, bucket) = (self.keyed()?, self.bucket_of(&key)?);
         let timeout = seconds::timeout("timeout", timeout)?;
-        match self.enter(bucket, cost, timeout, !movable(keyed.source()))? {
+        match self.enter(&key, cost, timeout, !movable(self.part()?.source()))? {
             Turn::Now(()) => Ok(None),
-            Turn::Wait(place, wait) => Ok(Some(Place::new(keyed.clone(), place, wait))),
+            Turn::Wait(place, wait) => Ok(Some(Place::new(self.shared()?, place, wait))),
             Turn::Refused(retry_after) => {
                 Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
             }
@@ -293,9 +365,11 @@ impl KeyedLimiter {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Some(Inner { keyed, key_by }) = self.inner.get() else { return Ok(()) };
+        let (Some(Inner { key_by, .. }), Ok(part)) = (self.inner.get(), self.part()) else {
+            return Ok(());
+        };
         visit.call(key_by.as_deref())?;
-        keyed.source().traverse(&visit)
+        part.source().traverse(&visit)
     }
 }
 

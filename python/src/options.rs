@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use limitpal::parts::{Bucket, KeyBy, Keyed, KeyedOptions, Pace, StoreOptions};
+use limitpal::Align;
+use limitpal::parts::{
+    Bucket, FixedCount, KeyBy, Keyed, KeyedOptions, Pace, Part, SlidingCount, SlidingLog,
+    StoreOptions, Stored,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use crate::ask::{Key, count};
 use crate::clock::PyClock;
+use crate::limiter::{Counting, Windows};
 use crate::{errors, rate, seconds};
+
+const CAPACITY: &str = "give a whole number from 1 to 4294967295";
 
 /// The arguments as given; `None` where they were left out.
 pub(crate) struct Options<'a, 'py> {
-    pub(crate) capacity: &'a Bound<'py, PyAny>,
-    pub(crate) rate: &'a Bound<'py, PyAny>,
-    pub(crate) pace: Pace,
+    pub(crate) numbers: Numbers<'a, 'py>,
     pub(crate) clock: Option<&'a Bound<'py, PyAny>>,
     pub(crate) ttl: Option<&'a Bound<'py, PyAny>>,
     pub(crate) max_buckets: Option<&'a Bound<'py, PyAny>>,
@@ -23,33 +28,83 @@ pub(crate) struct Options<'a, 'py> {
     pub(crate) key_by: Option<&'a Bound<'py, PyAny>>,
 }
 
+/// What and how a limiter counts.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a, 'py> {
+    Bucket { capacity: &'a Bound<'py, PyAny>, rate: &'a Bound<'py, PyAny>, pace: Pace },
+    Window { limit: &'a Bound<'py, PyAny>, per: &'a Bound<'py, PyAny>, slide: Slide<'a, 'py> },
+}
+
+/// How a window goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Slide<'a, 'py> {
+    Fixed(Option<&'a Bound<'py, PyAny>>),
+    Counter,
+    Log,
+}
+
 impl Options<'_, '_> {
-    /// Makes the limiter they describe.
-    pub(crate) fn keyed(&self, key_by: Option<&Arc<Py<PyAny>>>) -> PyResult<Keyed<PyClock>> {
-        let bucket = self.bucket()?;
+    /// Makes what they describe.
+    pub(crate) fn counting(&self, key_by: Option<&Arc<Py<PyAny>>>) -> PyResult<Counting> {
+        match self.numbers {
+            Numbers::Bucket { capacity, rate, pace } => {
+                let bucket = bucket(capacity, rate, pace)?;
+                Ok(Counting::Buckets(self.keyed(bucket, rate, key_by)?))
+            }
+            Numbers::Window { limit, per, slide } => {
+                self.windows(limit, per, slide, key_by).map(Counting::Windows)
+            }
+        }
+    }
+
+    fn windows(
+        &self,
+        given: &Bound<'_, PyAny>,
+        per: &Bound<'_, PyAny>,
+        slide: Slide<'_, '_>,
+        key_by: Option<&Arc<Py<PyAny>>>,
+    ) -> PyResult<Windows> {
+        let (limit, per) = (count("limit", given, CAPACITY)?, seconds::positive("per", per)?);
+        let refuse = |error| errors::from_core(given.py(), &error, given);
+        let mut align = None;
+        let part: Arc<dyn Part<PyClock>> = match slide {
+            Slide::Fixed(start) => {
+                let (name, start) = alignment(start)?;
+                align = Some(name);
+                let fixed = FixedCount::new(limit, per, start).map_err(refuse)?;
+                self.keyed(fixed, given, key_by)?
+            }
+            Slide::Counter => {
+                let counter = SlidingCount::new(limit, per).map_err(refuse)?;
+                self.keyed(counter, given, key_by)?
+            }
+            Slide::Log => {
+                let log = SlidingLog::new(limit, per).map_err(refuse)?;
+                self.keyed(log, given, key_by)?
+            }
+        };
+        Ok(Windows { part, limit, per, align })
+    }
+
+    fn keyed<A: Stored>(
+        &self,
+        algorithm: A,
+        blame: &Bound<'_, PyAny>,
+        key_by: Option<&Arc<Py<PyAny>>>,
+    ) -> PyResult<Arc<Keyed<PyClock, A>>> {
         let options = KeyedOptions {
             store: self.store()?,
             per_key: per_key(self.per_key)?,
             key_by: key_by.cloned().map(call_from_core),
         };
         let clock = PyClock::resolve(self.clock)?;
-        Keyed::new(bucket, options, clock)
-            .map_err(|error| errors::from_core(self.rate.py(), &error, self.rate))
+        let keyed = Keyed::new(algorithm, options, clock);
+        Ok(Arc::new(keyed.map_err(|error| errors::from_core(blame.py(), &error, blame))?))
     }
 
     /// Returns the function from the caller's key to the bucket's.
     pub(crate) fn key_by(&self) -> PyResult<Option<Arc<Py<PyAny>>>> {
         key_by(self.key_by)
-    }
-
-    fn bucket(&self) -> PyResult<Bucket> {
-        const ADVICE: &str = "give a whole number from 1 to 4294967295";
-        let py = self.rate.py();
-        let capacity = count("capacity", self.capacity, ADVICE)?;
-        let name = self.pace.rate_name();
-        let rate = rate::given(name, self.rate)?;
-        Bucket::new(capacity, rate, self.pace)
-            .map_err(|error| errors::from_core(py, &error, self.rate))
     }
 
     fn store(&self) -> PyResult<StoreOptions> {
@@ -86,6 +141,25 @@ pub(crate) fn key_by(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Arc<Py
             Err(errors::invalid_config(key_by.py(), "key_by", key_by, ADVICE))
         }
         key_by => Ok(key_by.map(|key_by| Arc::new(key_by.clone().unbind()))),
+    }
+}
+
+fn bucket(capacity: &Bound<'_, PyAny>, given: &Bound<'_, PyAny>, pace: Pace) -> PyResult<Bucket> {
+    let capacity = count("capacity", capacity, CAPACITY)?;
+    let rate = rate::given(pace.rate_name(), given)?;
+    Bucket::new(capacity, rate, pace).map_err(|error| errors::from_core(given.py(), &error, given))
+}
+
+/// Returns where windows start, and what that is called.
+fn alignment(given: Option<&Bound<'_, PyAny>>) -> PyResult<(&'static str, Align)> {
+    let Some(given) = given else { return Ok(("clock", Align::Clock)) };
+    match given.extract::<&str>() {
+        Ok("clock") => Ok(("clock", Align::Clock)),
+        Ok("first_use") => Ok(("first_use", Align::FirstUse)),
+        _ => {
+            let advice = "give 'clock' or 'first_use'";
+            Err(errors::invalid_config(given.py(), "align", given, advice))
+        }
     }
 }
 

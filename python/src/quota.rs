@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{Grant, Keyed, Turn};
+use limitpal::parts::{Grant, Part, Turn};
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
@@ -16,7 +16,7 @@ use crate::limiter::{KeyedLimiter, sit_out};
 
 /// Where a run gets its quota.
 pub(crate) enum QuotaSource {
-    Keyed(Py<KeyedLimiter>, Arc<Keyed<PyClock>>),
+    Keyed(Py<KeyedLimiter>, Arc<dyn Part<PyClock>>),
     Composite(Py<CompositeLimiter>),
     Own(Py<PyAny>),
 }
@@ -44,8 +44,8 @@ impl QuotaSource {
     pub(crate) fn of(limiter: &Bound<'_, PyAny>) -> PyResult<Self> {
         Ok(match Limiter::of(limiter, "limiter")? {
             Limiter::Keyed(limiter) => {
-                let keyed = limiter.get().keyed()?.clone();
-                Self::Keyed(limiter.unbind(), keyed)
+                let part = limiter.get().shared()?;
+                Self::Keyed(limiter.unbind(), part)
             }
             Limiter::Composite(limiter) => Self::Composite(limiter.unbind()),
             Limiter::Own(limiter) => Self::Own(limiter.unbind()),
@@ -55,7 +55,7 @@ impl QuotaSource {
     /// Returns the clock that the limiter reads, as far as we know it.
     pub(crate) fn clock(&self, py: Python<'_>) -> Option<PyClock> {
         match self {
-            Self::Keyed(_, keyed) => Some(keyed.source().clone_ref(py)),
+            Self::Keyed(_, part) => Some(part.source().clone_ref(py)),
             Self::Composite(limiter) => clock_of(limiter.bind(py)),
             // A subclass of ours that acquires in its own way still has a clock of ours.
             Self::Own(limiter) => clock_of(limiter.bind(py)),
@@ -72,12 +72,11 @@ impl QuotaSource {
         clock: &PyClock,
     ) -> PyResult<Quota> {
         match self {
-            Self::Keyed(limiter, keyed) => {
-                let limiter = limiter.get();
-                let bucket = limiter.bucket_of(key)?;
-                let (waited, grant) = match limiter.reserve(bucket, Cost::ONE, timeout, true)? {
+            Self::Keyed(limiter, part) => {
+                let turn = limiter.get().reserve(key, Cost::ONE, timeout, true)?;
+                let (waited, grant) = match turn {
                     Turn::Now(grant) => (Duration::ZERO, grant),
-                    Turn::Wait(place, wait) => (wait, sit_out(py, &**keyed, place, wait)?),
+                    Turn::Wait(place, wait) => (wait, sit_out(py, &**part, place, wait)?),
                     Turn::Refused(retry_after) => {
                         let (key, cost) = (key.as_str(), Cost::ONE.0);
                         return Err(errors::rate_limit_exceeded(py, key, cost, retry_after));
@@ -113,7 +112,7 @@ impl QuotaSource {
     /// Gives back quota that was not used.
     pub(crate) fn give_back(&self, quota: Quota) {
         match (self, quota.taken) {
-            (Self::Keyed(_, keyed), QuotaTaken::Keyed(grant)) => keyed.give_back(grant),
+            (Self::Keyed(_, part), QuotaTaken::Keyed(grant)) => part.give_back(grant),
             (_, QuotaTaken::Composite(taken)) => taken.give_back(),
             _ => {}
         }

@@ -108,9 +108,8 @@ impl Run {
             return Ok(false);
         };
         let limiter = limiter.get();
-        let keyed = limiter.keyed()?;
-        let bucket = limiter.bucket_of(key)?;
-        match limiter.reserve(bucket, Cost::ONE, timeout, !movable(keyed.source()))? {
+        let part = limiter.part()?;
+        match limiter.reserve(key, Cost::ONE, timeout, !movable(part.source()))? {
             Turn::Now(_) => {
                 self.state().call()?.granted(Duration::ZERO);
                 Ok(true)
@@ -123,8 +122,8 @@ impl Run {
             }
             Turn::Wait(place, wait) => {
                 // If the clock fails now, the place is left as it is dropped.
-                let place = Py::new(py, Place::new(keyed.clone(), place, wait))?;
-                let start = keyed.source().now()?;
+                let place = Py::new(py, Place::new(limiter.shared()?, place, wait))?;
+                let start = part.source().now()?;
                 self.state().pending = Pending::Turn(place, start);
                 Ok(false)
             }

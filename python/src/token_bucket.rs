@@ -7,7 +7,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
-use crate::options::Options;
+use crate::options::{Numbers, Options};
 use crate::rate;
 
 /// Lets bursts of up to `capacity` pass, and `refill_rate` a second in the long run.
@@ -66,9 +66,7 @@ impl TokenBucket {
     ) -> PyResult<()> {
         let (rate, pace) = (refill_rate, Pace::Burst);
         slf.as_super().init(&Options {
-            capacity,
-            rate,
-            pace,
+            numbers: Numbers::Bucket { capacity, rate, pace },
             clock,
             ttl,
             max_buckets,

@@ -9,6 +9,12 @@ import limitpal
 from conformance_cases import Fields, Step, WrongCase, decimal, number, seconds, written
 from driving import Flavour, call
 
+WINDOWS = {
+    "fixed_window": "FixedWindow",
+    "sliding_window_counter": "SlidingWindowCounter",
+    "sliding_window_log": "SlidingWindowLog",
+}
+
 
 class Limiter:
     """A limiter of a case, and how its steps call it."""
@@ -18,6 +24,12 @@ class Limiter:
         if self.parts:
             _only(spec, {"kind", "parts"})
             self.own = flavour.CompositeLimiter([part.own for part in self.parts])
+            return
+        if spec["kind"] in WINDOWS:
+            left = {name: value for name, value in spec.items() if name != "kind"}
+            _only(left, {"limit", "per", "align"})
+            window = flavour.window(WINDOWS[spec["kind"]])
+            self.own = window(left.pop("limit"), number(left.pop("per")), clock, **left)
             return
         left = dict(spec)
         kind, capacity, rate = (left.pop(name) for name in ("kind", "capacity", "rate"))

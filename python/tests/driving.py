@@ -29,6 +29,10 @@ class Flavour:
         """Make a `token` or a `leaky` bucket: capacity and rate are the first two arguments."""
         return (self.TokenBucket if kind == "token" else self.LeakyBucket)(*args, **kwargs)
 
+    def window(self, name: str) -> Any:
+        """Return the class of a window by its sync name."""
+        return getattr(limitpal, name if self.name == "sync" else f"Async{name}")
+
 
 SYNC = Flavour(
     "sync",

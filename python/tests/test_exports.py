@@ -13,9 +13,12 @@ CONTRACT = {
     "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
     "AsyncConcurrencyLimiter",
+    "AsyncFixedWindow",
     "AsyncLeakyBucket",
     "AsyncLimiter",
     "AsyncResilientExecutor",
+    "AsyncSlidingWindowCounter",
+    "AsyncSlidingWindowLog",
     "AsyncTokenBucket",
     "CircuitBreaker",
     "CircuitBreakerOpen",
@@ -25,6 +28,7 @@ CONTRACT = {
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "Decision",
+    "FixedWindow",
     "InvalidConfigError",
     "LeakyBucket",
     "LimitPalError",
@@ -35,10 +39,13 @@ CONTRACT = {
     "ResilientExecutor",
     "RetryExhausted",
     "RetryPolicy",
+    "SlidingWindowCounter",
+    "SlidingWindowLog",
     "SyncLimiter",
     "TokenBucket",
     "__version__",
 }
+WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog"}
 NEW_SINCE_0_1_1 = {
     "AdaptiveConcurrency",
     "AsyncConcurrencyLimiter",
@@ -47,6 +54,8 @@ NEW_SINCE_0_1_1 = {
     "ConcurrencyPermit",
     "Decision",
     "Rate",
+    *WINDOWS,
+    *(f"Async{name}" for name in WINDOWS),
 }
 CLASSES = sorted(CONTRACT - {"__version__"})
 

@@ -1,65 +1,12 @@
 //! What a user holds to limit a rate: buckets, a clock, and a way to wait.
 
-/// What a handle to a keyed limiter has besides its read-outs.
-macro_rules! keyed_handle {
-    ($handle:ident, $algorithm:ty) => {
-        impl $handle {
-            /// Returns whether a key is remembered now.
-            pub fn contains(&self, key: &str) -> bool {
-                sure(self.keyed.contains(sure(self.keyed.fingerprint(key))))
-            }
-
-            /// Returns how many keys are remembered now.
-            pub fn len(&self) -> usize {
-                sure(self.keyed.remembered())
-            }
-
-            /// Returns whether no key is remembered now.
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-
-            /// Returns how many keys `max_buckets` has cost that were not as new again.
-            pub fn evicted_live(&self) -> u64 {
-                self.keyed.store().evicted_live()
-            }
-        }
-
-        impl From<Arc<Keyed<SharedClock, $algorithm>>> for $handle {
-            fn from(keyed: Arc<Keyed<SharedClock, $algorithm>>) -> Self {
-                Self { any: keyed.clone().into(), keyed }
-            }
-        }
-
-        impl From<$handle> for AnyLimiter {
-            fn from(limiter: $handle) -> Self {
-                limiter.any
-            }
-        }
-
-        impl Deref for $handle {
-            type Target = AnyLimiter;
-
-            fn deref(&self) -> &AnyLimiter {
-                &self.any
-            }
-        }
-
-        impl fmt::Debug for $handle {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.any.fmt(f)
-            }
-        }
-    };
-}
-use keyed_handle;
-
 mod acquire;
 mod ask;
 mod builder;
 mod composite;
 mod concurrency;
 mod fixed_window;
+mod handle;
 mod keyed;
 mod keys;
 mod leaky_bucket;
@@ -82,6 +29,7 @@ pub use self::builder::{BucketBuilder, WindowBuilder};
 pub use self::composite::{Arrival, Composite, CompositeLimiter, Step, Wish};
 pub use self::concurrency::{ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit};
 pub use self::fixed_window::FixedWindow;
+use self::handle::keyed_handle;
 pub use self::keyed::{Keyed, KeyedOptions};
 pub use self::keys::{KeyBy, Keys};
 pub use self::leaky_bucket::LeakyBucket;

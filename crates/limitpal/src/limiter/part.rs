@@ -8,7 +8,7 @@ use super::keyed::Keyed;
 use crate::clock::TimeSource;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
-use crate::store::{Grant, Pending, Place, Request, Stored, Turn};
+use crate::store::{Grant, Pending, Place, Request, StoreOptions, Stored, Turn};
 
 /// A keyed limiter whose algorithm one need not know.
 pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
@@ -17,6 +17,21 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
 
     /// Returns the most permits admitted to one key in any window.
     fn bound(&self, window: Duration) -> u64;
+
+    /// Returns what it remembers.
+    fn options(&self) -> &StoreOptions;
+
+    /// Returns whether each key has a count of its own.
+    fn per_key(&self) -> bool;
+
+    /// Returns whether a key is remembered.
+    fn contains(&self, key: &str) -> Result<bool, S::Error>;
+
+    /// Returns how many keys are remembered.
+    fn remembered(&self) -> Result<usize, S::Error>;
+
+    /// Returns how many keys were forgotten though they were not as new.
+    fn evicted_live(&self) -> u64;
 
     /// Takes if possible now; never waits.
     fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error>;
@@ -85,6 +100,26 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
 
     fn bound(&self, window: Duration) -> u64 {
         self.store().bucket().bound(window)
+    }
+
+    fn options(&self) -> &StoreOptions {
+        self.store().options()
+    }
+
+    fn per_key(&self) -> bool {
+        self.per_key()
+    }
+
+    fn contains(&self, key: &str) -> Result<bool, S::Error> {
+        self.contains(self.fingerprint(key)?)
+    }
+
+    fn remembered(&self) -> Result<usize, S::Error> {
+        self.remembered()
+    }
+
+    fn evicted_live(&self) -> u64 {
+        self.store().evicted_live()
     }
 
     fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {

@@ -32,7 +32,7 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "adaptive_concurrency",
     "backoff",
     "breaker",
@@ -43,6 +43,7 @@ const FILES: [&str; 11] = [
     "pipeline",
     "token_bucket",
     "waiting",
+    "windows",
     "words",
 ];
 
@@ -68,6 +69,16 @@ fn leaky_buckets_decide_as_written_blocking() {
 #[test]
 fn leaky_buckets_decide_as_written_async() {
     limiters("leaky_bucket", Mode::Async);
+}
+
+#[test]
+fn windows_decide_as_written_blocking() {
+    limiters("windows", Mode::Blocking);
+}
+
+#[test]
+fn windows_decide_as_written_async() {
+    limiters("windows", Mode::Async);
 }
 
 #[test]

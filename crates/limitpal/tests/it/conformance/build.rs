@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use limitpal::{
-    AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, LeakyBucket, Rate, SharedClock, TokenBucket,
+    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, FixedWindow, LeakyBucket, Rate,
+    SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,7 +18,18 @@ use super::cases::{Seconds, Seen, Step, number, retry_after, seconds, seen, span
 pub(super) enum LimiterSpec {
     TokenBucket(BucketSpec),
     LeakyBucket(BucketSpec),
+    FixedWindow(WindowSpec),
+    SlidingWindowCounter(WindowSpec),
+    SlidingWindowLog(WindowSpec),
     Composite { parts: Vec<LimiterSpec> },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WindowSpec {
+    limit: u32,
+    per: Seconds,
+    align: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -80,6 +92,23 @@ impl LimiterSpec {
                 let any = leaky.clone().into();
                 Built { any, token: None, leaky: Some(leaky), parts: Vec::new() }
             }
+            Self::FixedWindow(WindowSpec { limit, per, align }) => {
+                let align = match align.as_deref() {
+                    None | Some("clock") => Align::Clock,
+                    Some("first_use") => Align::FirstUse,
+                    Some(other) => panic!("nothing is aligned to `{other}`"),
+                };
+                let builder = FixedWindow::builder(*limit, per.duration()).align(align);
+                Built::window(builder.clock(clock.clone()).build().unwrap())
+            }
+            Self::SlidingWindowCounter(WindowSpec { limit, per, .. }) => {
+                let builder = SlidingWindowCounter::builder(*limit, per.duration());
+                Built::window(builder.clock(clock.clone()).build().unwrap())
+            }
+            Self::SlidingWindowLog(WindowSpec { limit, per, .. }) => {
+                let builder = SlidingWindowLog::builder(*limit, per.duration());
+                Built::window(builder.clock(clock.clone()).build().unwrap())
+            }
             Self::Composite { parts } => {
                 let parts: Vec<Built> = parts.iter().map(|part| part.build(clock)).collect();
                 let limiters = parts.iter().map(|part| part.any.clone());
@@ -97,6 +126,10 @@ impl BucketSpec {
 }
 
 impl Built {
+    fn window(limiter: impl Into<AnyLimiter>) -> Self {
+        Self { any: limiter.into(), token: None, leaky: None, parts: Vec::new() }
+    }
+
     /// Returns the limiter that a step is for: a part, if it names one.
     pub(super) fn target(&self, step: &mut Step) -> Result<&Self, String> {
         let Some(part) = step.optional::<usize>("part")? else { return Ok(self) };
