@@ -33,7 +33,14 @@ def traffic() -> Iterator[float]:
 
 def answers() -> dict[str, list[tuple[float, bool]]]:
     """Return of each algorithm when it admitted or refused."""
-    from limitpal import LeakyBucket, MockClock, TokenBucket
+    from limitpal import (
+        FixedWindow,
+        LeakyBucket,
+        MockClock,
+        SlidingWindowCounter,
+        SlidingWindowLog,
+        TokenBucket,
+    )
 
     def asked(make: Callable[[MockClock], Any]) -> list[tuple[float, bool]]:
         clock = MockClock()
@@ -56,6 +63,11 @@ def answers() -> dict[str, list[tuple[float, bool]]]:
         "token-bucket": asked(lambda clock: TokenBucket(LIMIT, LIMIT / WINDOW, clock=clock)),
         "leaky-bucket-allow": asked(lambda clock: LeakyBucket(LIMIT, LIMIT / WINDOW, clock=clock)),
         "leaky-bucket-acquire": waited(),
+        "fixed-window": asked(lambda clock: FixedWindow(LIMIT, WINDOW, clock=clock)),
+        "sliding-window-counter": asked(
+            lambda clock: SlidingWindowCounter(LIMIT, WINDOW, clock=clock)
+        ),
+        "sliding-window-log": asked(lambda clock: SlidingWindowLog(LIMIT, WINDOW, clock=clock)),
     }
 
 

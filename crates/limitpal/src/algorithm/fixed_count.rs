@@ -87,7 +87,7 @@ impl Algorithm for FixedCount {
     /// As many windows as a time of this length can touch, from the last nanosecond of one on.
     fn bound(&self, window: Duration) -> u64 {
         let per = self.quantum.wide();
-        self.quantum.times(1 + (window.as_nanos() + per - 1) / per)
+        self.quantum.times(1 + window.as_nanos().div_ceil(per))
     }
 
     fn fresh(&self) -> OneWindow {

@@ -1,5 +1,6 @@
 //! Fixed and sliding windows, as their users see them.
 
+mod bounds;
 mod together;
 mod waiting;
 
