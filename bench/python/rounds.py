@@ -71,7 +71,7 @@ class Rounds:
         return worker
 
     def _interpreter(self, case: str, label: str) -> Path:
-        if not case.startswith("limitpal."):
+        if not case.startswith("limitpal"):
             return self.peers
         return self.original if label == ORIGINAL else self.ours
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from limits import RateLimitItemPerHour
+from limits import RateLimitItemPerHour, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage as AsyncMemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter as AsyncFixedWindow
 from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
+from limits.strategies import (
+    FixedWindowRateLimiter,
+    MovingWindowRateLimiter,
+    SlidingWindowCounterRateLimiter,
+)
 from turns.statement import Statement, statement
 
 PLENTY = RateLimitItemPerHour(1_000_000_000)
@@ -22,6 +26,18 @@ def allow_sliding() -> Statement:
     """Hit the sliding window."""
     limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
     return statement("hit(item, key)", hit=limiter.hit, item=PLENTY)
+
+
+def allow_moving() -> Statement:
+    """Hit the moving window, which remembers each hit of the last second."""
+    limiter = MovingWindowRateLimiter(MemoryStorage())
+    return statement("hit(item, key)", hit=limiter.hit, item=RateLimitItemPerSecond(1_000_000))
+
+
+def moving_refused() -> Statement:
+    """Hit a moving window that is used up."""
+    limiter = MovingWindowRateLimiter(MemoryStorage())
+    return statement("hit(item, key)", hit=limiter.hit, item=RateLimitItemPerHour(100))
 
 
 def allow_refused() -> Statement:

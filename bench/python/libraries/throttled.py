@@ -27,6 +27,27 @@ def allow_gcra() -> Statement:
     return statement("limit(key)", limit=limiter.limit)
 
 
+def allow_by(algorithm: str) -> Statement:
+    """Ask another of its algorithms."""
+    limiter = Throttled(using=algorithm, quota=PLENTY, store=store())
+    return statement("limit(key)", limit=limiter.limit)
+
+
+def allow_fixed() -> Statement:
+    """Count in a fixed window."""
+    return allow_by("fixed_window")
+
+
+def allow_sliding() -> Statement:
+    """Count in a sliding window."""
+    return allow_by("sliding_window")
+
+
+def allow_leaking() -> Statement:
+    """Ask the leaking bucket."""
+    return allow_by("leaking_bucket")
+
+
 def allow_refused() -> Statement:
     """Ask an empty bucket."""
     limiter = Throttled(using="token_bucket", quota=per_hour(1, burst=1), store=store())

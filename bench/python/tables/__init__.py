@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from rows import Scale, Table
 
-from . import batches, breakers, decisions, floods, memory, pipelines, retries, waiting
+from . import algorithms, batches, breakers, decisions, floods, memory, pipelines, retries, waiting
 
 
 def tables(scale: Scale) -> list[Table]:
     """Return every table of the suite, in the order of the page."""
     return [
         *decisions.TABLES,
+        *algorithms.TABLES,
         *pipelines.TABLES,
         *breakers.TABLES,
         *retries.TABLES,
