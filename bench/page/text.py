@@ -61,7 +61,7 @@ The Python suite makes its own virtual environments, and runs every case in a pr
 def in_order(suites: Iterable[Suite]) -> list[Suite]:
     """Return one suite of each name, in the order of the page.
 
-    Rows that were measured apart come behind the others of their table.
+    Rows that were measured apart come behind the others of their table, or in their place.
     """
     by_size = sorted(suites, key=lambda suite: -len(suite["tables"]))
     joined: dict[str, dict[str, Any]] = {}
@@ -71,7 +71,9 @@ def in_order(suites: Iterable[Suite]) -> list[Suite]:
         for table in suite["tables"]:
             same = [one for one in known["tables"] if one["title"] == table["title"]]
             if same:
-                same[0]["rows"] += table["rows"]
+                again = {row["case"] for row in table["rows"]}
+                kept = [row for row in same[0]["rows"] if row["case"] not in again]
+                same[0]["rows"] = kept + table["rows"]
             else:
                 known["tables"].append({**table, "rows": [*table["rows"]]})
     return sorted(joined.values(), key=lambda suite: list(SUITES).index(suite["suite"]))

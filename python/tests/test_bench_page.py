@@ -172,6 +172,17 @@ def test_rows_measured_apart_stand_behind_the_others_of_their_table():
     ]
 
 
+def test_a_row_measured_again_takes_the_place_of_the_other():
+    """The latest figures stand, once."""
+    whole = suite("rust", MET, UNJUDGED)
+    whole["tables"].append(suite("rust", UNJUDGED, title="Retries")["tables"][0])
+    again = suite("rust", MET | {"ratio": 0.7})
+
+    told = [line for line in lines(whole, again) if line.startswith("- keyed allow")]
+    assert len(told) == 1
+    assert "0.7 times" in told[0]
+
+
 def test_machine_and_versions_are_named():
     """Figures mean nothing without."""
     found = lines(suite("rust", MET))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turns.loop import known_keys
 from turns.statement import Statement, statement
 
 
@@ -16,6 +17,14 @@ async def awaited(key: str) -> None:
 def call() -> Statement:
     """Call a function of one argument."""
     return statement("f(key)", f=f)
+
+
+def answer_many(count: int) -> Statement:
+    """Answer each text of a list with True or False."""
+    known = known_keys(count)
+    lists = [known[start : start + 1_000] for start in range(0, count, 1_000)]
+    names = {"map": map, "isascii": str.isascii, "list": list}
+    return Statement("list(map(isascii, key))", names, each=lists, decisions=1_000)
 
 
 def await_call() -> Statement:

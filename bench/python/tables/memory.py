@@ -15,6 +15,12 @@ PLAIN = {
 # 0.1.1 would take an hour for this: with a ttl every hundredth call looks at all the keys.
 BOUNDED = {OURS: "limitpal.allow_bounded"}
 
+WINDOWS = {
+    "FixedWindow": "limitpal_windows.fixed",
+    "SlidingWindowCounter": "limitpal_windows.counter",
+    "SlidingWindowLog": "limitpal_windows.log_refused",
+}
+
 
 def table(scale: Scale) -> Table:
     """Return the table."""
@@ -26,16 +32,20 @@ def table(scale: Scale) -> Table:
         (
             grown(f"memory, {scale.memory_keys:,} keys", PLAIN, scale),
             grown(f"memory, {scale.memory_keys:,} keys, ttl and max_buckets", BOUNDED, scale),
+            grown(f"memory, {scale.memory_keys:,} keys, windows", WINDOWS, scale, at_most=None),
         ),
     )
 
 
-def grown(case: str, columns: dict[str, str], scale: Scale) -> Measurement:
+def grown(
+    case: str, columns: dict[str, str], scale: Scale, at_most: float | None = 80
+) -> Measurement:
     """Return the measurement of a row."""
+    targets = () if at_most is None else (Target(at_most=at_most),)
     return Measurement(
         "memory",
         columns,
-        (Figure("bytes", case, (Target(at_most=80),)),),
+        (Figure("bytes", case, targets),),
         {"keys": scale.memory_keys},
         fresh=True,
         rounds=scale.memory_rounds,

@@ -1,12 +1,31 @@
 //! One bucket for everybody.
 
+use std::time::Instant;
+
+use limitpal::{Clock, MonotonicClock};
+
 use crate::measure::{Column, per_await, per_call, take_turns};
 use crate::peers::{ENDLESS, GOVERNOR, LEAKY_BUCKET, RATELIMIT, THROTTLE_NET};
 use crate::report::{OURS, Target};
 use crate::suite::Suite;
 use crate::waiting::runtime;
 
+const SYSTEM: &str = "the system's";
+
 pub(crate) fn run(suite: &mut Suite) {
+    suite.open(
+        "Reading the clock, Rust",
+        "ns per reading",
+        "`MonotonicClock`, which reads the time stamp counter where the system does, beside \
+         `std::time::Instant::now`, which asks the system; every decision reads it once.",
+    );
+    if suite.wants("reading the clock") {
+        let calls = suite.calls();
+        let ours = || per_call(calls, || MonotonicClock.now());
+        let columns =
+            vec![Column::new(OURS, ours), Column::new(SYSTEM, || per_call(calls, Instant::now))];
+        suite.add("reading the clock", &take_turns(suite.rounds(), columns), None);
+    }
     suite.open(
         "One bucket, Rust",
         "ns per call",
