@@ -73,7 +73,7 @@ def in_order(suites: Iterable[Suite]) -> list[Suite]:
             if same:
                 again = {row["case"] for row in table["rows"]}
                 kept = [row for row in same[0]["rows"] if row["case"] not in again]
-                same[0]["rows"] = kept + table["rows"]
+                same[0]["rows"] = [*kept, *table["rows"]]
             else:
                 known["tables"].append({**table, "rows": [*table["rows"]]})
     return sorted(joined.values(), key=lambda suite: list(SUITES).index(suite["suite"]))
