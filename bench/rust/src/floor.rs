@@ -3,16 +3,16 @@
 //! nothing and decides nothing.
 
 use std::hash::BuildHasher;
-use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use limitpal::{Clock, MonotonicClock};
+use spin::mutex::SpinMutex;
 
 const LOCKS: usize = 64;
 
 /// A lock on cache lines of its own, and what it guards.
 #[repr(align(128))]
-struct Guarded(Mutex<Vec<[i64; 4]>>);
+struct Guarded(SpinMutex<Vec<[i64; 4]>>);
 
 pub(crate) struct Floor {
     hasher: RandomState,
@@ -23,7 +23,7 @@ pub(crate) struct Floor {
 impl Floor {
     pub(crate) fn new(keys: usize) -> Self {
         let slots = (keys * 4 / 3 / LOCKS).next_power_of_two();
-        let shards = (0..LOCKS).map(|_| Guarded(Mutex::new(vec![[0; 4]; slots]))).collect();
+        let shards = (0..LOCKS).map(|_| Guarded(SpinMutex::new(vec![[0; 4]; slots]))).collect();
         Self { hasher: RandomState::default(), clock: MonotonicClock, shards }
     }
 
@@ -31,7 +31,7 @@ impl Floor {
         let hash = self.hasher.hash_one(key) as usize;
         let now = self.clock.now().as_nanos();
         let Guarded(shard) = &self.shards[hash % LOCKS];
-        let mut slots = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = shard.lock();
         let mask = slots.len() - 1;
         let slot = &mut slots[hash / LOCKS & mask];
         let is_later = now >= slot[0];

@@ -19,8 +19,7 @@ use self::gate::Gate;
 use self::woken::Woken;
 use crate::config::InvalidConfig;
 use crate::retry_after::RetryAfter;
-use crate::shards::{self, Fingerprint, Shards};
-use crate::sync::MutexGuard;
+use crate::shards::{self, Fingerprint, LockGuard, Shards};
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A gate for each key, there while somebody is inside or waits.
@@ -126,7 +125,7 @@ impl Gates {
             return Entry::Refused(RetryAfter::Never);
         };
         let Shard { table, places, .. } = &mut *shard;
-        match table.entry(key.low, |gate| gate.key() == key, Gate::hash) {
+        match table.entry(key.low.get(), |gate| gate.key() == key, Gate::hash) {
             Slot::Vacant(slot) => {
                 slot.insert(Gate::new(key, cost));
                 Entry::Inside(cost)
@@ -254,18 +253,18 @@ impl Gates {
         self.len() == 0
     }
 
-    fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: Fingerprint) -> LockGuard<'_, Shard> {
         self.shards.lock(self.shards.index(key))
     }
 }
 
 impl Shard {
     fn entry(&mut self, key: Fingerprint) -> Option<OccupiedEntry<'_, Gate>> {
-        self.table.find_entry(key.low, |gate| gate.key() == key).ok()
+        self.table.find_entry(key.low.get(), |gate| gate.key() == key).ok()
     }
 
     fn gate(&mut self, key: Fingerprint) -> Option<&mut Gate> {
-        self.table.find_mut(key.low, |gate| gate.key() == key)
+        self.table.find_mut(key.low.get(), |gate| gate.key() == key)
     }
 
     /// Returns the waker of one who waits, if it still does.

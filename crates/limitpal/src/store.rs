@@ -18,6 +18,7 @@ mod queueing;
 mod shard;
 mod slot;
 mod stored;
+mod table;
 mod timeline;
 mod turns;
 mod voids;

@@ -43,7 +43,7 @@ impl Gate {
     /// Returns what the table finds it by.
     #[inline]
     pub(super) fn hash(&self) -> u64 {
-        self.key.low
+        self.key.low.get()
     }
 
     pub(super) fn inside(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! A key as 96 keyed bits: what the store keeps instead of the text.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZeroU64;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
@@ -11,8 +12,8 @@ use foldhash::quality::SeedableRandomState;
 /// With it a bucket and all that is remembered about it fit into half a line of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Fingerprint {
-    /// Finds the slot.
-    pub(crate) low: u64,
+    /// Finds the slot. It is never zero, so that a slot that is empty needs no word to say so.
+    pub(crate) low: NonZeroU64,
     /// Finds the shard.
     pub(crate) high: u32,
 }
@@ -42,17 +43,18 @@ impl Fingerprinter {
             hasher.write(key.as_bytes());
             hasher.finish()
         };
-        Fingerprint { low: half(&self.low), high: half(&self.high) as u32 }
+        let low = NonZeroU64::new(half(&self.low)).unwrap_or(NonZeroU64::MIN);
+        Fingerprint { low, high: half(&self.high) as u32 }
     }
 }
 
 impl Fingerprint {
-    /// Returns a fingerprint that a model has chosen.
-    #[cfg(loom)]
+    /// Returns a fingerprint that a model or a test has chosen.
+    #[cfg(any(loom, test))]
     pub const fn chosen(low: u64, high: u32) -> Self {
-        Self { low, high }
+        Self { low: NonZeroU64::new(low).expect("not zero"), high }
     }
 
     /// The one bucket of a limiter that tells no keys apart.
-    pub(crate) const EVERYBODY: Self = Self { low: 0, high: 0 };
+    pub(crate) const EVERYBODY: Self = Self { low: NonZeroU64::MIN, high: 0 };
 }

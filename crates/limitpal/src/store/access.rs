@@ -6,8 +6,7 @@ use super::shard::Shard;
 use super::stored::{Shortcut, Stored};
 use super::timeline::Reading;
 use super::{Full, Store};
-use crate::shards::Fingerprint;
-use crate::sync::MutexGuard;
+use crate::shards::{Fingerprint, LockGuard};
 use crate::time::Instant;
 
 impl<A: Stored> Store<A> {
@@ -126,7 +125,7 @@ impl<A: Stored> Store<A> {
 
 /// A shard under its lock, with the bucket's shortcut held while it lasts.
 pub(super) struct Locked<'s, A: Stored> {
-    shard: MutexGuard<'s, Shard<A>>,
+    shard: LockGuard<'s, Shard<A>>,
     direct: Option<&'s A::Shortcut>,
 }
 

@@ -17,7 +17,7 @@ use crate::time::Instant;
 impl Shard {
     /// Returns the level of a key, whether or not it is remembered.
     pub(super) fn level(&self, key: Fingerprint) -> Level {
-        let slot = self.table.find(key.low, |slot| slot.is_of(key));
+        let slot = self.table.find(key);
         slot.map_or(Level::FRESH, |slot| slot.state.level())
     }
 }

@@ -6,14 +6,12 @@ mod queue;
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use hashbrown::HashTable;
-
 use self::hand::Hand;
 use self::queue::Queue;
 use super::EXACT;
-use super::shard::Table;
 use super::slot::Slot;
 use super::stored::Stored;
+use super::table::{Moved, Table};
 use crate::shards::Fingerprint;
 use crate::time::Instant;
 
@@ -23,7 +21,7 @@ pub(super) type Lines<A> = HashMap<Fingerprint, <A as Stored>::Line>;
 /// The buckets among which one is chosen.
 #[derive(Clone, Copy)]
 pub(super) struct Buckets<'s, A: Stored> {
-    pub(super) table: &'s Table<A>,
+    pub(super) table: &'s Table<A::State>,
     pub(super) lines: &'s Lines<A>,
     pub(super) bucket: &'s A,
 }
@@ -68,11 +66,17 @@ impl Evictor {
         Self { way, looks: 0 }
     }
 
-    /// Hears that a bucket is about to be added to the table.
-    #[inline]
-    pub(super) fn adding<T>(&mut self, table: &HashTable<Slot<T>>, fresh_at: Instant) {
+    /// Hears that a bucket is gone, and which have moved by that.
+    pub(super) fn removed(&mut self, moved: Moved) {
         if let Way::Sampled(hand) = &mut self.way {
-            hand.adding(table, fresh_at);
+            hand.removed(moved);
+        }
+    }
+
+    /// Hears that all buckets may have moved.
+    pub(super) fn moved(&mut self) {
+        if let Way::Sampled(hand) = &mut self.way {
+            hand.moved();
         }
     }
 
@@ -109,7 +113,7 @@ impl Evictor {
                 let looks = Cell::new(0);
                 let victim = queue.pop(now, |key| {
                     looks.set(looks.get() + 1);
-                    let slot = buckets.table.find(key.low, |slot| slot.is_of(key));
+                    let slot = buckets.table.find(key);
                     slot.map(|slot| buckets.seen(slot))
                 });
                 self.looks += looks.get();

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use hashbrown::HashTable;
-
 use super::answer::Request;
 use super::evict::{Buckets, Evictor, Lines, Seen};
 use super::slot::Slot;
 use super::stored::Stored;
+use super::table::Table;
 use super::timeline::Timeline;
 use super::voids::Voids;
 use super::{Full, Grant, StoreOptions, Turn};
@@ -19,9 +18,6 @@ use crate::time::{Instant, nanos};
 
 /// Tables of fewer buckets than these are in the cache already.
 const WARM: usize = 1024;
-
-/// The buckets of one shard.
-pub(super) type Table<A> = HashTable<Slot<<A as crate::algorithm::Algorithm>::State>>;
 
 /// What all shards share.
 #[derive(Debug)]
@@ -49,7 +45,7 @@ impl<A> Settings<A> {
 pub struct Shard<A: Stored = Bucket> {
     pub(super) time: Timeline,
     stamp: i64,
-    pub(super) table: Table<A>,
+    pub(super) table: Table<A::State>,
     calls: usize,
     pub(super) lines: Lines<A>,
     pub(super) voids: Voids,
@@ -65,7 +61,7 @@ impl<A: Stored> Shard<A> {
     pub(super) fn new(options: &StoreOptions, is_steady: bool) -> Self {
         Self {
             time: Timeline::new(is_steady),
-            table: HashTable::new(),
+            table: Table::new(),
             lines: HashMap::new(),
             voids: Voids::default(),
             evictor: Evictor::new(options.max_buckets),
@@ -111,7 +107,7 @@ impl<A: Stored> Shard<A> {
     ) -> Result<Option<T>, Full> {
         self.tidy(settings, now);
         let used = self.stamp(now);
-        let Some(slot) = self.table.find_mut(key.low, |slot| slot.is_of(key)) else {
+        let Some(slot) = self.table.find_mut(key) else {
             return Ok(self.take_from_new(settings, key, cost, now, used)?.map(make));
         };
         slot.used = used;
@@ -193,9 +189,7 @@ impl<A: Stored> Shard<A> {
         used: i64,
     ) {
         let fresh_at = settings.bucket.fresh_at(&state);
-        self.evictor.adding(&self.table, fresh_at);
-        self.sweep_up();
-        self.table.insert_unique(key.low, Slot::new(key, state, used), Slot::hash);
+        self.table.insert(Slot::new(key, state, used));
         self.lowered(settings, key, Seen { fresh_at, used, awaited: false });
     }
 
@@ -212,30 +206,11 @@ impl<A: Stored> Shard<A> {
         if self.table.len() < WARM {
             return;
         }
-        let seen = keys.fold(0, |seen, key| {
-            seen ^ self.table.find(key.low, |slot| slot.is_of(key)).map_or(0, |slot| slot.used)
-        });
-        std::hint::black_box(seen);
-    }
-
-    /// Lays the table out anew where forgotten buckets have left it full of gaps that only this
-    /// fills, and it would grow though no bucket has been added.
-    #[inline]
-    fn sweep_up(&mut self) {
-        if self.table.len() == self.table.capacity() && !self.table.is_empty() {
-            let room = self.table.num_buckets() / 8 * 7;
-            if (room / 2 + 1..room / 4 * 3).contains(&self.table.len()) {
-                let mut fresh = HashTable::with_capacity(room);
-                for slot in self.table.drain() {
-                    fresh.insert_unique(slot.hash(), slot, Slot::hash);
-                }
-                self.table = fresh;
-            }
-        }
+        std::hint::black_box(keys.fold(0, |seen, key| seen ^ self.table.touch(key)));
     }
 
     pub(super) fn slot(&mut self, key: Fingerprint) -> Option<&mut Slot<A::State>> {
-        self.table.find_mut(key.low, |slot| slot.is_of(key))
+        self.table.find_mut(key)
     }
 
     /// Reads something off a key's state, whether or not it is remembered.
@@ -245,7 +220,7 @@ impl<A: Stored> Shard<A> {
         key: Fingerprint,
         look: impl FnOnce(&A::State) -> T,
     ) -> T {
-        match self.table.find(key.low, |slot| slot.is_of(key)) {
+        match self.table.find(key) {
             Some(slot) => look(&slot.state),
             None => look(&settings.bucket.fresh()),
         }
@@ -262,7 +237,7 @@ impl<A: Stored> Shard<A> {
     }
 
     pub(super) fn contains(&self, settings: &Settings<A>, key: Fingerprint, now: Instant) -> bool {
-        let slot = self.table.find(key.low, |slot| slot.is_of(key));
+        let slot = self.table.find(key);
         slot.is_some_and(|slot| !is_expired(settings, &self.lines, slot, now))
     }
 
@@ -274,8 +249,9 @@ impl<A: Stored> Shard<A> {
     }
 
     fn extract(&mut self, key: Fingerprint) -> bool {
-        let entry = self.table.find_entry(key.low, |slot| slot.is_of(key));
-        entry.map(|entry| entry.remove()).is_ok()
+        let Some(moved) = self.table.remove(key) else { return false };
+        self.evictor.removed(moved);
+        true
     }
 
     /// Sets the state of a key, remembered or not, which is not nearer to new by that.
@@ -338,6 +314,7 @@ impl<A: Stored> Shard<A> {
         let before = self.table.len();
         let lines = &self.lines;
         self.table.retain(|slot| !is_expired(settings, lines, slot, now));
+        self.evictor.moved();
         settings.forgot(before - self.table.len());
     }
 

@@ -1,6 +1,8 @@
 //! One key's state as the table keeps it: a bucket fills half a line of the cache, and never lies
 //! across two.
 
+use std::num::NonZeroU64;
+
 use crate::shards::Fingerprint;
 
 /// What is remembered of a key. The fields lie so that there is no gap between them where a state
@@ -8,7 +10,7 @@ use crate::shards::Fingerprint;
 #[derive(Debug)]
 #[repr(C, align(32))]
 pub(super) struct Slot<T> {
-    low: u64,
+    low: NonZeroU64,
     pub(super) state: T,
     high: u32,
     /// When it was last used; no two slots of a shard share an instant.
@@ -31,9 +33,9 @@ impl<T> Slot<T> {
         Fingerprint { low: self.low, high: self.high }
     }
 
-    /// Returns what the table finds it by.
+    /// Returns what the table orders it by.
     #[inline]
-    pub(super) fn hash(&self) -> u64 {
+    pub(super) fn hash(&self) -> NonZeroU64 {
         self.low
     }
 }
@@ -45,6 +47,6 @@ mod tests {
 
     #[test]
     fn two_buckets_fill_a_line_of_the_cache() {
-        assert_eq!(32, size_of::<Slot<KeptLevel>>());
+        assert_eq!(32, size_of::<Option<Slot<KeptLevel>>>());
     }
 }

@@ -58,8 +58,8 @@ impl Voids {
 mod tests {
     use super::*;
 
-    const KEY: Fingerprint = Fingerprint { low: 7, high: 7 };
-    const OTHER: Fingerprint = Fingerprint { low: 8, high: 8 };
+    const KEY: Fingerprint = Fingerprint::chosen(7, 7);
+    const OTHER: Fingerprint = Fingerprint::chosen(8, 8);
 
     #[test]
     fn earlier_takes_of_the_key_are_void_and_no_others() {

@@ -8,7 +8,7 @@ use loom::thread::{self, JoinHandle};
 
 use super::{at, instant, left, model, reserve, take};
 
-const KEY: Fingerprint = Fingerprint::chosen(0, 0);
+const KEY: Fingerprint = Fingerprint::chosen(1, 0);
 
 fn store(capacity: u32) -> Arc<Store> {
     super::store(capacity, StoreOptions::default(), true)

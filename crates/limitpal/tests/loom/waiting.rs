@@ -14,7 +14,7 @@ use loom::thread::{self, JoinHandle};
 use super::bells::{Bells, wait};
 use super::{at, instant, left, model, model_within, reserve, take};
 
-const KEY: Fingerprint = Fingerprint::chosen(0, 0);
+const KEY: Fingerprint = Fingerprint::chosen(1, 0);
 
 /// Makes a store whose bucket of one permit is empty, and those who wait for it.
 fn line<const WAITERS: usize>(one_bucket: bool) -> (Arc<Store>, Grant, [Place; WAITERS]) {

@@ -2,14 +2,12 @@
 //!
 //! Slots lie in the order of a keyed hash, so the next few are a random sample. A level only
 //! rises, so once the hand has gone round, the earliest instant at which any bucket it passed is
-//! as new is known, and before that instant nobody need be looked for.
-
-use hashbrown::HashTable;
+//! as new is known, and before that instant nobody need be looked for. A round goes from the first
+//! place to the last: a bucket that an insertion moves is never moved out of its way.
 
 use super::{Buckets, Fingerprint, Seen};
-use crate::store::shard::Table;
-use crate::store::slot::Slot;
 use crate::store::stored::Stored;
+use crate::store::table::Moved;
 use crate::time::Instant;
 
 /// Buckets looked at in each call: the best of a few.
@@ -21,16 +19,14 @@ const MANY: usize = 256;
 /// A hand that goes round one shard's table.
 #[derive(Debug)]
 pub(super) struct Hand {
-    /// The slot it looks at next.
+    /// The place it looks at next.
     at: usize,
     /// No bucket is as new before this.
     none_before: Instant,
     /// The earliest of those passed in this round and of those added since it began.
     earliest: Instant,
-    /// Slots it has yet to pass until the round is complete.
-    left: usize,
-    /// How many slots the table had when the round began.
-    slots: usize,
+    /// How many places the table had when the round began.
+    places: usize,
 }
 
 /// A bucket that may be forgotten: the idle first, by last use, then by when they are as new.
@@ -40,15 +36,20 @@ const NOBODY: Candidate = (Instant::MAX, i64::MAX, Instant::MAX, Fingerprint::EV
 impl Hand {
     pub(super) fn new() -> Self {
         let never = Instant::MAX;
-        Self { at: 0, none_before: never, earliest: never, left: 0, slots: 0 }
+        Self { at: 0, none_before: never, earliest: never, places: 0 }
     }
 
-    /// Hears that a bucket is about to be added, which may lay the table out anew.
-    pub(super) fn adding<T>(&mut self, table: &HashTable<Slot<T>>, fresh_at: Instant) {
-        if table.len() == table.capacity() {
-            self.slots = 0;
+    /// Hears that a bucket is gone. If the one to be looked at next has moved to behind the hand, so
+    /// does the hand.
+    pub(super) fn removed(&mut self, moved: Moved) {
+        if (moved.from + 1..=moved.to).contains(&self.at) {
+            self.at -= 1;
         }
-        self.lowered(fresh_at);
+    }
+
+    /// Hears that all may have moved.
+    pub(super) fn moved(&mut self) {
+        self.begin_round(self.places);
     }
 
     pub(super) fn lowered(&mut self, fresh_at: Instant) {
@@ -56,8 +57,8 @@ impl Hand {
         self.earliest = self.earliest.min(fresh_at);
     }
 
-    fn begin_round(&mut self, slots: usize) {
-        (self.slots, self.left, self.earliest) = (slots, slots, Instant::MAX);
+    fn begin_round(&mut self, places: usize) {
+        (self.places, self.at, self.earliest) = (places, 0, Instant::MAX);
     }
 
     /// Returns the bucket to forget, and how many slots it has looked at.
@@ -66,34 +67,29 @@ impl Hand {
         buckets: Buckets<'_, A>,
         now: Instant,
     ) -> (Option<Fingerprint>, u64) {
-        let slots = buckets.table.num_buckets();
-        if self.slots != slots {
-            self.begin_round(slots);
+        let places = buckets.table.places();
+        if self.places != places {
+            self.begin_round(places);
         }
         let most = if now < self.none_before { FEW } else { MANY };
         let (mut best, mut looks) = (None, 0);
         // One of those for whom nobody waits must be found, however far it is.
-        for _ in 0..slots {
+        for _ in 0..places {
             if looks >= FEW && is_found(best, looks < most, now) {
                 break;
             }
-            if let Some(slot) = self.next::<A>(buckets.table) {
+            self.at += 1;
+            if let Some(slot) = buckets.table.at(self.at - 1) {
                 looks += 1;
                 self.weigh(slot.key(), buckets.seen(slot), now, &mut best);
             }
-            if self.left == 0 {
+            if self.at == places {
                 let (_, _, best_at, _) = best.unwrap_or(NOBODY);
                 self.none_before = self.earliest.min(best_at);
-                self.begin_round(slots);
+                self.begin_round(places);
             }
         }
         (best.map(|(.., key)| key), looks as u64)
-    }
-
-    fn next<'t, A: Stored>(&mut self, table: &'t Table<A>) -> Option<&'t Slot<A::State>> {
-        self.at = if self.at + 1 < self.slots { self.at + 1 } else { 0 };
-        self.left -= 1;
-        table.get_bucket(self.at)
     }
 
     /// Keeps the better of two; the other stays, and counts for when the next one is as new.

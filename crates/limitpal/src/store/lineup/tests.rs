@@ -20,7 +20,7 @@ use crate::store::timeline::bounded;
 use crate::store::{Fingerprint, Grant, Place, Request, Scope, Store, StoreOptions, Turn};
 use crate::time::Instant;
 
-const KEY: Fingerprint = Fingerprint { low: 7, high: 7 };
+const KEY: Fingerprint = Fingerprint::chosen(7, 7);
 
 /// Writes down whom it wakes.
 struct Bell {

@@ -15,7 +15,7 @@ use crate::algorithm::{Align, FixedCount, SlidingCount, SlidingLog, Window};
 use crate::store::{Fingerprint, Grant, Place, Request, Scope, Store, StoreOptions, Turn};
 use crate::time::Instant;
 
-const KEY: Fingerprint = Fingerprint { low: 7, high: 7 };
+const KEY: Fingerprint = Fingerprint::chosen(7, 7);
 const LIMIT: u32 = 5;
 const PER: u64 = 20;
 

@@ -10,7 +10,7 @@ use crate::store::Request;
 use crate::time::Instant;
 
 const FRESH: Level = Level::at(Instant::MIN);
-const KEY: Fingerprint = Fingerprint { low: 1, high: 1 };
+const KEY: Fingerprint = Fingerprint::chosen(1, 1);
 
 /// One bucket and those who wait for it.
 #[derive(Debug)]
