@@ -57,7 +57,7 @@ impl<'py> Keys<'_, 'py> {
     #[inline]
     pub(crate) fn each(&self, mut see: impl FnMut(&str) -> PyResult<()>) -> PyResult<()> {
         // Read here and not as a `Key`, which would be written to memory and read again.
-        let mut see = |key: Borrowed<'_, '_, PyAny>| match <&str>::extract(key) {
+        let mut see = |key: Borrowed<'_, '_, PyAny>| match text(&key) {
             Ok(text) => see(text),
             Err(error) => see(&digits(key, error)?),
         };
@@ -74,6 +74,26 @@ impl<'py> Keys<'_, 'py> {
         list.iter().try_for_each(|key| Key::extract(key.as_borrowed()).map(drop))?;
         Ok(list)
     }
+}
+
+/// Returns the text of a key that is one. That it is just a `str` is seen without a call.
+#[inline]
+fn text<'k>(key: &'k Bound<'_, PyAny>) -> PyResult<&'k str> {
+    match key.cast_exact::<PyString>() {
+        Ok(text) => text.to_str(),
+        Err(_) => key.extract(),
+    }
+}
+
+/// Returns a list of answers: what most of them are, many times at once, and then the others.
+pub(crate) fn list<'py>(py: Python<'py>, answers: &[bool]) -> PyResult<Bound<'py, PyList>> {
+    let most = 2 * answers.iter().filter(|answer| **answer).count() >= answers.len();
+    let list = PyList::new(py, [most])?.as_sequence().repeat(answers.len())?;
+    let list = list.cast_into::<PyList>()?;
+    for (rank, answer) in answers.iter().enumerate().filter(|(_, answer)| **answer != most) {
+        list.set_item(rank, answer)?;
+    }
+    Ok(list)
 }
 
 /// Adds one to those that were collected, however many a caller gives.

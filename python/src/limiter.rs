@@ -10,7 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::ask::{Cost, Key, Keys, push};
+use crate::ask::{self, Cost, Key, Keys, push};
 use crate::clock::PyClock;
 use crate::decision::Decision;
 use crate::errors;
@@ -253,7 +253,7 @@ impl KeyedLimiter {
                 windows.part.allow_many(&asks)?
             }
         };
-        PyList::new(py, answers)
+        ask::list(py, &answers)
     }
 
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.

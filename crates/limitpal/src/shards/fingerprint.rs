@@ -36,7 +36,7 @@ impl Fingerprinter {
         Self { low: seeded(), high: seeded() }
     }
 
-    #[inline]
+    #[inline(always)] // a call would cost as much as the hash
     pub(crate) fn of(&self, key: &str) -> Fingerprint {
         let half = |state: &SeedableRandomState| {
             let mut hasher = state.build_hasher();

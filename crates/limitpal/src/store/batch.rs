@@ -4,11 +4,13 @@
 use super::Store;
 use super::shard::Shard;
 use super::stored::Stored;
-use crate::shards::Fingerprint;
+use crate::shards::{self, Fingerprint};
 use crate::time::Instant;
 
 /// Buckets that are brought into the cache together.
 const AT_ONCE: usize = 16;
+/// Asks that are sorted together, few enough that they stay in the cache.
+const BLOCK: usize = 1024;
 
 impl<A: Stored> Store<A> {
     /// Takes for each if possible now. Those for one key are asked in their order.
@@ -24,18 +26,21 @@ impl<A: Stored> Store<A> {
             return Ok(answers);
         }
         let now = read()?;
-        let (sorted, ends) = self.by_shard(asks);
-        let mut start = 0;
-        for (index, end) in ends.into_iter().enumerate() {
-            self.take_group(index, &sorted[start..end], now, &mut read, &mut answers);
-            start = end;
+        for (asks, answers) in asks.chunks(BLOCK).zip(answers.chunks_mut(BLOCK)) {
+            let (ranks, ends) = self.by_shard(asks);
+            let mut start = 0;
+            for (index, end) in ends.into_iter().enumerate().take(self.shards.len()) {
+                let group = Group { asks, ranks: &ranks[start..usize::from(end)] };
+                self.take_group(index, group, now, &mut read, answers);
+                start = end.into();
+            }
         }
         Ok(answers)
     }
 
-    /// Returns the asks shard by shard, in their order, and where each shard's end.
-    fn by_shard(&self, asks: &[(Fingerprint, u64)]) -> (Vec<Ask>, Vec<usize>) {
-        let mut ends = vec![0; self.shards.len()];
+    /// Returns the ranks of asks shard by shard, in their order, and where each shard's end.
+    fn by_shard(&self, asks: &[(Fingerprint, u64)]) -> ([u16; BLOCK], [u16; shards::MANY]) {
+        let mut ends = [0; shards::MANY];
         for (key, _) in asks {
             ends[self.index(*key)] += 1;
         }
@@ -44,33 +49,34 @@ impl<A: Stored> Store<A> {
             // Where each begins, for now: filling moves it to where it ends.
             sum += std::mem::replace(end, sum);
         }
-        let mut sorted = vec![Ask::default(); asks.len()];
-        for (rank, &(key, cost)) in asks.iter().enumerate() {
-            let place = &mut ends[self.index(key)];
-            sorted[*place] = Ask { key, cost, rank };
+        let mut ranks = [0; BLOCK];
+        for (rank, (key, _)) in asks.iter().enumerate() {
+            let place = &mut ends[self.index(*key)];
+            ranks[usize::from(*place)] = rank as u16;
             *place += 1;
         }
-        (sorted, ends)
+        (ranks, ends)
     }
 
     fn take_group<E>(
         &self,
         index: usize,
-        group: &[Ask],
+        group: Group<'_>,
         now: Instant,
         read: &mut impl FnMut() -> Result<Instant, E>,
         answers: &mut [bool],
     ) {
-        let mut rest = group;
+        let Group { asks, ranks: mut rest } = group;
         while !rest.is_empty() {
             let mut steps = |shard: &mut Shard<A>, now| {
                 while !rest.is_empty() {
                     let chunk = &rest[..rest.len().min(AT_ONCE)];
-                    shard.look_ahead(chunk.iter().map(|ask| ask.key));
-                    for ask in chunk {
-                        let taken = shard.allow(&self.settings, ask.key, ask.cost, now);
+                    shard.look_ahead(chunk.iter().map(|rank| asks[usize::from(*rank)].0));
+                    for rank in chunk {
+                        let (key, cost) = asks[usize::from(*rank)];
+                        let taken = shard.allow_next(&self.settings, key, cost, now);
                         let Ok(taken) = taken else { return };
-                        answers[ask.rank] = taken.is_some();
+                        answers[usize::from(*rank)] = taken.is_some();
                         rest = &rest[1..];
                     }
                 }
@@ -88,16 +94,9 @@ impl<A: Stored> Store<A> {
     }
 }
 
-/// One of a batch, and where it stands in it.
+/// Those of a block that belong to one shard, by their ranks.
 #[derive(Clone, Copy)]
-struct Ask {
-    key: Fingerprint,
-    cost: u64,
-    rank: usize,
-}
-
-impl Default for Ask {
-    fn default() -> Self {
-        Self { key: Fingerprint::EVERYBODY, cost: 0, rank: 0 }
-    }
+struct Group<'a> {
+    asks: &'a [(Fingerprint, u64)],
+    ranks: &'a [u16],
 }

@@ -85,7 +85,7 @@ impl<A: Stored> Shard<A> {
     }
 
     /// As `take`, for whoever gives nothing back: a grant is not made where nobody looks at it.
-    #[inline]
+    #[inline(never)] // everywhere it would be laid out once more
     pub(super) fn allow(
         &mut self,
         settings: &Settings<A>,
@@ -96,7 +96,19 @@ impl<A: Stored> Shard<A> {
         self.take_as(settings, key, cost, now, drop)
     }
 
-    #[inline]
+    /// As `allow`, for whoever asks for many in a row.
+    #[inline(always)]
+    pub(super) fn allow_next(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Result<Option<()>, Full> {
+        self.take_as(settings, key, cost, now, drop)
+    }
+
+    #[inline(always)] // in each of the three above
     fn take_as<T>(
         &mut self,
         settings: &Settings<A>,
