@@ -7,6 +7,8 @@ mod access;
 mod answer;
 mod batch;
 mod buckets;
+#[cfg(all(test, not(loom)))]
+mod crowd;
 mod direct;
 mod evict;
 mod leaving;

@@ -53,16 +53,6 @@ impl Waiter {
         self.cost.into()
     }
 
-    /// Returns when it goes, as far as it was planned or settled last.
-    pub(crate) fn due(&self) -> Instant {
-        self.due
-    }
-
-    /// Plans when it goes.
-    pub(crate) fn plan(&mut self, due: Instant) {
-        self.due = due;
-    }
-
     /// Returns when it was due, if that is settled.
     pub(crate) fn settled(&self) -> Option<Instant> {
         self.settled.then_some(self.due)
@@ -76,6 +66,16 @@ impl Waiter {
 
     pub(crate) fn is_fixed(&self) -> bool {
         self.fixed
+    }
+
+    /// Returns when one goes whose turn it is then: who cannot be moved not before it was told.
+    pub(crate) fn no_earlier(&self, due: Instant) -> Instant {
+        if self.fixed { due.max(self.armed) } else { due }
+    }
+
+    /// Returns whether the next one follows this one by the same rule.
+    pub(crate) fn is_like(&self, next: &Self) -> bool {
+        self.cost == next.cost && !self.fixed && !next.fixed
     }
 
     /// Whether one who came at `ticket` goes before this one.

@@ -61,6 +61,18 @@ impl FixedCount {
         }
     }
 
+    /// Returns when the window ends in which a take goes at `at`.
+    fn end_of(&self, state: &OneWindow, at: Instant) -> i64 {
+        if Self::count(state, at) == 0 { self.end(at) } else { state.until }
+    }
+
+    /// Returns when the first of those goes who follow one another, each at this cost, and how many
+    /// fit into the window with it. All later windows hold as many as one is wide.
+    fn first_of(&self, state: &OneWindow, cost: u64, from: Instant) -> (Instant, u64) {
+        let first = self.turn(state, cost, from);
+        (first, u64::from(self.quantum.limit - Self::count(state, first)) / cost)
+    }
+
     /// Returns what counts at an instant.
     #[inline]
     fn count(state: &OneWindow, at: Instant) -> u32 {
@@ -156,5 +168,28 @@ impl Window for FixedCount {
         }
         state.count = count;
         true
+    }
+
+    fn put_many(&self, state: &mut OneWindow, cost: u64, count: u64, from: Instant) -> Instant {
+        let Some(ahead) = count.checked_sub(1) else { return from };
+        let last = self.turn_behind(state, cost, ahead, from);
+        let (_, room) = self.first_of(state, cost, from);
+        let beyond = ahead.checked_sub(room);
+        let with_it = match beyond {
+            None => ahead,
+            Some(beyond) => {
+                *state = self.fresh();
+                beyond % (u64::from(self.quantum.limit) / cost)
+            }
+        };
+        self.put(state, cost * (with_it + 1), last);
+        last
+    }
+
+    fn turn_behind(&self, state: &OneWindow, cost: u64, ahead: u64, from: Instant) -> Instant {
+        let (first, room) = self.first_of(state, cost, from);
+        let Some(beyond) = ahead.checked_sub(room) else { return first };
+        let each = u64::from(self.quantum.limit) / cost;
+        Instant::from_nanos(self.quantum.later(self.end_of(state, first), beyond / each))
     }
 }

@@ -63,6 +63,50 @@ impl SlidingCount {
         left.saturating_sub(u32::try_from(weighed).unwrap_or(u32::MAX))
     }
 
+    /// Returns how many follow one another, each at this cost, before the present window ends.
+    fn fits(&self, rolled: &TwoWindows, cost: u64) -> u64 {
+        let TwoWindows { before, count, .. } = *rolled;
+        // What went in the window before takes this much away until the last nanosecond.
+        let taken = u128::from(before).div_ceil(self.quantum.wide()) as u64;
+        u64::from(self.quantum.limit).saturating_sub(u64::from(count) + taken) / cost
+    }
+
+    /// Returns the windows at which one finds them who stands behind so many of its own cost, how
+    /// many of these have gone in the present one, and from when on it looks.
+    ///
+    /// How many go in a window hangs on how many went in the one before, and the more did, the
+    /// fewer go; so very soon every second window is like the first.
+    fn behind(
+        &self,
+        state: &TwoWindows,
+        cost: u64,
+        mut ahead: u64,
+        from: Instant,
+    ) -> (TwoWindows, u64, Instant) {
+        let (mut here, mut from) = (self.rolled(state, from), from);
+        // How the window before this one began, and how many fitted into it.
+        let mut previous = None;
+        loop {
+            let fits = self.fits(&here, cost);
+            if ahead < fits {
+                return (here, ahead, from);
+            }
+            ahead -= fits;
+            let before = plus(here.count, cost * fits);
+            let mut windows = 0;
+            if let Some((_, others)) = previous.filter(|(old, _)| *old == before) {
+                // The next two are like these two, and so on.
+                let both = fits + others;
+                windows = 2 * (ahead / both);
+                ahead %= both;
+            }
+            previous = (here.count == 0).then_some((here.before, fits));
+            let start = self.quantum.later(here.until, windows);
+            from = Instant::from_nanos(start);
+            here = TwoWindows { until: self.quantum.later(start, 1), before, count: 0 };
+        }
+    }
+
     /// Returns when `cost` is first let in before the present window ends, if it is.
     fn turn_within(&self, rolled: &TwoWindows, cost: u64, from: Instant) -> Option<Instant> {
         let TwoWindows { until, before, count } = *rolled;
@@ -170,5 +214,19 @@ impl Window for SlidingCount {
         };
         *state = undone.unwrap_or(*state);
         undone.is_some()
+    }
+
+    fn put_many(&self, state: &mut TwoWindows, cost: u64, count: u64, from: Instant) -> Instant {
+        let Some(ahead) = count.checked_sub(1) else { return from };
+        let (here, with_it, from) = self.behind(state, cost, ahead, from);
+        *state = TwoWindows { count: plus(here.count, cost * with_it), ..here };
+        let last = self.turn_within(state, cost, from).unwrap_or(from);
+        state.count = plus(state.count, cost);
+        last
+    }
+
+    fn turn_behind(&self, state: &TwoWindows, cost: u64, ahead: u64, from: Instant) -> Instant {
+        let mut state = *state;
+        self.put_many(&mut state, cost, ahead + 1, from)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::window::{Quantum, mark, minus, plus, span};
+use super::window::{Quantum, mark, plus, span};
 use super::{Algorithm, Mark, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -21,12 +21,39 @@ pub struct SlidingLog {
 /// they are at most `limit`, of 16 bytes each.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Log {
-    entries: VecDeque<(i64, u32)>,
+    entries: VecDeque<Entry>,
     /// What they add up to.
     sum: u64,
 }
 
+/// The takes of one instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Entry {
+    at: i64,
+    /// What all takes up to these add up to, round the end of the numbers: so what some of them do
+    /// is a difference, and the one to wait for is found by halves.
+    through: u64,
+}
+
 impl Log {
+    /// Returns what all takes add up to before those that still count.
+    fn base(&self) -> u64 {
+        self.entries.back().map_or(0, |last| last.through.wrapping_sub(self.sum))
+    }
+
+    /// Returns what the takes of some entries at the front add up to.
+    fn sum_of(&self, count: usize) -> u64 {
+        let last = count.checked_sub(1).and_then(|last| self.entries.get(last));
+        last.map_or(0, |last| last.through.wrapping_sub(self.base()))
+    }
+
+    /// Returns the first entry with which they add up to so much.
+    fn reaching(&self, sum: u64) -> Option<&Entry> {
+        let base = self.base();
+        let index = self.entries.partition_point(|entry| entry.through.wrapping_sub(base) < sum);
+        self.entries.get(index)
+    }
+
     #[cfg(all(test, not(loom)))]
     pub(super) fn capacity(&self) -> usize {
         self.entries.capacity()
@@ -56,19 +83,29 @@ impl SlidingLog {
     /// Forgets what counts no more.
     #[inline]
     fn prune(&self, state: &mut Log, now: Instant) {
-        while let Some((at, cost)) = state.entries.front().copied() {
-            if self.end(at) > now.as_nanos() {
-                return;
-            }
+        let mut over = None;
+        while let Some(entry) = state.entries.front().filter(|it| self.end(it.at) <= now.as_nanos())
+        {
+            over = Some(entry.through);
             state.entries.pop_front();
-            state.sum -= u64::from(cost);
+        }
+        if let Some(over) = over {
+            state.sum = state.entries.back().map_or(0, |last| last.through.wrapping_sub(over));
         }
     }
 
     /// Returns what counts at an instant.
     fn count(&self, state: &Log, now: Instant) -> u64 {
-        let over = state.entries.iter().take_while(|(at, _)| self.end(*at) <= now.as_nanos());
-        state.sum - over.map(|(_, cost)| u64::from(*cost)).sum::<u64>()
+        let is_over = |entry: &Entry| self.end(entry.at) <= now.as_nanos();
+        state.sum - state.sum_of(state.entries.partition_point(is_over))
+    }
+
+    /// Returns when no more than this is left of what counts, from an instant on.
+    #[inline]
+    fn left_at(&self, state: &Log, room: u64, from: Instant) -> Instant {
+        let Some(over) = state.sum.checked_sub(room).filter(|over| *over > 0) else { return from };
+        let last = state.reaching(over).or(state.entries.back());
+        last.map_or(from, |last| from.max(Instant::from_nanos(self.end(last.at))))
     }
 
     /// Adds an entry. The ring grows to twice its length at most, and not beyond the limit while
@@ -76,17 +113,22 @@ impl SlidingLog {
     #[inline]
     fn push(&self, state: &mut Log, cost: u64, at: Instant) {
         let Log { entries, sum } = state;
-        let kept = plus(0, cost);
-        *sum = sum.saturating_add(kept.into());
-        if let Some((_, last)) = entries.back_mut().filter(|(last, _)| *last == at.as_nanos()) {
-            *last = plus(*last, cost);
-            return;
-        }
+        let kept = u64::from(plus(0, cost));
+        *sum = sum.saturating_add(kept);
+        let at = at.as_nanos();
+        let through = match entries.back_mut() {
+            Some(last) if last.at == at => {
+                last.through = last.through.wrapping_add(kept);
+                return;
+            }
+            Some(last) => last.through.wrapping_add(kept),
+            None => kept,
+        };
         if entries.len() == entries.capacity() {
             let (len, limit) = (entries.len(), self.quantum.limit as usize);
             entries.reserve_exact(len.clamp(4, limit.saturating_sub(len).max(4)));
         }
-        entries.push_back((at.as_nanos(), kept));
+        entries.push_back(Entry { at, through });
     }
 }
 
@@ -115,7 +157,7 @@ impl Algorithm for SlidingLog {
     }
 
     fn fresh_at(&self, state: &Log) -> Instant {
-        let last = state.entries.back().map(|(at, _)| self.end(*at));
+        let last = state.entries.back().map(|last| self.end(last.at));
         Instant::from_nanos(last.unwrap_or(if state.sum == HELD { i64::MAX } else { i64::MIN }))
     }
 
@@ -130,15 +172,7 @@ impl Algorithm for SlidingLog {
     }
 
     fn turn(&self, state: &Log, cost: u64, now: Instant) -> Instant {
-        let (mut sum, mut from) = (state.sum, now);
-        for (at, old) in &state.entries {
-            if sum.saturating_add(cost) <= u64::from(self.quantum.limit) {
-                break;
-            }
-            sum -= u64::from(*old);
-            from = from.max(Instant::from_nanos(self.end(*at)));
-        }
-        from
+        self.left_at(state, u64::from(self.quantum.limit).saturating_sub(cost), now)
     }
 
     fn retry_after(&self, state: &Log, cost: u64, now: Instant) -> RetryAfter {
@@ -166,15 +200,38 @@ impl Window for SlidingLog {
     }
 
     fn undo(&self, state: &mut Log, cost: u64, at: Instant) -> bool {
-        let Ok(index) = state.entries.binary_search_by_key(&at.as_nanos(), |(at, _)| *at) else {
+        let Ok(index) = state.entries.binary_search_by_key(&at.as_nanos(), |entry| entry.at) else {
             return false;
         };
-        let Some(left) = minus(state.entries[index].1, cost) else { return false };
-        state.entries[index].1 = left;
-        state.sum -= cost;
+        let there = state.sum_of(index + 1) - state.sum_of(index);
+        let Some(left) = there.checked_sub(cost) else { return false };
         if left == 0 {
             state.entries.remove(index);
         }
+        for entry in state.entries.range_mut(index..) {
+            entry.through = entry.through.wrapping_sub(cost);
+        }
+        state.sum -= cost;
         true
+    }
+
+    /// Those who went before the last `limit / cost` do not count any more when the last goes.
+    fn put_many(&self, state: &mut Log, cost: u64, count: u64, from: Instant) -> Instant {
+        let at_once = u64::from(self.quantum.limit) / cost;
+        let ahead = count.saturating_sub(at_once)..count;
+        let dues: Vec<_> = ahead.map(|ahead| self.turn_behind(state, cost, ahead, from)).collect();
+        for due in &dues {
+            self.put(state, cost, *due);
+        }
+        dues.last().copied().unwrap_or(from)
+    }
+
+    /// The first `limit / cost` wait for what is there already, all others for those before them.
+    fn turn_behind(&self, state: &Log, cost: u64, ahead: u64, from: Instant) -> Instant {
+        let limit = u64::from(self.quantum.limit);
+        let at_once = limit / cost;
+        let room = limit - cost * (ahead % at_once + 1);
+        let first = self.left_at(state, room, from);
+        Instant::from_nanos(self.quantum.later(first.as_nanos(), ahead / at_once))
     }
 }

@@ -22,6 +22,23 @@ pub trait Window: Algorithm<State: Clone> {
     /// Takes a take that went at `at` out of the count again, if it still counts and all is then
     /// as if it had never been; false if not, and nothing has changed.
     fn undo(&self, state: &mut Self::State, cost: u64, at: Instant) -> bool;
+
+    /// Counts so many takes of one cost, each as soon as it may go and not before `from` or the one
+    /// ahead; returns when the last of them goes.
+    fn put_many(&self, state: &mut Self::State, cost: u64, count: u64, from: Instant) -> Instant {
+        (0..count).fold(from, |from, _| {
+            let due = self.turn(state, cost, from);
+            self.put(state, cost, due);
+            due
+        })
+    }
+
+    /// Returns when one goes who stands behind so many of its own cost, counted as `put_many` does.
+    fn turn_behind(&self, state: &Self::State, cost: u64, ahead: u64, from: Instant) -> Instant {
+        let mut state = state.clone();
+        let last = self.put_many(&mut state, cost, ahead, from);
+        self.turn(&state, cost, last)
+    }
 }
 
 /// Returns what a take that goes at `at` can be given back by.
@@ -60,6 +77,12 @@ impl Quantum {
     /// Returns the length in nanoseconds.
     pub(super) fn wide(self) -> u128 {
         u128::from(self.per.unsigned_abs())
+    }
+
+    /// Returns the instant that lies so many windows after another.
+    pub(super) fn later(self, at: i64, windows: u64) -> i64 {
+        let far = i128::from(self.per).saturating_mul(windows.into());
+        i64::try_from(far.saturating_add(at.into())).unwrap_or(i64::MAX)
     }
 
     /// Returns when the window ends that an instant lies in, where windows start at multiples of

@@ -105,7 +105,7 @@ impl<W: Window> Shard<W> {
             let cost = u32::try_from(cost).expect("only what the limit can serve waits");
             let waiter = Waiter::new(cost, ticket, fixed, due);
             self.places = self.places.wrapping_add(1);
-            name = Some(queue.join(bucket, waiter, self.places, stand));
+            name = Some(queue.join(waiter, self.places, stand));
         }
         if let Some(slot) = self.slot(key) {
             slot.used = used;

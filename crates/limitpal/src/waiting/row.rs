@@ -167,6 +167,11 @@ impl<W> Row<W> {
         ahead
     }
 
+    /// Returns how far one would stand behind the first who stands behind all.
+    pub(crate) fn end(&self) -> Distance {
+        self.sum(self.root)
+    }
+
     /// Returns how far the next one stands behind this one.
     pub(crate) fn distance(&self, spot: Spot) -> Distance {
         let Node { left, right, sum, .. } = self.node(spot);

@@ -235,8 +235,57 @@ fn endure<W: Window>(window: &W, now: i64, costs: &[u64]) {
     for cost in costs.iter().filter(|cost| window.serves(**cost)) {
         let due = window.turn(&state, *cost, at);
         assert!(due >= at);
+        assert!(window.turn_behind(&state, *cost, u64::MAX / 2, at) >= due);
+        assert!(window.put_many(&mut state.clone(), *cost, 1, at) == due);
         window.put(&mut state, *cost, due);
         at = due;
+    }
+}
+
+/// Returns when many go of one cost, each as soon as it may: one after the other.
+fn one_by_one<W: Window>(window: &W, state: &mut W::State, cost: u64, from: Instant) -> Instant {
+    let due = window.turn(state, cost, from);
+    window.put(state, cost, due);
+    due
+}
+
+/// Many at one step go when each by itself does, behind whatever went before, and leave as much.
+fn go_together<W: Window>(window: &W, before: &[(i64, u64)], cost: u64, count: u64) {
+    let (mut facts, mut from) = (window.fresh(), 0);
+    for (pass, cost) in before {
+        from += pass;
+        window.put(&mut facts, *cost, Instant::from_nanos(from));
+    }
+    let from = Instant::from_nanos(from);
+    let (mut each, mut last) = (facts.clone(), from);
+    for ahead in 0..count {
+        last = one_by_one(window, &mut each, cost, last);
+        assert_eq!(last, window.turn_behind(&facts, cost, ahead, from), "{ahead} ahead");
+        let mut all = facts.clone();
+        assert_eq!(last, window.put_many(&mut all, cost, ahead + 1, from));
+        for cost in 1..=u64::from(window.capacity()) {
+            assert_eq!(window.turn(&each, cost, last), window.turn(&all, cost, last), "{ahead}");
+        }
+        assert_eq!(window.fresh_at(&each), window.fresh_at(&all));
+    }
+}
+
+fn before() -> impl Strategy<Value = Vec<(i64, u64)>> {
+    proptest::collection::vec((0_i64..12, 1_u64..14), 0..9)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn many_go_at_one_step_as_one_by_one(
+        limit in 1_u32..14, per in prop_oneof![1_i64..4, 4_i64..40], before in before(), cost in 1_u64..14,
+    ) {
+        let cost = cost.min(limit.into());
+        go_together(&fixed(limit, per, Align::Clock), &before, cost, 60);
+        go_together(&fixed(limit, per, Align::FirstUse), &before, cost, 60);
+        go_together(&counter(limit, per), &before, cost, 60);
+        go_together(&log(limit, per), &before, cost, 60);
     }
 }
 

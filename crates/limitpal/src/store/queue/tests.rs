@@ -1,6 +1,7 @@
-//! The queue that plans only as far as somebody asks does what one does that plans for all at once.
+//! The queue that plans for whoever asks does what one does that plans for all at once.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bounds;
 mod eager;
 
 use std::num::NonZeroU64;
