@@ -6,9 +6,12 @@
 pub(crate) mod explore;
 mod fixed;
 mod model;
+mod subject;
+mod windows;
 mod world;
 
 use self::explore::explore;
+use self::subject::Subject;
 use self::world::Movable;
 use crate::models::{ExactRate, Kind, Settings};
 
@@ -40,8 +43,8 @@ enum Pollers {
 
 /// What the schedules are about.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    settings: Settings,
+struct Case<S = Settings> {
+    settings: S,
     /// Whether each key has a bucket of its own.
     per_key: bool,
     /// What each takes, in the order in which they come.
@@ -55,13 +58,6 @@ struct Case {
     new_wakers: bool,
     /// Whether even those are polled whom nothing has touched since.
     idle_polls: bool,
-}
-
-impl Case {
-    /// Returns the little time that passes: no part of an interval, and no nanosecond too even.
-    fn part(&self) -> i64 {
-        self.settings.rate.interval() * 2 / 5 + 1
-    }
 }
 
 const ONES: &[u64] = &[1, 1, 1, 1];
@@ -100,7 +96,7 @@ fn longer_in_release(length: usize) -> usize {
 }
 
 /// Explores a case from an empty line and from a full one. A full line has more to choose from.
-fn explore_both(case: &Case, length: usize) {
+fn explore_both<S: Subject>(case: &Case<S>, length: usize) {
     let length = longer_in_release(length);
     for (before, length) in [(0, length), (4, length - 2)] {
         let case = Case { before, ..*case };

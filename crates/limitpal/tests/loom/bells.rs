@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use limitpal::Instant;
-use limitpal::parts::{Grant, Place, Store};
+use limitpal::parts::{Grant, Place, Store, Stored};
 use loom::sync::{Condvar, Mutex};
 
 use super::instant;
@@ -68,7 +68,12 @@ impl Wake for Bell {
 
 /// Waits for one's turn as the loops in `limiter/turn.rs` do: armed anew only where the due time
 /// has changed.
-pub(crate) fn wait(store: &Store, place: Place, bells: &Arc<Bells>, bell: usize) -> Grant {
+pub(crate) fn wait<A: Stored>(
+    store: &Store<A>,
+    place: Place,
+    bells: &Arc<Bells>,
+    bell: usize,
+) -> Grant {
     let mut armed = None;
     loop {
         let Ok(claimed) = store.claim(place, || bells.now());

@@ -26,12 +26,13 @@ mod one_bucket;
 mod throttle;
 mod turns;
 mod waiting;
+mod windows;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use limitpal::parts::{
-    Bucket, Fingerprint, Grant, Pace, Request, Scope, Store, StoreOptions, Turn,
+    Bucket, Fingerprint, Grant, Pace, Request, Scope, Store, StoreOptions, Stored, Turn,
 };
 use limitpal::{Instant, Rate};
 
@@ -64,13 +65,13 @@ fn store(capacity: u32, options: StoreOptions, one_bucket: bool) -> Arc<Store> {
     Arc::new(Store::new(bucket, options, scope).expect("good options"))
 }
 
-fn take(store: &Store, key: Fingerprint, seconds: i64) -> Option<Grant> {
+fn take<A: Stored>(store: &Store<A>, key: Fingerprint, seconds: i64) -> Option<Grant> {
     let Ok(grant) = store.take(key, 1, at(seconds));
     grant
 }
 
 /// Returns the whole permits that are left.
-fn left(store: &Store, key: Fingerprint, seconds: i64) -> u32 {
+fn left<A: Stored>(store: &Store<A>, key: Fingerprint, seconds: i64) -> u32 {
     let Ok(decision) = store.peek(key, 1, at(seconds));
     decision.remaining
 }

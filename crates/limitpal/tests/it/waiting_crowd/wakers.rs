@@ -13,6 +13,7 @@ use limitpal::{AnyLimiter, CompositeLimiter, Cost, MockClock};
 
 use crate::models::{ExactRate, Kind, Settings};
 use crate::waiters::bucket;
+use crate::windows;
 
 /// Only a thread that waits for itself takes so long.
 const STUCK: Duration = Duration::from_secs(20);
@@ -96,15 +97,24 @@ impl Scene {
     }
 }
 
+/// Makes one of two buckets or four windows, of three permits a second.
+fn make(kind: usize, clock: &MockClock) -> AnyLimiter {
+    let buckets = [Kind::Token, Kind::Leaky].map(|kind| {
+        let settings = Settings { kind, capacity: 3, rate: ExactRate::new(3.0, 3, 1) };
+        bucket(settings, true, clock)
+    });
+    let windows = windows::each(3, Duration::from_secs(1), clock);
+    buckets.into_iter().chain(windows).nth(kind).expect("there are six")
+}
+
 /// Runs `act` on each kind of limiter, on a thread of its own that may not hang.
 fn on_each_limiter(act: impl Fn(&Scene) + Send + Sync + 'static) {
     let (done, finished) = channel();
     let thread = std::thread::spawn(move || {
-        for kind in [Kind::Token, Kind::Leaky] {
+        for kind in 0..6 {
             for is_composite in [false, true] {
                 let clock = MockClock::new();
-                let settings = Settings { kind, capacity: 3, rate: ExactRate::new(3.0, 3, 1) };
-                let mut limiter = bucket(settings, true, &clock);
+                let mut limiter = make(kind, &clock);
                 if is_composite {
                     limiter = CompositeLimiter::new([limiter]).unwrap().into();
                 }
@@ -137,7 +147,7 @@ fn a_waker_that_time_wakes_may_use_the_limiter() {
 #[test]
 fn a_waker_that_a_leaver_wakes_may_use_the_limiter() {
     on_each_limiter(|scene| {
-        let first = scene.join(2);
+        let first = scene.join(3);
         let _second = scene.join(1);
 
         scene.meddles(&scene.wakes, || drop(first));

@@ -12,6 +12,7 @@ use limitpal::{AnyLimiter, Cost, Instant, MockClock, RateLimitExceeded, SharedCl
 
 use super::explore::{World, explore};
 use super::model::Model;
+use super::subject::Ideal;
 use super::{MIXED, ONES, longer_in_release};
 use crate::models::{ExactRate, Kind, Settings};
 use crate::waiters::Bells;

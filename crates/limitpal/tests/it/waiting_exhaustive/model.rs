@@ -4,6 +4,7 @@
 //! as soon as there are enough; a leaky bucket is a queue that drains one permit after another.
 //! One who goes does so at a whole nanosecond, and is counted from there.
 
+use super::subject::Ideal;
 use crate::models::{Kind, Settings};
 
 /// One take, by somebody who waits for it or by a call that does not wait.
@@ -28,10 +29,10 @@ impl Model {
         Self { settings, now, entries: Vec::new() }
     }
 
-    /// Lets time pass; whose turn comes goes then.
-    pub(super) fn pass(&mut self, until: i64) {
-        while self.pass_to_next_turn(until) {}
-        self.now = until;
+    /// Returns when somebody's turn comes, if nobody leaves.
+    pub(super) fn turn_to_come(mut self, who: usize) -> i64 {
+        while self.pass_to_next_turn(i64::MAX) {}
+        self.turn(who).expect("the turn of all comes in the end")
     }
 
     fn pass_to_next_turn(&mut self, until: i64) -> bool {
@@ -45,64 +46,6 @@ impl Model {
         self.entries[next].turn = Some(turn);
         self.now = turn;
         true
-    }
-
-    pub(super) fn join(&mut self, who: usize, cost: u64) {
-        self.entries.push(Entry { who: Some(who), cost, turn: None });
-        self.pass(self.now);
-    }
-
-    /// Forgets the take of one who leaves, as if it had never been.
-    pub(super) fn undo(&mut self, who: usize) {
-        self.entries.retain(|entry| entry.who != Some(who));
-        self.pass(self.now);
-    }
-
-    /// As `undo`, but what was let in behind it drains from now on, not from up to a nanosecond ago.
-    pub(super) fn undo_from_now(&mut self, who: usize) {
-        let behind = self.entries.iter_mut().skip_while(|entry| entry.who != Some(who));
-        behind.filter(|entry| entry.who.is_none()).for_each(|entry| entry.turn = Some(self.now));
-        self.undo(who);
-    }
-
-    /// Returns when somebody's turn came, if it has.
-    pub(super) fn turn(&self, who: usize) -> Option<i64> {
-        self.entries.iter().find(|entry| entry.who == Some(who))?.turn
-    }
-
-    /// Returns when somebody's turn comes, if nobody leaves.
-    pub(super) fn turn_to_come(mut self, who: usize) -> i64 {
-        while self.pass_to_next_turn(i64::MAX) {}
-        self.turn(who).expect("the turn of all comes in the end")
-    }
-
-    /// Returns whether somebody who does not wait would be let in.
-    pub(super) fn allows(&self, cost: u64) -> bool {
-        match self.settings.kind {
-            Kind::Token => {
-                let nobody_waits = self.entries.iter().all(|entry| entry.turn.is_some());
-                nobody_waits && self.tokens() >= self.permits(cost)
-            }
-            Kind::Leaky => {
-                let backlog = (self.drained(self.entries.len()) - self.units(self.now)).max(0);
-                backlog + self.permits(cost) <= self.whole()
-            }
-        }
-    }
-
-    /// Takes for somebody who does not wait, and was let in.
-    pub(super) fn take(&mut self, cost: u64) {
-        self.entries.push(Entry { who: None, cost, turn: Some(self.now) });
-    }
-
-    /// Returns when the bucket is as new, once all who wait have gone.
-    pub(super) fn fresh_at(mut self) -> i64 {
-        while self.pass_to_next_turn(i64::MAX) {}
-        let missing = match self.settings.kind {
-            Kind::Token => self.whole() - self.tokens(),
-            Kind::Leaky => self.drained(self.entries.len()) - self.units(self.now),
-        };
-        self.now + self.nanos_up(missing.max(0))
     }
 
     /// Returns when the first of those who wait goes.
@@ -158,5 +101,62 @@ impl Model {
     fn nanos_up(&self, units: i128) -> i64 {
         let count = self.settings.rate.count;
         (units.div_euclid(count) + i128::from(units.rem_euclid(count) > 0)).try_into().unwrap()
+    }
+}
+
+impl Ideal for Model {
+    fn pass(&mut self, until: i64) {
+        while self.pass_to_next_turn(until) {}
+        self.now = until;
+    }
+
+    fn join(&mut self, who: usize, cost: u64) {
+        self.entries.push(Entry { who: Some(who), cost, turn: None });
+        self.pass(self.now);
+    }
+
+    fn undo(&mut self, who: usize) {
+        self.entries.retain(|entry| entry.who != Some(who));
+        self.pass(self.now);
+    }
+
+    /// What was let in behind it drains from now on, not from up to a nanosecond ago.
+    fn undo_at_least(&mut self, who: usize, late: bool) {
+        if late {
+            return;
+        }
+        let behind = self.entries.iter_mut().skip_while(|entry| entry.who != Some(who));
+        behind.filter(|entry| entry.who.is_none()).for_each(|entry| entry.turn = Some(self.now));
+        self.undo(who);
+    }
+
+    fn turn(&self, who: usize) -> Option<i64> {
+        self.entries.iter().find(|entry| entry.who == Some(who))?.turn
+    }
+
+    fn allows(&self, cost: u64) -> bool {
+        match self.settings.kind {
+            Kind::Token => {
+                let nobody_waits = self.entries.iter().all(|entry| entry.turn.is_some());
+                nobody_waits && self.tokens() >= self.permits(cost)
+            }
+            Kind::Leaky => {
+                let backlog = (self.drained(self.entries.len()) - self.units(self.now)).max(0);
+                backlog + self.permits(cost) <= self.whole()
+            }
+        }
+    }
+
+    fn take(&mut self, cost: u64) {
+        self.entries.push(Entry { who: None, cost, turn: Some(self.now) });
+    }
+
+    fn fresh_at(mut self) -> i64 {
+        while self.pass_to_next_turn(i64::MAX) {}
+        let missing = match self.settings.kind {
+            Kind::Token => self.whole() - self.tokens(),
+            Kind::Leaky => self.drained(self.entries.len()) - self.units(self.now),
+        };
+        self.now + self.nanos_up(missing.max(0))
     }
 }

@@ -9,10 +9,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use limitpal::{AnyLimiter, Cost, Instant, MockClock, RateLimitExceeded};
 
 use super::explore::World;
-use super::model::Model;
+use super::subject::{Ideal, Subject};
 use super::{Action, Case, Pollers};
 use crate::models::span;
-use crate::waiters::bucket;
 
 type Acquire = Pin<Box<dyn Future<Output = Result<(), RateLimitExceeded>>>>;
 
@@ -57,30 +56,30 @@ struct Waiter {
 }
 
 /// A limiter, those who came for it, and what the model says of them.
-pub(super) struct Movable {
-    case: Case,
+pub(super) struct Movable<S: Subject> {
+    case: Case<S>,
     clock: MockClock,
     limiter: AnyLimiter,
     waiters: Vec<Waiter>,
     /// Who left after its turn had come has given back all that could be.
-    generous: Model,
+    generous: S::Model,
     /// Who left after its turn had come has given back nothing.
-    stingy: Model,
+    stingy: S::Model,
     /// Nobody has left.
-    patient: Model,
+    patient: S::Model,
     allowed: Vec<i64>,
     somebody_left: bool,
     allowed_since: bool,
     last: Option<Action>,
 }
 
-impl Movable {
-    pub(super) fn new(case: Case) -> Self {
+impl<S: Subject> Movable<S> {
+    pub(super) fn new(case: Case<S>) -> Self {
         // Nothing is special about zero.
         let start = 1_000_000_007;
         let clock = MockClock::starting_at(Instant::from_nanos(start));
-        let limiter = bucket(case.settings, case.per_key, &clock);
-        let model = Model::new(case.settings, start);
+        let limiter = case.settings.limiter(case.per_key, &clock);
+        let model = case.settings.model(start);
         let (generous, stingy, patient) = (model.clone(), model.clone(), model);
         let (waiters, allowed) = (Vec::new(), Vec::new());
         let (somebody_left, allowed_since, last) = (false, false, None);
@@ -106,7 +105,7 @@ impl Movable {
         self.clock.now().as_nanos()
     }
 
-    fn models(&mut self) -> [&mut Model; 3] {
+    fn models(&mut self) -> [&mut S::Model; 3] {
         [&mut self.generous, &mut self.stingy, &mut self.patient]
     }
 
@@ -141,9 +140,7 @@ impl Movable {
         self.waiters[who].future = None;
         let late = self.generous.turn(who).is_some_and(|turn| turn < self.now());
         self.generous.undo(who);
-        if !late {
-            self.stingy.undo_from_now(who);
-        }
+        self.stingy.undo_at_least(who, late);
         self.somebody_left = true;
         for waiter in &mut self.waiters[who + 1..] {
             waiter.moves += 1;
@@ -193,7 +190,8 @@ impl Movable {
             assert!(least <= Some(*at) && Some(*at) <= most, "{at}, not in {least:?}..={most:?}");
             let undisturbed = self.patient.turn(*who);
             let later = undisturbed.is_some_and(|turn| turn < *at);
-            assert!(self.allowed_since || !later, "{who} was due at {undisturbed:?}, not {at}");
+            let may_be = self.allowed_since || !self.case.settings.is_steady();
+            assert!(may_be || !later, "{who} was due at {undisturbed:?}, not {at}");
         }
         assert!(grants.is_sorted_by_key(|(_, at)| *at), "overtaken: {grants:?}");
 
@@ -205,7 +203,7 @@ impl Movable {
 
     /// Nothing is lost: the bucket is as new when the model says, and holds its capacity then.
     fn check_bucket(&self) {
-        let capacity = self.case.settings.capacity;
+        let capacity = self.case.settings.capacity();
         let after = self.limiter.peek("k").reset_after;
         let fresh = (self.clock.now() + after).as_nanos();
         let [least, most] = [&self.generous, &self.stingy].map(|model| model.clone().fresh_at());
@@ -219,7 +217,7 @@ impl Movable {
     }
 }
 
-impl World for Movable {
+impl<S: Subject> World for Movable<S> {
     type Action = Action;
 
     fn options(&self) -> Vec<Action> {
@@ -244,7 +242,7 @@ impl World for Movable {
             Action::Poll(who) => self.poll(who),
             Action::Leave(who) => self.leave(who),
             Action::Jump => self.pass(self.deadline()),
-            Action::Pass => self.pass(self.case.part()),
+            Action::Pass => self.pass(self.case.settings.part()),
             Action::Allow => self.allow(),
         }
         self.last = Some(action);
