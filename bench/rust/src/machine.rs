@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::{Map, Value, json};
 
 /// Whose versions go beside the figures.
-const CONTESTANTS: [&str; 11] = [
+const CONTESTANTS: [&str; 12] = [
     "limitpal",
     "governor",
     "throttle-net",
@@ -16,6 +16,7 @@ const CONTESTANTS: [&str; 11] = [
     "failsafe",
     "tower",
     "tower-resilience",
+    "trypema",
     "tokio",
     "quanta",
 ];

@@ -4,6 +4,7 @@
 //! limitpal-bench [--quick] [--huge] [--rows TEXT] [--out FILE]
 //! ```
 
+mod algorithms;
 mod allocator;
 mod batch;
 mod breakers;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         keyed::run,
         batch::run,
         direct::run,
+        algorithms::run,
         threads::run,
         memory::run,
         flood::run,
