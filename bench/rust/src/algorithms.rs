@@ -77,7 +77,7 @@ fn allowing<'a>(
 
 fn calling<'a>(name: &str, order: &'a Order, allow: impl Fn(&String) -> bool + 'a) -> Column<'a> {
     let mut reader: Reader<'a> = order.reader();
-    Column::new(name, move || reader.each(|key| allow(key)))
+    Column::new(name, move || reader.each(&allow))
 }
 
 fn buckets(suite: &mut Suite, population: &str, keys: usize) {

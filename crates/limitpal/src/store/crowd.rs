@@ -9,7 +9,7 @@ use super::{Fingerprint, Grant, Place, Request, Scope, Store, StoreOptions, Turn
 use crate::time::Instant;
 use crate::waiting::steps;
 
-const KEY: Fingerprint = Fingerprint { low: 7, high: 7 };
+const KEY: Fingerprint = Fingerprint::chosen(7, 7);
 
 fn read(now: Instant) -> impl FnMut() -> Result<Instant, ()> {
     move || Ok(now)

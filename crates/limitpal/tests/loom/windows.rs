@@ -12,9 +12,9 @@ use limitpal::{Align, Instant};
 use loom::thread::{self, JoinHandle};
 
 use super::bells::{Bells, wait};
-use super::{at, instant, left, model, take};
+use super::{instant, left, model, take};
 
-const KEY: Fingerprint = Fingerprint::chosen(0, 0);
+const KEY: Fingerprint = Fingerprint::chosen(1, 0);
 const SECOND: Duration = Duration::from_secs(1);
 
 type Shared<W> = Arc<Store<W>>;
