@@ -14,7 +14,7 @@ use crate::call::{Call, Charge, Plan};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
-use crate::limiter::{AnyLimiter, Quota};
+use crate::limiter::{AnyLimiter, CompositePermit, HoldingLimiter, Quota};
 use crate::refusal::is_own_refusal;
 use crate::retry::RetryPolicy;
 use crate::time::Instant;
@@ -28,7 +28,9 @@ use crate::time::Instant;
 ///    goes back and the run stops.
 /// 4. **Record**: the breaker hears how it went.
 ///
-/// Every part is optional.
+/// Every part is optional. Of a [`ConcurrencyLimiter`](crate::ConcurrencyLimiter), alone or in a
+/// [`HoldingLimiter`], the permit is held while the run lasts, or with [`Charge::Attempt`] while
+/// an attempt does, not while it waits for the next. It goes back however that ends.
 ///
 /// | option | default | |
 /// |---|---|---|
@@ -115,23 +117,27 @@ impl<E> Parts<E> {
     }
 }
 
-/// Quota that no attempt has spent. Dropped, it goes back.
-struct Unspent<'a> {
+/// What a limiter has given: quota that goes back unless an attempt spends it, and a permit.
+struct Held<'a> {
     limiter: &'a AnyLimiter,
     quota: Option<Quota>,
+    permit: CompositePermit,
 }
 
-impl<'a> Unspent<'a> {
+impl<'a> Held<'a> {
     fn new(limiter: &'a AnyLimiter, quota: Quota) -> Self {
-        Self { limiter, quota: Some(quota) }
+        Self { limiter, quota: Some(quota), permit: CompositePermit::default() }
     }
 
-    fn spend(mut self) {
-        self.quota = None;
+    /// Spends the quota: an attempt begins. The permit stays.
+    fn spend(&mut self) {
+        if let Some(quota) = self.quota.take() {
+            self.permit = quota.into_permit();
+        }
     }
 }
 
-impl Drop for Unspent<'_> {
+impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some(quota) = self.quota.take() {
             self.limiter.give_back(quota);
@@ -181,10 +187,10 @@ pub struct ResilientExecutorBuilder<E> {
 }
 
 impl<E> ResilientExecutorBuilder<E> {
-    /// Sets the limiter to take quota from.
+    /// Sets the limiter to take quota from, and to hold: any limiter turns into one.
     #[must_use]
-    pub fn limiter(mut self, limiter: impl Into<AnyLimiter>) -> Self {
-        self.limiter = Some(limiter.into());
+    pub fn limiter(mut self, limiter: impl Into<HoldingLimiter>) -> Self {
+        self.limiter = Some(limiter.into().into_inner());
         self
     }
 

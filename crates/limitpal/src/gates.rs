@@ -118,6 +118,19 @@ impl Gates {
     /// Lets one in, at once or not at all, or has it wait if it is ready to.
     #[inline]
     pub fn enter(&self, key: Fingerprint, cost: u64, is_ready_to_wait: bool) -> Entry {
+        self.enter_as(key, cost, None, is_ready_to_wait)
+    }
+
+    /// As `enter`; one with a ticket, who waits in several lines in turn, goes before those who
+    /// came later and do the same.
+    #[inline]
+    pub fn enter_as(
+        &self,
+        key: Fingerprint,
+        cost: u64,
+        ticket: Option<NonZeroU64>,
+        is_ready_to_wait: bool,
+    ) -> Entry {
         let index = self.shards.index(key);
         let mut shard = self.shards.lock(index);
         let limit = self.limit();
@@ -132,15 +145,28 @@ impl Gates {
             }
             Slot::Occupied(mut slot) => {
                 let gate = slot.get_mut();
-                if gate.enter(cost, limit) {
+                if gate.enter(cost, limit, ticket) {
                     Entry::Inside(cost)
                 } else if is_ready_to_wait && self.has_room_to_wait(gate) {
                     *places = places.wrapping_add(1);
-                    Entry::Waits(Queued { key, id: gate.join(cost, *places), cost })
+                    Entry::Waits(Queued { key, id: gate.join(cost, ticket, *places), cost })
                 } else {
                     Entry::Refused(RetryAfter::Unknown)
                 }
             }
+        }
+    }
+
+    /// Says how long one would have to wait, which cannot be known but for none at all, and never.
+    pub fn quote(&self, key: Fingerprint, cost: u64, ticket: Option<NonZeroU64>) -> RetryAfter {
+        let mut shard = self.shard(key);
+        let limit = self.limit();
+        let Some(cost) = u32::try_from(cost).ok().filter(|cost| *cost <= limit) else {
+            return RetryAfter::Never;
+        };
+        match shard.gate(key) {
+            Some(gate) if !gate.admits(cost, limit, ticket) => RetryAfter::Unknown,
+            Some(_) | None => RetryAfter::Now,
         }
     }
 

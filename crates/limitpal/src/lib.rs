@@ -48,9 +48,9 @@ pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
-    AnyLimiter, Ask, BucketBuilder, CompositeLimiter, ConcurrencyLimiter,
-    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FixedWindow, LeakyBucket, Quota,
-    SlidingWindowCounter, SlidingWindowLog, TokenBucket, WindowBuilder,
+    AnyLimiter, Ask, BucketBuilder, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
+    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FixedWindow, HoldingLimiter, LeakyBucket,
+    Quota, SlidingWindowCounter, SlidingWindowLog, TokenBucket, WindowBuilder,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
@@ -72,7 +72,8 @@ pub mod parts {
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
-        Arrival, Composite, KeyBy, Keyed, KeyedOptions, Keys, Part, Step as CompositeStep, Wish,
+        Arrival, Composite, Door, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
+        Step as CompositeStep, Wish,
     };
     pub use crate::shards::Fingerprint;
     pub use crate::store::{

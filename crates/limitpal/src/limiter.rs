@@ -26,8 +26,13 @@ use std::time::Duration;
 use self::acquire::Acquire;
 pub use self::ask::{Ask, Cost};
 pub use self::builder::{BucketBuilder, WindowBuilder};
-pub use self::composite::{Arrival, Composite, CompositeLimiter, Step, Wish};
-pub use self::concurrency::{ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit};
+use self::composite::Parts;
+pub use self::composite::{
+    Arrival, Composite, CompositeLimiter, CompositePermit, Held, HoldingLimiter, Step, Wish,
+};
+pub use self::concurrency::{
+    ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit, Door,
+};
 pub use self::fixed_window::FixedWindow;
 use self::handle::keyed_handle;
 pub use self::keyed::{Keyed, KeyedOptions};
@@ -68,6 +73,7 @@ enum Kind {
     Keyed(Arc<Keyed<SharedClock>>),
     /// One that counts in another way.
     Part(Arc<dyn Part<SharedClock>>),
+    /// Within a [`HoldingLimiter`] alone it may have doors: their permits are to be held.
     Composite(Arc<Composite<SharedClock>>),
 }
 
@@ -277,11 +283,11 @@ impl AnyLimiter {
         match (&self.0, quota.into_grants()) {
             (Kind::Keyed(keyed), quota::Grants::One(grant)) => keyed.give_back(grant),
             (Kind::Part(part), quota::Grants::One(grant)) => part.give_back(grant),
-            (Kind::Composite(composite), quota::Grants::Each(grants)) => {
+            (Kind::Composite(composite), quota::Grants::Each(grants, _)) => {
                 composite.give_back(grants);
             }
             // Quota of another limiter's is worth nothing here.
-            (Kind::Keyed(_) | Kind::Part(_), quota::Grants::Each(_))
+            (Kind::Keyed(_) | Kind::Part(_), quota::Grants::Each(..))
             | (Kind::Composite(_), quota::Grants::One(_)) => {}
         }
     }
@@ -324,7 +330,9 @@ impl AnyLimiter {
         match &self.0 {
             Kind::Keyed(keyed) => keyed.bound(window),
             Kind::Part(part) => part.bound(window),
-            Kind::Composite(composite) => composite.bound(window),
+            Kind::Composite(composite) => {
+                composite.bound(window).expect("what only holds is no rate limiter")
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::error::RunError;
-use super::{ResilientExecutor, Unspent};
-use crate::call::{Call, Step};
+use super::{Held, ResilientExecutor};
+use crate::call::{Call, Charge, Step};
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Runs `function` to its value or its last error, blocking the thread to wait.
@@ -21,7 +21,7 @@ impl<E: 'static> ResilientExecutor<E> {
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
         let mut call = Call::new(&parts.plan);
-        let mut unspent: Option<Unspent<'_>> = None;
+        let mut held: Option<Held<'_>> = None;
         let mut last_error = None;
         loop {
             let Ok(step) = call.next(|| parts.now());
@@ -32,18 +32,21 @@ impl<E: 'static> ResilientExecutor<E> {
                         Ok(None) => call.granted(Duration::ZERO),
                         Ok(Some(quota)) => {
                             call.granted(quota.waited());
-                            unspent = Some(Unspent::new(limiter, quota));
+                            held = Some(Held::new(limiter, quota));
                         }
                         Err(refusal) => call.refused(refusal.retry_after()),
                     }
                 }
                 Step::Wait(delay) => {
+                    if parts.plan.charge == Charge::Attempt {
+                        held = None;
+                    }
                     parts.clock.sleep_blocking(delay);
                     call.slept();
                 }
                 Step::Attempt(_) => {
-                    if let Some(quota) = unspent.take() {
-                        quota.spend();
+                    if let Some(held) = &mut held {
+                        held.spend();
                     }
                     match function() {
                         Ok(value) => {

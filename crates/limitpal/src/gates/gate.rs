@@ -21,12 +21,40 @@ pub(super) struct Gate {
 struct Line {
     row: Row<Waiter>,
     count: usize,
+    /// Whether all who came while somebody waited came with a ticket; then they stand in the order
+    /// of their tickets.
+    ticketed: bool,
 }
 
 #[derive(Debug)]
 struct Waiter {
     cost: u32,
+    /// When it came, where it waits in several lines in turn; then it stands before those who came
+    /// later and do the same.
+    ticket: Option<NonZeroU64>,
     waker: Option<Waker>,
+}
+
+impl Waiter {
+    /// Whether one who came at `ticket` goes before this one.
+    fn gives_way(&self, ticket: NonZeroU64) -> bool {
+        self.ticket.is_some_and(|own| own > ticket)
+    }
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { row: Row::new(), count: 0, ticketed: true }
+    }
+
+    /// Returns the first of those at the end who all give way to one who came at `ticket`.
+    fn juniors(&self, ticket: Option<NonZeroU64>) -> Option<Spot> {
+        let (row, ticket) = (&self.row, ticket?);
+        if self.ticketed {
+            return row.first_where(|waiter, _| waiter.gives_way(ticket));
+        }
+        row.back_from(row.last()).take_while(|spot| row.get(*spot).gives_way(ticket)).last()
+    }
 }
 
 impl Gate {
@@ -59,14 +87,22 @@ impl Gate {
         self.inside == 0 && self.line.is_none()
     }
 
-    /// Lets one in if there is room and nobody waits for it.
+    /// Lets one in if there is room and nobody waits who goes before it.
     #[inline]
-    pub(super) fn enter(&mut self, cost: u32, limit: u32) -> bool {
-        let enters = self.line.is_none() && self.has_room(cost, limit);
+    pub(super) fn enter(&mut self, cost: u32, limit: u32, ticket: Option<NonZeroU64>) -> bool {
+        let enters = self.admits(cost, limit, ticket);
         if enters {
             self.inside += cost;
         }
         enters
+    }
+
+    /// Returns whether one would be let in at once.
+    #[inline]
+    pub(super) fn admits(&self, cost: u32, limit: u32, ticket: Option<NonZeroU64>) -> bool {
+        let goes_before =
+            |line: &Line| ticket.is_some() && line.juniors(ticket) == line.row.first();
+        self.line.as_deref().is_none_or(goes_before) && self.has_room(cost, limit)
     }
 
     #[inline]
@@ -74,11 +110,19 @@ impl Gate {
         u64::from(self.inside) + u64::from(cost) <= u64::from(limit)
     }
 
-    /// Has one wait behind all others; returns what it is called.
-    pub(super) fn join(&mut self, cost: u32, number: u32) -> NonZeroU64 {
-        let line = self.line.get_or_insert_with(|| Box::new(Line { row: Row::new(), count: 0 }));
+    /// Has one wait behind all others, or before those who give way to it; returns what it is
+    /// called.
+    pub(super) fn join(
+        &mut self,
+        cost: u32,
+        ticket: Option<NonZeroU64>,
+        number: u32,
+    ) -> NonZeroU64 {
+        let line = self.line.get_or_insert_with(|| Box::new(Line::new()));
+        let before = line.juniors(ticket);
         line.count += 1;
-        let spot = line.row.insert(Waiter { cost, waker: None }, number, None);
+        line.ticketed &= ticket.is_some();
+        let spot = line.row.insert(Waiter { cost, ticket, waker: None }, number, before);
         line.row.name(spot)
     }
 

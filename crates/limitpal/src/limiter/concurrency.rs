@@ -1,24 +1,25 @@
 //! The concurrency limiter: at most so many at a time, for each key or in all.
 
-mod acquire;
+pub(super) mod acquire;
 mod builder;
+mod door;
 mod permit;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::acquire::{Acquire, Seat};
+use self::acquire::{Acquire, RustDoor};
 pub use self::builder::ConcurrencyLimiterBuilder;
+pub use self::door::Door;
+pub(super) use self::door::Entered;
 pub use self::permit::ConcurrencyPermit;
 use super::ask::Ask;
-use super::keys::Keys;
 use super::sure;
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
-use crate::gates::{Entry, Gates, Queued};
+use crate::gates::Gates;
 use crate::refusal::RateLimitExceeded;
 use crate::shards::Fingerprint;
 
@@ -77,9 +78,8 @@ use crate::shards::Fingerprint;
 pub struct ConcurrencyLimiter(Arc<Inner>);
 
 struct Inner {
-    /// Shared with the permits, which need nothing else.
-    gates: Arc<Gates>,
-    keys: Keys<Infallible>,
+    /// Shared with the composites that it is part of.
+    door: Arc<RustDoor>,
     clock: SharedClock,
 }
 
@@ -192,17 +192,17 @@ impl ConcurrencyLimiter {
 
     /// Returns how many permits of a key are out: the sum of their costs.
     pub fn in_flight(&self, key: &str) -> u32 {
-        self.0.gates.inside(self.0.fingerprint(key))
+        self.0.gates().inside(self.0.fingerprint(key))
     }
 
     /// Returns how many wait for a key.
     pub fn waiting(&self, key: &str) -> usize {
-        self.0.gates.waiting(self.0.fingerprint(key))
+        self.0.gates().waiting(self.0.fingerprint(key))
     }
 
     /// Returns how many permits of a key may be out.
     pub fn limit(&self) -> u32 {
-        self.0.gates.limit()
+        self.0.gates().limit()
     }
 
     /// Changes the limit of all keys while it is in use.
@@ -225,80 +225,46 @@ impl ConcurrencyLimiter {
     ///
     /// A limit of 0; then the present one stays in force.
     pub fn set_limit(&self, limit: u32) -> Result<(), InvalidConfig> {
-        self.0.gates.set_limit(limit)
+        self.0.gates().set_limit(limit)
     }
 
     /// Returns whether a permit of a key is out.
     pub fn contains(&self, key: &str) -> bool {
-        self.0.gates.contains(self.0.fingerprint(key))
+        self.0.gates().contains(self.0.fingerprint(key))
     }
 
     /// Returns of how many keys permits are out.
     pub fn len(&self) -> usize {
-        self.0.gates.len()
+        self.0.gates().len()
     }
 
     /// Returns whether no permit is out.
     pub fn is_empty(&self) -> bool {
-        self.0.gates.is_empty()
+        self.0.gates().is_empty()
     }
 
     /// Returns the clock that timeouts go by.
     pub fn clock(&self) -> &SharedClock {
         &self.0.clock
     }
-}
 
-/// The answer to one who asks for a permit.
-enum Entered {
-    Now(ConcurrencyPermit),
-    Waits(Queued),
-    Refused(RateLimitExceeded),
+    pub(super) fn door(&self) -> &Arc<RustDoor> {
+        &self.0.door
+    }
 }
 
 impl Inner {
     fn fingerprint(&self, key: &str) -> Fingerprint {
-        sure(self.keys.fingerprint(key, |key| self.gates.fingerprint(key)))
+        sure(self.door.fingerprint(key))
     }
 
-    #[inline]
-    fn enter(&self, ask: Ask<'_>, is_ready_to_wait: bool) -> Entered {
-        let key = self.fingerprint(ask.key());
-        match self.gates.enter(key, ask.cost(), is_ready_to_wait) {
-            Entry::Inside(cost) => Entered::Now(self.permit(key, cost)),
-            Entry::Waits(queued) => Entered::Waits(queued),
-            Entry::Refused(after) => Entered::Refused(RateLimitExceeded::new(after)),
-        }
-    }
-
-    fn permit(&self, key: Fingerprint, cost: u32) -> ConcurrencyPermit {
-        ConcurrencyPermit::new(Arc::clone(&self.gates), key, cost)
-    }
-
-    fn acquire_blocking(
-        &self,
-        ask: Ask<'_>,
-        timeout: Option<Duration>,
-    ) -> Result<ConcurrencyPermit, RateLimitExceeded> {
-        match self.enter(ask, timeout.is_none_or(|timeout| !timeout.is_zero())) {
-            Entered::Now(permit) => Ok(permit),
-            Entered::Waits(queued) => Seat::new(self, queued).sit_out(timeout),
-            Entered::Refused(refusal) => Err(refusal),
-        }
+    fn gates(&self) -> &Gates {
+        self.door.gates()
     }
 }
 
 impl fmt::Debug for ConcurrencyLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { gates, keys, clock } = &*self.0;
-        let mut debug = f.debug_struct("ConcurrencyLimiter");
-        debug.field("limit", &gates.limit()).field("clock", clock);
-        if let Some(max_waiting) = gates.max_waiting() {
-            debug.field("max_waiting", &max_waiting);
-        }
-        if !keys.per_key() {
-            debug.field("per_key", &false);
-        }
-        debug.finish_non_exhaustive()
+        self.0.door.show(f, Some(&self.0.clock))
     }
 }

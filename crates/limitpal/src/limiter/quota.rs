@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::composite::CompositePermit;
 use crate::store::Grant;
 
 /// What [`acquire_quota`](crate::AnyLimiter::acquire_quota) acquired.
@@ -14,7 +15,7 @@ pub struct Quota {
 #[derive(Debug)]
 pub(super) enum Grants {
     One(Grant),
-    Each(Vec<Grant>),
+    Each(Vec<Grant>, CompositePermit),
 }
 
 impl Quota {
@@ -22,12 +23,20 @@ impl Quota {
         Self { grants: Grants::One(grant), waited }
     }
 
-    pub(super) fn each(grants: Vec<Grant>, waited: Duration) -> Self {
-        Self { grants: Grants::Each(grants), waited }
+    pub(super) fn each(grants: Vec<Grant>, permit: CompositePermit, waited: Duration) -> Self {
+        Self { grants: Grants::Each(grants, permit), waited }
     }
 
     pub(super) fn into_grants(self) -> Grants {
         self.grants
+    }
+
+    /// Spends it; what is left is the permit to hold.
+    pub(crate) fn into_permit(self) -> CompositePermit {
+        match self.grants {
+            Grants::One(_) => CompositePermit::default(),
+            Grants::Each(_, permit) => permit,
+        }
     }
 
     /// Returns how long it was waited for; zero if it was there at once.

@@ -4,6 +4,7 @@
 mod bounds;
 mod clocks;
 mod concurrency;
+mod holding;
 mod leaving;
 mod lines;
 mod policies;

@@ -13,6 +13,7 @@ mod conformance;
 mod executor;
 mod freed_places;
 mod full_store;
+mod holding;
 mod large_store;
 mod laws;
 mod layers;

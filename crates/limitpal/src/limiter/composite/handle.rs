@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 
-use super::Composite;
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
-use crate::limiter::{AnyLimiter, Kind, Part, TokenBucket};
+use crate::limiter::{AnyLimiter, Parts, TokenBucket};
 
 /// Several limiters as one: a call goes if all of them let it.
 ///
 /// A refusal leaves every part as it was. One who waits holds a place only in the part with the
 /// longest wait, and takes from all at the instant it goes.
+///
+/// A [`ConcurrencyLimiter`](crate::ConcurrencyLimiter), whose permit is held while the work lasts,
+/// is joined with others by a [`HoldingLimiter`](crate::HoldingLimiter).
 ///
 /// ```
 /// use limitpal::{CompositeLimiter, MockClock, Rate, TokenBucket};
@@ -44,19 +45,7 @@ impl CompositeLimiter {
     ///
     /// No limiter at all, or the same one twice.
     pub fn new(limiters: impl IntoIterator<Item = AnyLimiter>) -> Result<Self, InvalidConfig> {
-        let mut parts: Vec<Arc<dyn Part<SharedClock>>> = Vec::new();
-        for limiter in limiters {
-            match limiter.0 {
-                Kind::Keyed(keyed) => parts.push(keyed),
-                Kind::Part(part) => parts.push(part),
-                Kind::Composite(composite) => parts.extend(composite.parts.iter().cloned()),
-            }
-        }
-        let shared = parts.first().map(|part| part.source().clone()).unwrap_or_default();
-        let is_shared = parts.iter().all(|part| part.source().same(&shared));
-        let clock = if is_shared { shared } else { SharedClock::default() };
-        let composite = Arc::new(Composite::new(parts, clock)?);
-        Ok(Self { any: AnyLimiter(Kind::Composite(composite)) })
+        Ok(Self { any: Parts::of(limiters).join()? })
     }
 
     /// Joins limits in words, as [`Rate::parse`](crate::Rate::parse) reads them: for each a token

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::super::keys::{KeyBy, Keys};
-use super::{ConcurrencyLimiter, Inner};
+use super::{ConcurrencyLimiter, Door, Inner};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::gates::Gates;
@@ -68,9 +68,9 @@ impl ConcurrencyLimiterBuilder {
     /// A limit of 0.
     pub fn build(self) -> Result<ConcurrencyLimiter, InvalidConfig> {
         let Self { limit, max_waiting, per_key, key_by, clock } = self;
-        let gates = Arc::new(Gates::new(limit, max_waiting, !per_key)?);
-        let keys = Keys::new(per_key, key_by);
-        Ok(ConcurrencyLimiter(Arc::new(Inner { gates, keys, clock })))
+        let gates = Gates::new(limit, max_waiting, !per_key)?;
+        let door = Arc::new(Door::new(gates, Keys::new(per_key, key_by)));
+        Ok(ConcurrencyLimiter(Arc::new(Inner { door, clock })))
     }
 }
 

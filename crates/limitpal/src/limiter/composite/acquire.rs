@@ -1,0 +1,75 @@
+//! Waiting for all parts: as a future, and in a thread.
+
+use std::time::Duration;
+
+use super::super::ask::Ask;
+use super::super::concurrency::acquire::{Knock, sit_out};
+use super::super::quota::Quota;
+use super::super::sure;
+use super::super::turn::Seat;
+use super::{Arrival, Composite, Held, Step, Wish};
+use crate::clock::SharedClock;
+use crate::refusal::RateLimitExceeded;
+
+impl Composite<SharedClock> {
+    pub(in super::super) async fn acquire(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let (start, arrival) = (self.source.now(), Arrival::next());
+        let mut held = None;
+        loop {
+            let waited = self.source.now().saturating_duration_since(start);
+            let timeout = timeout.map(|timeout| timeout.saturating_sub(waited));
+            let wish = Wish { cost: ask.cost(), timeout, arrival };
+            held = Some(match self.next(ask, wish, held.take(), |_| false) {
+                Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
+                Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
+                Step::Wait(part, place, _) => {
+                    Held::Grant(part, Seat::new(&*self.parts[part], place).await)
+                }
+                Step::Knock(door, queued) => {
+                    let knock = Knock::new(&self.doors[door], queued, timeout, &self.source);
+                    Held::Permit(door, knock.await?)
+                }
+            });
+        }
+    }
+
+    pub(in super::super) fn acquire_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let (start, arrival) = (self.source.now(), Arrival::next());
+        let mut held = None;
+        loop {
+            let waited = self.source.now().saturating_duration_since(start);
+            let timeout = timeout.map(|timeout| timeout.saturating_sub(waited));
+            let wish = Wish { cost: ask.cost(), timeout, arrival };
+            held = Some(match self.next(ask, wish, held.take(), |clock| !clock.parks()) {
+                Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
+                Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
+                Step::Wait(part, place, wait) => {
+                    let seat = Seat::new(&*self.parts[part], place);
+                    Held::Grant(part, seat.turn_blocking(wait))
+                }
+                Step::Knock(door, queued) => {
+                    let permit = sit_out(&self.doors[door], queued, timeout, &self.source)?;
+                    Held::Permit(door, permit)
+                }
+            });
+        }
+    }
+
+    fn next(
+        &self,
+        ask: Ask<'_>,
+        wish: Wish,
+        held: Option<Held>,
+        fixed: impl Fn(&SharedClock) -> bool,
+    ) -> Step {
+        sure(self.step(ask.key(), wish, held, fixed))
+    }
+}

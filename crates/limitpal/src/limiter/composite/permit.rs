@@ -1,0 +1,29 @@
+//! What is held of a composite while the work lasts.
+
+use super::super::concurrency::ConcurrencyPermit;
+
+/// A permit of each concurrency limiter in a [`HoldingLimiter`](crate::HoldingLimiter). They go
+/// back when it is dropped, in whichever thread or task; quota that was taken with them is spent.
+///
+/// Where there is no concurrency limiter it holds nothing.
+#[must_use = "a permit goes back when it is dropped; keep it while the work lasts"]
+#[derive(Default, Debug)]
+pub struct CompositePermit {
+    permits: Vec<ConcurrencyPermit>,
+}
+
+impl CompositePermit {
+    pub(in super::super) fn new(permits: Vec<ConcurrencyPermit>) -> Self {
+        Self { permits }
+    }
+
+    /// Returns whether there is nothing that would go back.
+    pub fn is_empty(&self) -> bool {
+        self.permits.is_empty()
+    }
+
+    /// Gives it back: dropping it by name.
+    pub fn release(self) {
+        drop(self);
+    }
+}
