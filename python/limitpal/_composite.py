@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from ._awaitable import is_awaitable
+from ._concurrency import AsyncConcurrencyLimiter, Holding, wait_for_permit
 from ._limiters import (
     AsyncKeyedLimiter,
     AsyncLimiter,
@@ -13,7 +14,16 @@ from ._limiters import (
     check_async,
     refuse_to_pickle,
 )
-from ._limitpal import Decision, KeyedLimiter, _CompositeCore, _invalid_config, _keys
+from ._limitpal import (
+    CompositePermit,
+    ConcurrencyLimiter,
+    ConcurrencyPermit,
+    Decision,
+    KeyedLimiter,
+    _CompositeCore,
+    _invalid_config,
+    _keys,
+)
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -40,14 +50,22 @@ class AsyncCompositeLimiter(AsyncLimiter):
     ...     return await limiter.allow("ann"), await limiter.allow("bob")
     >>> asyncio.run(main())
     (True, False)
+
+    With an `AsyncConcurrencyLimiter` among them `acquire()` is awaited for a permit, or used in an
+    `async with` statement, which gives it back; and there is no bare `allow`, `check` or `peek`.
     """
 
-    def __init__(self, limiters: Iterable[AsyncPart], clock: Clock | None = None) -> None:
-        cores, self._own, self._limiters = _sort(limiters)
+    def __init__(
+        self, limiters: Iterable[AsyncPart | AsyncConcurrencyLimiter], clock: Clock | None = None
+    ) -> None:
+        cores, pools, self._own, self._limiters = _sort(limiters)
         # Parts of the user's own are awaited here; the core has the others.
         self._core = _CompositeCore(
-            self._limiters, cores, bool(self._own), _clocks(self._own), clock
+            self._limiters, cores, pools, bool(self._own), _clocks(self._own), clock
         )
+        if pools and type(self).acquire is AsyncCompositeLimiter.acquire:
+            # What a coroutine function returns cannot be used in an `async with`.
+            self.acquire = self._hold  # type: ignore[method-assign]
 
     @classmethod
     def of(cls, *rates: str, clock: Clock | None = None) -> Self:
@@ -58,15 +76,30 @@ class AsyncCompositeLimiter(AsyncLimiter):
         return cls([AsyncTokenBucket.per(rate, clock=clock) for rate in rates])
 
     @property
-    def limiters(self) -> tuple[AsyncPart, ...]:
+    def limiters(self) -> tuple[AsyncPart | AsyncConcurrencyLimiter, ...]:
         """The limiters it is made of, as they were given."""
         return self._limiters
 
     async def allow(self, key: str | int = "default", cost: int = 1) -> bool:
         """Take from all if possible now, else from none; never wait."""
+        self._core.refuse_bare("allow")
+        return await self._try(key, cost) is not None
+
+    async def try_acquire(
+        self, key: str | int = "default", cost: int = 1
+    ) -> CompositePermit | None:
+        """Take from all if possible now, else from none and return None; never wait.
+
+        What is returned is held while the work lasts; it is a context manager. Without an
+        `AsyncConcurrencyLimiter` it holds nothing.
+        """
+        taken = await self._try(key, cost)
+        return None if taken is None else taken.hold()
+
+    async def _try(self, key: str | int, cost: int) -> CompositeRun | None:
         taken = self._core.take(key, cost)
         if taken is None:
-            return False
+            return None
         allowed = False
         try:
             for limiter in self._own:
@@ -77,26 +110,48 @@ class AsyncCompositeLimiter(AsyncLimiter):
         finally:
             if not allowed:
                 taken.leave()
-        return allowed
+        return taken if allowed else None
 
     async def allow_many(self, keys: Iterable[str | int], cost: int = 1) -> list[bool]:
         """Ask for many keys, one after another; the answers are in their order."""
+        self._core.refuse_bare("allow_many")
         return [await self.allow(key, cost) for key in _keys(keys)]
 
-    async def acquire(
+    if TYPE_CHECKING:
+
+        def acquire(
+            self, key: str | int = "default", timeout: float | None = None, cost: int = 1
+        ) -> Any: ...
+
+    else:
+
+        async def acquire(self, key="default", timeout=None, cost=1):
+            """Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
+
+            With an `AsyncConcurrencyLimiter` it gives a permit to hold while the work lasts, when
+            it is awaited or by `async with`, else None. Nobody knows when such a permit is free, so
+            it is waited for as long as `timeout` has it.
+            """
+            run = await self._take(key, timeout, cost)
+            return run.hold() if self._core.holds else None
+
+    def _hold(
         self, key: str | int = "default", timeout: float | None = None, cost: int = 1
-    ) -> None:
-        """Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`."""
-        await self._take(key, timeout, cost)
+    ) -> Holding[CompositePermit]:
+        """As `acquire`, to be awaited or used in an `async with`."""
+        return Holding(AsyncCompositeLimiter.acquire(self, key, timeout, cost))
 
     async def _take(
         self, key: str | int, timeout: float | None, cost: int = 1
-    ) -> CompositeRun | None:
+    ) -> CompositeRun:
         """Acquire; return what can be given back."""
         run = self._core.begin(key, timeout, cost)
         try:
-            while (place := run.next()) is not None:
-                await take_turn(place)
+            while (wait := run.next()) is not None:
+                if isinstance(wait, ConcurrencyPermit):
+                    await wait_for_permit(wait, self._core.clock)
+                else:
+                    await take_turn(wait)
             for limiter in self._own:
                 await call_own(limiter, "acquire", key, _unless_default(cost, run.left()))
         except BaseException:
@@ -140,6 +195,18 @@ class AsyncCompositeLimiter(AsyncLimiter):
 _Ours: TypeAlias = AsyncKeyedLimiter | AsyncCompositeLimiter
 
 
+def pool_of(limiter: object) -> ConcurrencyLimiter | None:
+    """Return what a concurrency limiter of ours runs on, unless a subclass decides for itself."""
+    kind, base = type(limiter), AsyncConcurrencyLimiter
+    if (
+        issubclass(kind, base)
+        and kind.acquire is base.acquire
+        and kind.try_acquire is base.try_acquire
+    ):
+        return cast("AsyncConcurrencyLimiter", limiter)._core  # pyright: ignore[reportPrivateUsage]
+    return None
+
+
 def core_of(limiter: object) -> KeyedLimiter | _CompositeCore | None:
     """Return what an async limiter of ours runs on, unless a subclass decides for itself."""
     for base in (AsyncKeyedLimiter, AsyncCompositeLimiter):
@@ -168,27 +235,31 @@ async def call_own(limiter: Any, call: str, key: str | int, arguments: dict[str,
 
 def _sort(
     limiters: Iterable[Any],
-) -> tuple[list[KeyedLimiter], list[Any], tuple[AsyncPart, ...]]:
+) -> tuple[list[KeyedLimiter], list[ConcurrencyLimiter], list[Any], tuple[Any, ...]]:
     """Tell ours from the user's own, and flatten composites among them."""
     # Whoever runs no type checker may give anything.
     given = tuple(limiters) if isinstance(limiters, Iterable) else ()  # type: ignore[redundant-expr]
     if not given or len({id(limiter) for limiter in given}) < len(given):
         raise _invalid_config("limiters", limiters, "give at least one limiter, each of them once")
     cores: list[KeyedLimiter] = []
+    pools: list[ConcurrencyLimiter] = []
     own: list[Any] = []
     for rank, limiter in enumerate(given):
-        core = core_of(limiter)
-        if core is None:
+        core, pool = core_of(limiter), pool_of(limiter)
+        if pool is not None:
+            pools.append(pool)
+        elif core is None:
             check_async(limiter, f"limiters[{rank}]")
             own.append(limiter)
         elif isinstance(core, KeyedLimiter):
             cores.append(core)
         else:
-            cores.extend(core.parts())
+            for ours, parts in zip((cores, pools), core.parts(), strict=True):
+                cast("list[Any]", ours).extend(parts)
             own.extend(limiter._own)
     if len({id(limiter) for limiter in own}) < len(own):
         raise _invalid_config("limiters", limiters, "give at least one limiter, each of them once")
-    return cores, own, given
+    return cores, pools, own, given
 
 
 def _clocks(own: list[Any]) -> list[Clock]:

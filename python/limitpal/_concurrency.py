@@ -6,17 +6,19 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._clock import MockClock, MonotonicClock, call_later, running_loop, settle, try_running_loop
 from ._limiters import as_async, refuse_to_pickle
-from ._limitpal import ConcurrencyLimiter, ConcurrencyPermit
+from ._limitpal import CompositePermit, ConcurrencyLimiter, ConcurrencyPermit
 from ._turn import moving
 
 if TYPE_CHECKING:
     from ._clock import Clock, Future, Loop
 
 __all__ = ["AsyncConcurrencyLimiter"]
+
+Permit = TypeVar("Permit", ConcurrencyPermit, CompositePermit)
 
 
 class AsyncConcurrencyLimiter:
@@ -53,19 +55,19 @@ class AsyncConcurrencyLimiter:
 
     def acquire(
         self, key: str | int = "default", timeout: float | None = None, cost: int = 1
-    ) -> Acquiring:
+    ) -> Holding[ConcurrencyPermit]:
         """Wait for a permit; raise `RateLimitExceeded` if there is none within `timeout` seconds.
 
         Those who wait for one key go in the order in which they came; one that is cancelled gives
         its place to the next, or its permit, if that had come already.
         """
-        return Acquiring(self._acquire(key, timeout, cost))
+        return Holding(self._acquire(key, timeout, cost))
 
     async def _acquire(self, key: str | int, timeout: float | None, cost: int) -> ConcurrencyPermit:
         permit = self._core._enter(key, timeout, cost)
         if permit._waiting:
             try:
-                await _wait(permit, self._core._clock)
+                await wait_for_permit(permit, self._core._clock)
                 self._core._settle(permit, key, cost)
             except BaseException:
                 permit.release()
@@ -128,7 +130,7 @@ class AsyncConcurrencyLimiter:
         refuse_to_pickle(self)
 
 
-class Acquiring(Coroutine[Any, Any, ConcurrencyPermit]):
+class Holding(Coroutine[Any, Any, Permit], Generic[Permit]):
     """An acquire under way: to be awaited for the permit, or to hold it in an `async with`.
 
     It is a coroutine, so that a task can be made of it; one that is never awaited says so.
@@ -136,14 +138,14 @@ class Acquiring(Coroutine[Any, Any, ConcurrencyPermit]):
 
     __slots__ = ("_coroutine", "_permit")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, ConcurrencyPermit]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Permit]) -> None:
         self._coroutine = coroutine
-        self._permit: ConcurrencyPermit | None = None
+        self._permit: Permit | None = None
 
-    def __await__(self) -> Generator[Any, Any, ConcurrencyPermit]:
+    def __await__(self) -> Generator[Any, Any, Permit]:
         return self._coroutine.__await__()
 
-    async def __aenter__(self) -> ConcurrencyPermit:
+    async def __aenter__(self) -> Permit:
         self._permit = await self._coroutine
         return self._permit
 
@@ -171,7 +173,7 @@ class Acquiring(Coroutine[Any, Any, ConcurrencyPermit]):
         self._coroutine.close()
 
 
-async def _wait(permit: ConcurrencyPermit, clock: Clock) -> None:
+async def wait_for_permit(permit: ConcurrencyPermit, clock: Clock) -> None:
     """Suspend the task until there is a permit, or its time is over."""
     waiter = _Waiter(permit, running_loop("a wait for a permit"))
     if not permit._arm(waiter.ring):

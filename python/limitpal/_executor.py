@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from ._awaitable import COROUTINE, is_awaitable
-from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of
+from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of, pool_of
 from ._errors import RateLimitExceeded
 from ._limiters import check_async, refuse_to_pickle
 from ._limitpal import _ExecutorCore
@@ -14,6 +14,7 @@ from ._turn import take_turn
 
 if TYPE_CHECKING:
     from ._clock import Clock
+    from ._concurrency import AsyncConcurrencyLimiter
     from ._limiters import AsyncPart
     from ._limitpal import CircuitBreaker, RetryPolicy, _Run
 
@@ -48,7 +49,7 @@ class AsyncResilientExecutor:
 
     def __init__(
         self,
-        limiter: AsyncPart | None = None,
+        limiter: AsyncPart | AsyncConcurrencyLimiter | None = None,
         retry_policy: RetryPolicy | None = None,
         circuit_breaker: CircuitBreaker | None = None,
         clock: Clock | None = None,
@@ -56,6 +57,9 @@ class AsyncResilientExecutor:
         charge: Literal["call", "attempt"] = "call",
         acquire_timeout: float | None = None,
     ) -> None:
+        self._given = limiter
+        if pool_of(limiter) is not None:
+            limiter = AsyncCompositeLimiter([cast("AsyncConcurrencyLimiter", limiter)])
         core = core_of(limiter)
         if limiter is not None and core is None:
             check_async(limiter, "limiter")
@@ -137,7 +141,7 @@ class AsyncResilientExecutor:
             run.acquired(held)
 
     def __repr__(self) -> str:
-        return self._core.show(type(self).__name__, self._limiter)
+        return self._core.show(type(self).__name__, self._given)
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)

@@ -274,7 +274,7 @@ def check_sync(limiter: object, parameter: str) -> None:
     """Refuse what is no sync limiter, by the name of its twin if it has one."""
     kind = type(limiter).__name__
     is_async = _is_coroutine_function(limiter, "acquire", "allow")
-    if isinstance(limiter, AsyncLimiter) or is_async:
+    if isinstance(limiter, AsyncLimiter) or is_async or _holds_permits(limiter, is_async=True):
         twin = (
             kind.removeprefix("Async")
             if kind.startswith("Async")
@@ -287,23 +287,29 @@ def check_sync(limiter: object, parameter: str) -> None:
 def check_async(limiter: object, parameter: str) -> None:
     """Refuse what is no async limiter, by the name of its twin if it has one."""
     kind = type(limiter).__name__
-    if isinstance(limiter, SyncLimiter):
-        ours = isinstance(limiter, (KeyedLimiter, CompositeLimiter))
+    if isinstance(limiter, (SyncLimiter, ConcurrencyLimiter)):
+        ours = isinstance(limiter, (KeyedLimiter, CompositeLimiter, ConcurrencyLimiter))
         twin = f"Async{kind}" if ours else "an async limiter, such as an AsyncLimiter"
         raise TypeError(f"{parameter} is {_a(kind)}, which is sync; give {twin}")
     _check_calls(limiter, parameter)
 
 
 def _check_calls(limiter: object, parameter: str) -> None:
-    if isinstance(getattr(limiter, "_core", limiter), ConcurrencyLimiter):
+    if _holds_permits(limiter, is_async=False) or _holds_permits(limiter, is_async=True):
         kind = _a(type(limiter).__name__)
-        message = f"{parameter} is {kind}, whose permit would go back at once; hold one around it"
+        message = f"{parameter} is {kind}, which acquires in its own way; hold its permit around it"
         raise TypeError(message)
     if isinstance(limiter, type):
         raise _invalid_config(parameter, limiter, "which is a class; give an instance of it")
     for call in ("allow", "acquire"):
         if not callable(getattr(limiter, call, None)):
             raise _invalid_config(parameter, limiter, f"it has no {call}(); give a limiter")
+
+
+def _holds_permits(limiter: object, *, is_async: bool) -> bool:
+    """Whether it is a concurrency limiter of ours, or a subclass of it."""
+    core = getattr(limiter, "_core", None) if is_async else limiter
+    return isinstance(core, ConcurrencyLimiter)
 
 
 def _is_coroutine_function(limiter: object, *calls: str) -> bool:

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use limitpal::TimeSource;
-use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Wish};
+use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Held, Wish};
+use limitpal::{CompositePermit as CorePermit, TimeSource};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -15,16 +15,22 @@ use crate::ask::{Cost, Key, Keys};
 use crate::clock::PyClock;
 use crate::composite_core::{CompositeCore, Own};
 use crate::composite_parts::{OwnParts, Parts};
+use crate::composite_permit::CompositePermit;
+use crate::composite_run::{came, refusal};
+use crate::concurrency_permit::ConcurrencyPermit;
 use crate::decision::Decision;
 use crate::limiter::{sit_out, unpicklable};
 use crate::token_bucket::TokenBucket;
-use crate::{errors, rate, seconds};
+use crate::{concurrency, errors, rate, seconds};
 
 /// Several limiters as one: a call goes if all of them let it.
 ///
 /// - A refusal leaves every part as it was; its `retry_after` is the longest.
 /// - `acquire` takes from all at the instant it goes; until then it holds a place only in the part
 ///   with the longest wait.
+/// - A `ConcurrencyLimiter` among them is held while the work lasts: then `acquire` and
+///   `try_acquire` return a permit for a `with` statement, and there is no bare `allow`, `check` or
+///   `peek`. One who waits holds nothing meanwhile.
 /// - Parts of your own (any object with `allow` and `acquire`) are asked last, in order. If one
 ///   refuses, ours go back; what others of your own took stays taken.
 ///
@@ -57,13 +63,20 @@ struct Inner {
 pub(crate) struct Taken {
     ours: Option<Arc<Composite<PyClock>>>,
     grants: Vec<Grant>,
+    permit: CorePermit,
 }
 
 impl Taken {
     pub(crate) fn give_back(self) {
+        drop(self.permit);
         if let Some(ours) = self.ours {
             ours.give_back(self.grants);
         }
+    }
+
+    /// Spends the quota; what is left is the permit to hold.
+    pub(crate) fn into_permit(self) -> CorePermit {
+        self.permit
     }
 }
 
@@ -97,11 +110,11 @@ impl CompositeLimiter {
             PyResult::Ok(timeout.map(|timeout| timeout.saturating_sub(waited)))
         };
         let ours = core.ours().cloned();
-        let grants = match &ours {
+        let (grants, permit) = match &ours {
             Some(ours) => take_ours(py, ours, key, cost, left)?,
-            None => Vec::new(),
+            None => (Vec::new(), CorePermit::default()),
         };
-        let taken = Taken { ours, grants };
+        let taken = Taken { ours, grants, permit };
         match own.acquire(py, key, cost, left) {
             Ok(()) => Ok(taken),
             Err(error) => {
@@ -118,24 +131,32 @@ fn take_ours(
     key: &Key<'_>,
     cost: Cost,
     left: impl Fn() -> PyResult<Option<Duration>>,
-) -> PyResult<Vec<Grant>> {
-    let (mut held, arrival): (Option<(usize, Grant)>, _) = (None, Arrival::next());
+) -> PyResult<(Vec<Grant>, CorePermit)> {
+    let (mut held, arrival): (Option<Held>, _) = (None, Arrival::next());
     loop {
         let timeout = left().inspect_err(|_| {
-            if let Some((part, grant)) = held.take() {
+            // A permit goes back by itself.
+            if let Some(Held::Grant(part, grant)) = held.take() {
                 ours.parts()[part].give_back(grant);
             }
         })?;
         let wish = Wish { cost: cost.0, timeout, arrival };
-        match ours.step(key.as_str(), wish, held.take(), |_| true)? {
-            CompositeStep::Go(grants) => return Ok(grants),
+        held = Some(match ours.step(key.as_str(), wish, held.take(), |_| true)? {
+            CompositeStep::Go(grants, permit) => return Ok((grants, permit)),
             CompositeStep::Wait(part, place, wait) => {
-                held = Some((part, sit_out(py, &*ours.parts()[part], place, wait)?));
+                Held::Grant(part, sit_out(py, &*ours.parts()[part], place, wait)?)
             }
-            CompositeStep::Refused(retry_after) => {
-                return Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after));
+            CompositeStep::Knock(rank, queued) => {
+                let door = &ours.doors()[rank];
+                let permit = ConcurrencyPermit::waiting(door.gates().clone(), queued, timeout);
+                let permit = Bound::new(py, permit)?;
+                let waited = concurrency::sit_out(&permit, ours.source());
+                // The traceback keeps it: so it leaves the line here.
+                waited.inspect_err(|_| permit.get().release())?;
+                Held::Permit(rank, came(py, door, permit.get(), key.as_str(), cost)?)
             }
-        }
+            CompositeStep::Refused(after) => return Err(refusal(py, key.as_str(), cost, after)),
+        });
     }
 }
 
@@ -153,10 +174,10 @@ impl CompositeLimiter {
         limiters: &Bound<'_, PyAny>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let Parts { limiters: given, keyed, own } = Parts::sort(limiters)?;
+        let Parts { limiters: given, keyed, pools, own } = Parts::sort(limiters)?;
         let clocks = own.clocks(limiters.py());
         let known = Own { exists: !own.is_empty(), clocks: &clocks };
-        let core = CompositeCore::join(limiters, keyed, known, clock, 1)?;
+        let core = CompositeCore::join(limiters, (keyed, pools), known, clock, 1)?;
         let inner = Inner { limiters: given.unbind(), core, own };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
         self.inner.set(inner).map_err(again)
@@ -197,6 +218,7 @@ impl CompositeLimiter {
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn allow(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<bool> {
         let Inner { core, own, .. } = self.inner()?;
+        core.refuse_bare("allow")?;
         if own.is_empty()
             && let Some(ours) = core.ours()
         {
@@ -213,13 +235,37 @@ impl CompositeLimiter {
     /// Ask for many keys, one after another; the answers are in their order.
     #[pyo3(signature = (keys, cost = Cost::ONE), text_signature = "($self, keys, cost=1)")]
     fn allow_many(&self, py: Python<'_>, keys: Keys<'_, '_>, cost: Cost) -> PyResult<Vec<bool>> {
+        self.core()?.refuse_bare("allow_many")?;
         // All are read before any is asked.
         let keys = keys.list()?;
         let allow = |key: Borrowed<'_, '_, PyAny>| self.allow(py, Key::extract(key)?, cost);
         keys.iter().map(|key| allow(key.as_borrowed())).collect()
     }
 
+    /// Take from all if possible now, else from none and return None; never wait.
+    ///
+    /// What is returned is held while the work lasts. Without a `ConcurrencyLimiter` it holds
+    /// nothing.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn try_acquire(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        cost: Cost,
+    ) -> PyResult<Option<CompositePermit>> {
+        let Inner { core, own, .. } = self.inner()?;
+        let Some(taken) = core.take(key.clone(), cost)? else { return Ok(None) };
+        let allowed = own.allow(py, &key, cost);
+        if !matches!(allowed, Ok(true)) {
+            taken.leave();
+        }
+        Ok(allowed?.then(|| taken.hold()))
+    }
+
     /// Wait for the turn; raise `RateLimitExceeded` at once if that would exceed `timeout`.
+    ///
+    /// With a `ConcurrencyLimiter` it returns a permit to hold while the work lasts, else None.
+    /// Nobody knows when such a permit is free, so it is waited for as long as `timeout` has it.
     #[pyo3(signature = (key = Key::DEFAULT, timeout = None, cost = Cost::ONE), text_signature = "($self, key='default', timeout=None, cost=1)")]
     fn acquire(
         &self,
@@ -227,8 +273,10 @@ impl CompositeLimiter {
         key: Key<'_>,
         timeout: Option<&Bound<'_, PyAny>>,
         cost: Cost,
-    ) -> PyResult<()> {
-        self.take(py, &key, seconds::timeout("timeout", timeout)?, cost).map(drop)
+    ) -> PyResult<Option<CompositePermit>> {
+        let taken = self.take(py, &key, seconds::timeout("timeout", timeout)?, cost)?;
+        let holds = self.core()?.holds();
+        Ok(holds.then(|| CompositePermit::new(taken.into_permit())))
     }
 
     /// As `allow`, with the numbers of the part that has the longest wait, or the least left.

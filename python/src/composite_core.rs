@@ -1,10 +1,10 @@
 //! All or nothing over limiters of ours: what `CompositeLimiter` and its async twin run on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::parts::{Arrival, Composite, CompositeStep, Grant, Part, Wish};
-use limitpal::{Instant, TimeSource};
+use limitpal::CompositePermit as CorePermit;
+use limitpal::parts::{Composite, Part};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -12,13 +12,22 @@ use pyo3::types::PyList;
 
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
+use crate::composite_run::CompositeRun;
+use crate::concurrency::ConcurrencyLimiter;
 use crate::decision::Decision;
 use crate::limiter::{KeyedLimiter, WINDOW};
-use crate::place::{Place, movable};
 use crate::{errors, seconds, shared_clock};
 
 /// What a composite with limiters of the user's own has in any case.
 const CALLS: &str = "use allow() or acquire()";
+
+/// What one that only counts how many are at it, or a limiter of the user's own, cannot tell.
+const UNBOUNDED: &str = "a composite with limiters of your own, or of ConcurrencyLimiters alone, \
+                         has no bound(); take the least of those that its parts have";
+
+/// A permit is not held while anybody waits for quota, and one's own may wait.
+const BESIDE_OWN: &str = "limiters of your own would be waited for while a permit of the \
+                          ConcurrencyLimiter is held; join them alone, and hold a permit within";
 
 /// The parts of ours in a composite; those of the user's own are asked elsewhere.
 #[pyclass(frozen, name = "_CompositeCore", module = "limitpal._limitpal")]
@@ -26,6 +35,7 @@ pub(crate) struct CompositeCore {
     /// None where all parts are the user's own.
     ours: Option<Arc<Composite<PyClock>>>,
     limiters: Vec<Py<KeyedLimiter>>,
+    pools: Vec<Py<ConcurrencyLimiter>>,
     has_own: bool,
     clock: PyClock,
 }
@@ -41,7 +51,7 @@ impl CompositeCore {
     /// Joins limiters of ours; `given` is what the user gave, for errors.
     pub(crate) fn join(
         given: &Bound<'_, PyAny>,
-        limiters: Vec<Py<KeyedLimiter>>,
+        (limiters, pools): (Vec<Py<KeyedLimiter>>, Vec<Py<ConcurrencyLimiter>>),
         own: Own<'_>,
         clock: Option<&Bound<'_, PyAny>>,
         stack_level: i32,
@@ -51,19 +61,31 @@ impl CompositeCore {
         let parts: Vec<Arc<dyn Part<PyClock>>> =
             limiters.iter().map(part).collect::<PyResult<_>>()?;
         let Own { exists: has_own, clocks } = own;
-        let clocks: Vec<_> = parts.iter().map(|part| part.source()).chain(clocks).collect();
+        if has_own && !pools.is_empty() {
+            return Err(PyTypeError::new_err(BESIDE_OWN));
+        }
+        let door = |pool: &Py<ConcurrencyLimiter>| pool.get().door().cloned();
+        let doors: Vec<_> = pools.iter().map(door).collect::<PyResult<_>>()?;
+        let mut clocks: Vec<_> = parts.iter().map(|part| part.source()).chain(clocks).collect();
+        for pool in &pools {
+            clocks.push(pool.get().source()?);
+        }
         let clock = shared_clock::resolve(py, clock, &clocks, stack_level)?;
-        let ours = if parts.is_empty() {
+        let ours = if parts.is_empty() && doors.is_empty() {
             None
         } else {
-            let composite = Composite::new(parts, clock.clone_ref(py));
+            let composite = Composite::new(parts, doors, clock.clone_ref(py));
             Some(Arc::new(composite.map_err(|error| errors::from_core(py, &error, given))?))
         };
-        Ok(Self { ours, limiters, has_own, clock })
+        Ok(Self { ours, limiters, pools, has_own, clock })
     }
 
     pub(crate) fn limiters(&self) -> &[Py<KeyedLimiter>] {
         &self.limiters
+    }
+
+    pub(crate) fn pools(&self) -> &[Py<ConcurrencyLimiter>] {
+        &self.pools
     }
 
     pub(crate) fn source(&self) -> &PyClock {
@@ -75,14 +97,13 @@ impl CompositeCore {
     }
 
     fn run(&self, key: &Key<'_>, cost: Cost, timeout: Option<Duration>) -> PyResult<CompositeRun> {
-        let (ours, clock) = (self.ours.clone(), Python::attach(|py| self.clock.clone_ref(py)));
-        let (key, start) = (key.as_str().to_owned(), clock.now()?);
-        let (arrival, state) = (Arrival::next(), Mutex::default());
-        Ok(CompositeRun { ours, clock, key, cost, timeout, start, arrival, state })
+        let clock = Python::attach(|py| self.clock.clone_ref(py));
+        CompositeRun::new(self.ours.clone(), clock, key, cost, timeout)
     }
 
     /// Returns the composite to ask for numbers, which parts of the user's own do not have.
     fn numbered(&self, call: &str, instead: &str) -> PyResult<&Composite<PyClock>> {
+        self.refuse_bare(call)?;
         self.ours.as_deref().filter(|_| !self.has_own).ok_or_else(|| {
             PyTypeError::new_err(format!(
                 "a composite with limiters of your own has no {call}(); {instead}"
@@ -97,6 +118,7 @@ impl CompositeCore {
     fn new(
         given: &Bound<'_, PyAny>,
         limiters: Vec<Py<KeyedLimiter>>,
+        pools: Vec<Py<ConcurrencyLimiter>>,
         has_own: bool,
         own_clocks: Vec<Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
@@ -104,18 +126,18 @@ impl CompositeCore {
         let resolve = |clock: &Bound<'_, PyAny>| PyClock::resolve(Some(clock));
         let clocks = own_clocks.iter().map(resolve).collect::<PyResult<Vec<_>>>()?;
         let own = Own { exists: has_own, clocks: &clocks };
-        Self::join(given, limiters, own, clock, 2)
+        Self::join(given, (limiters, pools), own, clock, 2)
     }
 
     /// Take from all, or from none; return what can be given back, or None.
     pub(crate) fn take(&self, key: Key<'_>, cost: Cost) -> PyResult<Option<CompositeRun>> {
-        let grants = match &self.ours {
+        let taken = match &self.ours {
             Some(ours) => ours.take(key.as_str(), cost.0)?,
-            None => Some(Vec::new()),
+            None => Some((Vec::new(), CorePermit::default())),
         };
-        let Some(grants) = grants else { return Ok(None) };
+        let Some((grants, permit)) = taken else { return Ok(None) };
         let run = self.run(&key, cost, None)?;
-        run.replace(State::Granted(grants));
+        run.grant(grants, permit);
         Ok(Some(run))
     }
 
@@ -138,8 +160,10 @@ impl CompositeCore {
     }
 
     pub(crate) fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
-        let ours = self.numbered("bound", "take the least of those that its parts have")?;
-        Ok(ours.bound(seconds::window("window", window, WINDOW)?))
+        let window = seconds::window("window", window, WINDOW)?;
+        let bound =
+            self.ours.as_ref().filter(|_| !self.has_own).and_then(|ours| ours.bound(window));
+        bound.ok_or_else(|| PyTypeError::new_err(UNBOUNDED))
     }
 
     #[pyo3(signature = (key))]
@@ -151,9 +175,26 @@ impl CompositeCore {
         }
     }
 
-    /// The limiters of ours, those of composites among them included.
-    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, &self.limiters)
+    /// The limiters of ours, those of composites among them included, and those that hold.
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+        Ok((PyList::new(py, &self.limiters)?, PyList::new(py, &self.pools)?))
+    }
+
+    /// Refuse a call whose permit nobody would hold.
+    pub(crate) fn refuse_bare(&self, call: &str) -> PyResult<()> {
+        if self.holds() {
+            return Err(PyTypeError::new_err(format!(
+                "a composite with a ConcurrencyLimiter has no {call}(): a permit is held while the \
+                 work lasts; call try_acquire(), which returns one or None"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether a permit is to be held.
+    #[getter]
+    pub(crate) fn holds(&self) -> bool {
+        !self.pools.is_empty()
     }
 
     #[getter]
@@ -163,115 +204,11 @@ impl CompositeCore {
 
     pub(crate) fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.limiters.iter().try_for_each(|limiter| visit.call(limiter))?;
+        self.pools.iter().try_for_each(|pool| visit.call(pool))?;
         // The composite that the core shares has a reference of its own.
         if let Some(ours) = &self.ours {
             ours.source().traverse(&visit)?;
         }
-        self.clock.traverse(&visit)
-    }
-}
-
-/// One that acquires from all parts, between two waits.
-#[pyclass(frozen, module = "limitpal._limitpal")]
-pub(crate) struct CompositeRun {
-    ours: Option<Arc<Composite<PyClock>>>,
-    clock: PyClock,
-    key: String,
-    cost: Cost,
-    timeout: Option<Duration>,
-    start: Instant,
-    arrival: Arrival,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-enum State {
-    #[default]
-    Begun,
-    Waiting(usize, Py<Place>),
-    Granted(Vec<Grant>),
-    Over,
-}
-
-impl CompositeRun {
-    /// Returns what is left of the timeout.
-    fn patience(&self) -> PyResult<Option<Duration>> {
-        let Some(timeout) = self.timeout else { return Ok(None) };
-        let waited = self.clock.now()?.saturating_duration_since(self.start);
-        Ok(Some(timeout.saturating_sub(waited)))
-    }
-
-    fn waiting(&self, py: Python<'_>) -> Option<Py<Place>> {
-        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
-            State::Waiting(_, place) => Some(place.clone_ref(py)),
-            State::Begun | State::Granted(_) | State::Over => None,
-        }
-    }
-
-    fn replace(&self, state: State) -> State {
-        let mut own = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut own, state)
-    }
-}
-
-#[pymethods]
-impl CompositeRun {
-    /// Return the place to wait for before the next step, or None to go.
-    fn next(&self, py: Python<'_>) -> PyResult<Option<Py<Place>>> {
-        let Some(ours) = &self.ours else { return Ok(None) };
-        if let Some(place) = self.waiting(py) {
-            match place.get().claim() {
-                Ok(None) => {}
-                // Who came first has gone before.
-                Ok(Some(_)) => return Ok(Some(place)),
-                Err(error) => {
-                    place.get().leave();
-                    return Err(error);
-                }
-            }
-        }
-        let held = self.replace(State::Over);
-        let timeout = self.patience().inspect_err(|_| {
-            if let State::Waiting(_, place) = &held {
-                place.get().leave();
-            }
-        })?;
-        let held = match held {
-            State::Waiting(part, place) => place.get().grant().map(|grant| (part, grant)),
-            State::Begun | State::Granted(_) | State::Over => None,
-        };
-        let fixed = |clock: &PyClock| !movable(clock);
-        let (cost, arrival) = (self.cost.0, self.arrival);
-        match ours.step(&self.key, Wish { cost, timeout, arrival }, held, fixed)? {
-            CompositeStep::Go(grants) => {
-                self.replace(State::Granted(grants));
-                Ok(None)
-            }
-            CompositeStep::Wait(part, place, wait) => {
-                let place = Place::provisional(ours.parts()[part].clone(), place, wait);
-                let place = Py::new(py, place)?;
-                self.replace(State::Waiting(part, place.clone_ref(py)));
-                Ok(Some(place))
-            }
-            CompositeStep::Refused(retry_after) => {
-                Err(errors::rate_limit_exceeded(py, &self.key, self.cost.0, retry_after))
-            }
-        }
-    }
-
-    /// Return the seconds left of the timeout, or None if there is none.
-    fn left(&self) -> PyResult<Option<f64>> {
-        Ok(self.patience()?.map(seconds::float))
-    }
-
-    /// Give back what was granted.
-    pub(crate) fn leave(&self) {
-        if let (State::Granted(grants), Some(ours)) = (self.replace(State::Over), &self.ours) {
-            ours.give_back(grants);
-        }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.clock.traverse(&visit)
     }
 }

@@ -6,11 +6,12 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
 use crate::composite::CompositeLimiter;
+use crate::concurrency::ConcurrencyLimiter;
 use crate::coroutine::is_awaitable;
 use crate::limiter::KeyedLimiter;
 use crate::{errors, seconds};
@@ -19,6 +20,7 @@ use crate::{errors, seconds};
 pub(crate) struct Parts<'py> {
     pub(crate) limiters: Bound<'py, PyTuple>,
     pub(crate) keyed: Vec<Py<KeyedLimiter>>,
+    pub(crate) pools: Vec<Py<ConcurrencyLimiter>>,
     pub(crate) own: OwnParts,
 }
 
@@ -36,13 +38,15 @@ impl<'py> Parts<'py> {
         if given.is_empty() || given.iter().enumerate().any(twice) {
             return Err(refuse());
         }
-        let (mut keyed, mut own) = (Vec::new(), Vec::new());
+        let (mut keyed, mut pools, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, part) in given.iter().enumerate() {
             match Limiter::of(part, &format!("limiters[{rank}]"))? {
                 Limiter::Keyed(limiter) => keyed.push(limiter.unbind()),
+                Limiter::Concurrency(pool) => pools.push(pool.unbind()),
                 Limiter::Composite(composite) => {
                     let (composite, own_parts) = (composite.get().core()?, composite.get().own()?);
                     keyed.extend(composite.limiters().iter().map(|part| part.clone_ref(py)));
+                    pools.extend(composite.pools().iter().map(|pool| pool.clone_ref(py)));
                     own.extend(own_parts.iter(py));
                 }
                 Limiter::Own(limiter) => own.push(limiter.unbind()),
@@ -52,7 +56,7 @@ impl<'py> Parts<'py> {
         if own.iter().enumerate().any(twice) {
             return Err(refuse());
         }
-        Ok(Self { limiters: PyTuple::new(py, given)?, keyed, own: OwnParts(own) })
+        Ok(Self { limiters: PyTuple::new(py, given)?, keyed, pools, own: OwnParts(own) })
     }
 }
 
@@ -60,6 +64,8 @@ impl<'py> Parts<'py> {
 pub(crate) enum Limiter<'py> {
     Keyed(Bound<'py, KeyedLimiter>),
     Composite(Bound<'py, CompositeLimiter>),
+    /// One whose permit is to be held.
+    Concurrency(Bound<'py, ConcurrencyLimiter>),
     Own(Bound<'py, PyAny>),
 }
 
@@ -75,6 +81,11 @@ impl<'py> Limiter<'py> {
             && has_own_methods(limiter, &limiter.py().get_type::<CompositeLimiter>())?
         {
             return Ok(Self::Composite(composite.clone()));
+        }
+        if let Ok(pool) = limiter.cast::<ConcurrencyLimiter>()
+            && has_own_permits(limiter)?
+        {
+            return Ok(Self::Concurrency(pool.clone()));
         }
         // Who is async is known to Python.
         let check = limiter.py().import("limitpal._limiters")?.getattr("check_sync")?;
@@ -96,9 +107,24 @@ pub(crate) fn clock_of(limiter: &Bound<'_, PyAny>) -> Option<PyClock> {
 /// Returns whether `allow` and `acquire` are those of `class`, not a subclass's.
 fn has_own_methods(limiter: &Bound<'_, PyAny>, class: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = limiter.py();
-    let kind = limiter.get_type();
-    let same = |name| PyResult::Ok(kind.getattr(name)?.is(&class.getattr(name)?));
-    Ok(same(intern!(py, "allow"))? && same(intern!(py, "acquire"))?)
+    Ok(is_own(limiter, class, intern!(py, "allow"))?
+        && is_own(limiter, class, intern!(py, "acquire"))?)
+}
+
+/// Returns whether a concurrency limiter gives permits as ours do, not in a subclass's way.
+fn has_own_permits(limiter: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = limiter.py();
+    let class = py.get_type::<ConcurrencyLimiter>();
+    Ok(is_own(limiter, &class, intern!(py, "try_acquire"))?
+        && is_own(limiter, &class, intern!(py, "acquire"))?)
+}
+
+fn is_own(
+    limiter: &Bound<'_, PyAny>,
+    class: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+) -> PyResult<bool> {
+    Ok(limiter.get_type().getattr(name)?.is(&class.getattr(name)?))
 }
 
 /// Limiters of the user's own: any objects with `allow` and `acquire`.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::RetryAfter;
-use limitpal::parts::{Entry, Fingerprint, Gates, Keys};
+use limitpal::parts::{Door, Entry, Fingerprint, Gates, Keys};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -46,8 +46,8 @@ pub(crate) struct ConcurrencyLimiter {
 }
 
 struct Inner {
-    gates: Arc<Gates>,
-    keys: Keys<PyErr>,
+    /// Shared with the composites that it is part of.
+    door: Arc<Door<PyErr>>,
     clock: PyClock,
     /// The one reference to it is shared with the core, so that the garbage collector sees it.
     key_by: Option<Arc<Py<PyAny>>>,
@@ -58,6 +58,16 @@ impl ConcurrencyLimiter {
         self.inner.get().ok_or_else(|| {
             PyTypeError::new_err("the limiter is not made yet; call super().__init__() first")
         })
+    }
+
+    /// Returns what a composite asks of it.
+    pub(crate) fn door(&self) -> PyResult<&Arc<Door<PyErr>>> {
+        Ok(&self.inner()?.door)
+    }
+
+    /// Returns the clock that timeouts go by.
+    pub(crate) fn source(&self) -> PyResult<&PyClock> {
+        Ok(&self.inner()?.clock)
     }
 
     /// Takes a permit, or a place in line for whoever waits.
@@ -71,10 +81,10 @@ impl ConcurrencyLimiter {
         let inner = self.inner()?;
         let gate = inner.gate(key)?;
         let is_ready_to_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
-        match inner.gates.enter(gate, cost.0, is_ready_to_wait) {
+        match inner.gates().enter(gate, cost.0, is_ready_to_wait) {
             Entry::Inside(cost) => Ok(inner.held(gate, cost)),
             Entry::Waits(queued) => {
-                Ok(ConcurrencyPermit::waiting(inner.gates.clone(), queued, timeout))
+                Ok(ConcurrencyPermit::waiting(inner.gates().clone(), queued, timeout))
             }
             Entry::Refused(after) => Err(refusal(py, key, cost, after)),
         }
@@ -83,12 +93,24 @@ impl ConcurrencyLimiter {
 
 impl Inner {
     fn gate(&self, key: &Key<'_>) -> PyResult<Fingerprint> {
-        self.keys.fingerprint(key.as_str(), |key| self.gates.fingerprint(key))
+        self.door.fingerprint(key.as_str())
+    }
+
+    fn gates(&self) -> &Arc<Gates> {
+        self.door.gates()
     }
 
     fn held(&self, gate: Fingerprint, cost: u32) -> ConcurrencyPermit {
-        ConcurrencyPermit::held(self.gates.clone(), gate, cost)
+        ConcurrencyPermit::held(self.gates().clone(), gate, cost)
     }
+}
+
+/// Blocks the thread until there is a permit, or its time is over by this clock.
+pub(crate) fn sit_out(permit: &Bound<'_, ConcurrencyPermit>, clock: &PyClock) -> PyResult<()> {
+    // A thread that waits here is ended by another thread, or by Ctrl-C: that is Python's.
+    let py = permit.py();
+    let wait = py.import("limitpal._concurrency")?.getattr(intern!(py, "wait_blocking"))?;
+    wait.call1((permit, clock.for_python(py)?)).map(drop)
 }
 
 /// Ends the wait of one who has no permit yet: it is there, or there is none in time.
@@ -124,9 +146,9 @@ impl ConcurrencyLimiter {
         let gates = Gates::new(limit_of(limit)?, max_waiting, !per_key)
             .map_err(|error| errors::from_core(limit.py(), &error, limit))?;
         let keys = Keys::new(per_key, key_by.clone().map(options::call_from_core));
-        let (gates, clock) = (Arc::new(gates), PyClock::resolve(clock)?);
+        let (door, clock) = (Arc::new(Door::new(gates, keys)), PyClock::resolve(clock)?);
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
-        self.inner.set(Inner { gates, keys, clock, key_by }).map_err(again)
+        self.inner.set(Inner { door, clock, key_by }).map_err(again)
     }
 
     /// Take a permit if there is one and nobody waits for it, else return None; never wait.
@@ -134,7 +156,7 @@ impl ConcurrencyLimiter {
     fn try_acquire(&self, key: Key<'_>, cost: Cost) -> PyResult<Option<ConcurrencyPermit>> {
         let inner = self.inner()?;
         let gate = inner.gate(&key)?;
-        match inner.gates.enter(gate, cost.0, false) {
+        match inner.gates().enter(gate, cost.0, false) {
             Entry::Inside(cost) => Ok(Some(inner.held(gate, cost))),
             Entry::Waits(_) | Entry::Refused(_) => Ok(None),
         }
@@ -156,10 +178,7 @@ impl ConcurrencyLimiter {
         let timeout = seconds::timeout("timeout", timeout)?;
         let permit = Py::new(py, self.enter(py, &key, cost, timeout)?)?;
         if permit.get().is_waiting() {
-            let clock = self.inner()?.clock.for_python(py)?;
-            // A thread that waits here is ended by another thread, or by Ctrl-C: that is Python's.
-            let wait = py.import("limitpal._concurrency")?.getattr(intern!(py, "wait_blocking"))?;
-            let waited = wait.call1((&permit, clock)).map(drop);
+            let waited = sit_out(permit.bind(py), &self.inner()?.clock);
             if let Err(error) = waited.and_then(|()| settle(py, permit.get(), &key, cost)) {
                 permit.get().release();
                 return Err(error);
@@ -202,20 +221,20 @@ impl ConcurrencyLimiter {
     #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
     fn in_flight(&self, key: Key<'_>) -> PyResult<u32> {
         let inner = self.inner()?;
-        Ok(inner.gates.inside(inner.gate(&key)?))
+        Ok(inner.gates().inside(inner.gate(&key)?))
     }
 
     /// Return how many wait for a key.
     #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
     fn waiting(&self, key: Key<'_>) -> PyResult<usize> {
         let inner = self.inner()?;
-        Ok(inner.gates.waiting(inner.gate(&key)?))
+        Ok(inner.gates().waiting(inner.gate(&key)?))
     }
 
     /// How many permits of a key may be out.
     #[getter]
     fn limit(&self) -> PyResult<u32> {
-        Ok(self.inner()?.gates.limit())
+        Ok(self.inner()?.gates().limit())
     }
 
     /// Change the limit of all keys while it is in use.
@@ -224,7 +243,7 @@ impl ConcurrencyLimiter {
     /// away, and there are no new ones until enough have come back; who waits for more than the
     /// new limit is refused.
     fn set_limit(&self, limit: &Bound<'_, PyAny>) -> PyResult<()> {
-        let gates = &self.inner()?.gates;
+        let gates = self.inner()?.gates();
         gates
             .set_limit(limit_of(limit)?)
             .map_err(|error| errors::from_core(limit.py(), &error, limit))
@@ -232,11 +251,11 @@ impl ConcurrencyLimiter {
 
     fn __contains__(&self, key: Key<'_>) -> PyResult<bool> {
         let inner = self.inner()?;
-        Ok(inner.gates.contains(inner.gate(&key)?))
+        Ok(inner.gates().contains(inner.gate(&key)?))
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        Ok(self.inner()?.gates.len())
+        Ok(self.inner()?.gates().len())
     }
 
     /// A limiter is there, also when no permit is out.
@@ -274,7 +293,8 @@ impl ConcurrencyLimiter {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let py = slf.py();
-        let Inner { gates, keys, clock, key_by } = slf.get().inner()?;
+        let Inner { door, clock, key_by } = slf.get().inner()?;
+        let (gates, keys) = (door.gates(), door.keys());
         let mut text = format!("{}(limit={}", slf.get_type().name()?, gates.limit());
         if !keys.per_key() {
             text += ", per_key=False";

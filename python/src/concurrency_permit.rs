@@ -69,6 +69,14 @@ impl ConcurrencyPermit {
         }
     }
 
+    /// Takes out what is held, for one who gives it back by other ways.
+    pub(crate) fn take_held(&self) -> Option<(Fingerprint, u32)> {
+        match self.replace(State::Gone) {
+            State::Held => Some((self.gate, self.cost)),
+            State::Waiting(_) | State::Refused(_) | State::Gone => None,
+        }
+    }
+
     /// Notes what came of the wait; `refused` is what one is told who has left the line.
     fn hear(&self, standing: Standing, refused: RetryAfter) {
         self.replace(match standing {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use limitpal::{Call, Plan, RetryAfter, Step};
+use limitpal::{Call, Charge, CompositePermit as CorePermit, Plan, RetryAfter, Step};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -26,6 +26,8 @@ use crate::{errors, seconds};
 ///
 /// - `charge="call"`: quota and breaker count runs; `charge="attempt"`: both count attempts, for a
 ///   provider that counts every request.
+/// - `limiter`: the permit of a `ConcurrencyLimiter`, alone or in a composite, is held while the run
+///   lasts, or with `charge="attempt"` while an attempt does; it goes back however that ends.
 /// - `acquire_timeout`: 0 refuses instead of waiting; None waits as long as it takes.
 /// - `clock`: the one the parts share, else the monotonic one.
 ///
@@ -79,7 +81,8 @@ impl Inner {
         callable("func", func)?;
         let read = || settings.breaker_now();
         let mut call = Call::new(&*settings.plan);
-        let mut held = Held { limiter: self.limiter.as_ref(), quota: None };
+        let limiter = self.limiter.as_ref();
+        let mut held = Held { limiter, quota: None, permit: CorePermit::default() };
         let mut errors = Errors::default();
         loop {
             match call.next(read)? {
@@ -87,6 +90,9 @@ impl Inner {
                     self.acquire(py, key, timeout, &mut call, &mut held, &mut errors)?;
                 }
                 Step::Wait(delay) => {
+                    if settings.plan.charge == Charge::Attempt {
+                        held.permit = CorePermit::default();
+                    }
                     let delay = settings.delay(py, delay, call.attempts())?;
                     settings.clock.sleep(py, seconds::float(delay))?;
                     call.slept();
@@ -96,12 +102,12 @@ impl Inner {
                         Ok(value) => {
                             // A coroutine has not run: quota and permit go back.
                             let value = self.coroutine.refuse(value, func, TWIN)?;
-                            held.quota = None;
+                            held.spend();
                             call.succeeded(read)?;
                             return Ok(value);
                         }
                         Err(error) => {
-                            held.quota = None;
+                            held.spend();
                             if !settings.hear(py, &mut call, &error)? {
                                 return Err(error);
                             }
@@ -143,10 +149,21 @@ impl Inner {
 
 const TWIN: &str = "AsyncResilientExecutor";
 
-/// Quota for an attempt that has not begun; it goes back if the run ends before.
+/// Quota for an attempt that has not begun; it goes back if the run ends before. And the permit.
 struct Held<'l> {
     limiter: Option<&'l QuotaSource>,
     quota: Option<Quota>,
+    permit: CorePermit,
+}
+
+impl Held<'_> {
+    /// Spends the quota: an attempt was made. The permit stays.
+    #[inline]
+    fn spend(&mut self) {
+        if let Some(quota) = self.quota.take() {
+            self.permit = quota.into_permit();
+        }
+    }
 }
 
 impl Drop for Held<'_> {

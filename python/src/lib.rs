@@ -10,6 +10,8 @@ mod clock;
 mod composite;
 mod composite_core;
 mod composite_parts;
+mod composite_permit;
+mod composite_run;
 mod concurrency;
 mod concurrency_permit;
 mod coroutine;
@@ -48,7 +50,11 @@ mod _limitpal {
     #[pymodule_export]
     use crate::composite::CompositeLimiter;
     #[pymodule_export]
-    use crate::composite_core::{CompositeCore, CompositeRun};
+    use crate::composite_core::CompositeCore;
+    #[pymodule_export]
+    use crate::composite_permit::CompositePermit;
+    #[pymodule_export]
+    use crate::composite_run::CompositeRun;
     #[pymodule_export]
     use crate::concurrency::ConcurrencyLimiter;
     #[pymodule_export]

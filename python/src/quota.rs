@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::TimeSource;
 use limitpal::parts::{Grant, Part, Turn};
+use limitpal::{CompositePermit as CorePermit, TimeSource};
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
@@ -34,6 +34,15 @@ enum QuotaTaken {
 }
 
 impl Quota {
+    /// Spends it; what is left is the permit to hold.
+    #[inline]
+    pub(crate) fn into_permit(self) -> CorePermit {
+        match self.taken {
+            QuotaTaken::Composite(taken) => taken.into_permit(),
+            QuotaTaken::Keyed(_) | QuotaTaken::Own => CorePermit::default(),
+        }
+    }
+
     #[inline]
     pub(crate) fn waited(&self) -> Duration {
         self.waited
@@ -48,6 +57,10 @@ impl QuotaSource {
                 Self::Keyed(limiter.unbind(), part)
             }
             Limiter::Composite(limiter) => Self::Composite(limiter.unbind()),
+            Limiter::Concurrency(pool) => {
+                let composite = limiter.py().get_type::<CompositeLimiter>().call1(((pool,),))?;
+                Self::Composite(composite.cast_into::<CompositeLimiter>()?.unbind())
+            }
             Limiter::Own(limiter) => Self::Own(limiter.unbind()),
         })
     }

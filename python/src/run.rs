@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use limitpal::parts::Turn;
-use limitpal::{Call, Instant, Plan, RetryAfter, Step, TimeSource};
+use limitpal::{
+    Call, Charge, CompositePermit as CorePermit, Instant, Plan, RetryAfter, Step, TimeSource,
+};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -12,6 +14,7 @@ use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
 use crate::async_executor::ExecutorCore;
+use crate::composite_run::CompositeRun;
 use crate::errors;
 use crate::place::{Place, movable};
 use crate::seconds;
@@ -31,6 +34,8 @@ struct State {
     pending: Pending,
     /// Quota for an attempt that has not begun: an object with `leave`.
     held: Option<Py<PyAny>>,
+    /// What is held while an attempt lasts, or the run. Dropped under no lock: it wakes others.
+    permit: CorePermit,
     last: Option<Py<PyAny>>,
     refusal: Option<Py<PyAny>>,
 }
@@ -44,8 +49,8 @@ enum Pending {
 
 impl State {
     fn new(call: Call<Arc<Plan>>) -> Self {
-        let call = Some(call);
-        Self { call, pending: Pending::Nothing, held: None, last: None, refusal: None }
+        let (call, permit) = (Some(call), CorePermit::default());
+        Self { call, pending: Pending::Nothing, held: None, permit, last: None, refusal: None }
     }
 
     fn call(&mut self) -> PyResult<&mut Call<Arc<Plan>>> {
@@ -77,7 +82,7 @@ impl Run {
             self.state().call = Some(call);
             match step? {
                 Step::Attempt(_) => {
-                    self.state().held = None;
+                    self.spend(py);
                     return Ok(());
                 }
                 Step::Wait(delay) => {
@@ -143,10 +148,25 @@ impl Run {
         Errors { last: error(state.last.take()), refusal: error(state.refusal.take()) }
     }
 
+    /// Spends the quota: an attempt begins. The permit stays.
+    fn spend(&self, py: Python<'_>) {
+        let held = self.state().held.take();
+        if let Some(run) = held.as_ref().and_then(|held| held.bind(py).cast::<CompositeRun>().ok())
+        {
+            self.keep(run.get().spend());
+        }
+    }
+
+    /// Keeps a permit in place of the one before, which goes back.
+    fn keep(&self, permit: CorePermit) {
+        let before = std::mem::replace(&mut self.state().permit, permit);
+        drop(before);
+    }
+
     pub(crate) fn succeeded(&self) -> PyResult<()> {
-        let (call, _last) = {
+        let (call, _last, _permit) = {
             let mut state = self.state();
-            (state.call.take(), state.last.take())
+            (state.call.take(), state.last.take(), std::mem::take(&mut state.permit))
         };
         match call {
             Some(mut call) => call.succeeded(|| self.settings().breaker_now()),
@@ -157,6 +177,7 @@ impl Run {
     /// The attempt ended with this error; true if it is to be raised as it is.
     pub(crate) fn failed(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Some(mut call) = self.state().call.take() else { return Ok(true) };
+        let permit = std::mem::take(&mut self.state().permit);
         let raised = PyErr::from_value(error.clone());
         // A cancelled call is dropped here, which gives its permit back.
         if !self.settings().hear(py, &mut call, &raised)? || call.ends_unchanged() {
@@ -166,6 +187,9 @@ impl Run {
         state.call = Some(call);
         let _before = state.last.replace(error.clone().unbind());
         drop(state);
+        if self.settings().plan.charge == Charge::Call {
+            self.keep(permit);
+        }
         Ok(false)
     }
 
@@ -240,12 +264,12 @@ impl Run {
 
     /// End the run: permit and quota go back.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let (call, held) = {
+        let (call, held, permit) = {
             let mut state = self.state();
             state.pending = Pending::Nothing;
-            (state.call.take(), state.held.take())
+            (state.call.take(), state.held.take(), std::mem::take(&mut state.permit))
         };
-        drop(call);
+        drop((call, permit));
         if let Some(held) = held {
             held.call_method0(py, intern!(py, "leave"))?;
         }

@@ -24,6 +24,7 @@ class Flavour:
     LeakyBucket: type
     CompositeLimiter: type
     ConcurrencyLimiter: type
+    ResilientExecutor: type
 
     def bucket(self, kind: str, *args: Any, **kwargs: Any) -> Any:
         """Make a `token` or a `leaky` bucket: capacity and rate are the first two arguments."""
@@ -40,6 +41,7 @@ SYNC = Flavour(
     limitpal.LeakyBucket,
     limitpal.CompositeLimiter,
     limitpal.ConcurrencyLimiter,
+    limitpal.ResilientExecutor,
 )
 ASYNC = Flavour(
     "async",
@@ -47,6 +49,7 @@ ASYNC = Flavour(
     limitpal.AsyncLeakyBucket,
     limitpal.AsyncCompositeLimiter,
     limitpal.AsyncConcurrencyLimiter,
+    limitpal.AsyncResilientExecutor,
 )
 BOTH = [SYNC, ASYNC]
 

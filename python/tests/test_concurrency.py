@@ -285,17 +285,6 @@ async def test_a_bare_question_is_a_type_error_that_names_try_acquire(flavour: F
             getattr(limiter, method)(*given)
 
 
-@pytest.mark.parametrize("other", ["CompositeLimiter", "ResilientExecutor"])
-def test_it_is_no_part_of_others(flavour: Flavour, other):
-    """Its permit would go back at once: they say so, and do not limit nothing in silence."""
-    prefix = "Async" if flavour is ASYNC else ""
-    limiter = flavour.ConcurrencyLimiter(1)
-    given = [limiter] if other == "CompositeLimiter" else limiter
-
-    with pytest.raises(TypeError, match=rf"{prefix}ConcurrencyLimiter, whose permit would go back"):
-        getattr(limitpal, prefix + other)(given)
-
-
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
 async def test_live_state_is_not_pickled(flavour: Flavour, copied):
     """Neither the limiter nor a permit."""

@@ -99,6 +99,16 @@ impl<E> Parts<E> {
         self.breaker.as_ref().map_or(Ok(Instant::ZERO), CircuitBreaker::now)
     }
 
+    /// Lets go what is not held between two attempts.
+    #[cold]
+    #[inline(never)]
+    fn rest(&self, held: &mut CompositePermit) {
+        match self.plan.charge {
+            Charge::Call => {}
+            Charge::Attempt => drop(std::mem::take(held)),
+        }
+    }
+
     fn limiter(&self) -> &AnyLimiter {
         self.limiter.as_ref().expect("only a plan with a limiter asks for quota")
     }
@@ -117,27 +127,26 @@ impl<E> Parts<E> {
     }
 }
 
-/// What a limiter has given: quota that goes back unless an attempt spends it, and a permit.
-struct Held<'a> {
+/// Quota that no attempt has spent. Dropped, it goes back.
+struct Unspent<'a> {
     limiter: &'a AnyLimiter,
     quota: Option<Quota>,
-    permit: CompositePermit,
 }
 
-impl<'a> Held<'a> {
+impl<'a> Unspent<'a> {
     fn new(limiter: &'a AnyLimiter, quota: Quota) -> Self {
-        Self { limiter, quota: Some(quota), permit: CompositePermit::default() }
+        Self { limiter, quota: Some(quota) }
     }
 
-    /// Spends the quota: an attempt begins. The permit stays.
-    fn spend(&mut self) {
+    /// An attempt begins: what is left is the permit to hold.
+    fn spend(mut self, held: &mut CompositePermit) {
         if let Some(quota) = self.quota.take() {
-            self.permit = quota.into_permit();
+            *held = quota.into_permit();
         }
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Unspent<'_> {
     fn drop(&mut self) {
         if let Some(quota) = self.quota.take() {
             self.limiter.give_back(quota);

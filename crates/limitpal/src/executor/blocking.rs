@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::error::RunError;
-use super::{Held, ResilientExecutor};
-use crate::call::{Call, Charge, Step};
+use super::{ResilientExecutor, Unspent};
+use crate::call::{Call, Step};
+use crate::limiter::CompositePermit;
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Runs `function` to its value or its last error, blocking the thread to wait.
@@ -21,7 +22,8 @@ impl<E: 'static> ResilientExecutor<E> {
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
         let mut call = Call::new(&parts.plan);
-        let mut held: Option<Held<'_>> = None;
+        let mut unspent: Option<Unspent<'_>> = None;
+        let mut held = CompositePermit::default();
         let mut last_error = None;
         loop {
             let Ok(step) = call.next(|| parts.now());
@@ -32,21 +34,19 @@ impl<E: 'static> ResilientExecutor<E> {
                         Ok(None) => call.granted(Duration::ZERO),
                         Ok(Some(quota)) => {
                             call.granted(quota.waited());
-                            held = Some(Held::new(limiter, quota));
+                            unspent = Some(Unspent::new(limiter, quota));
                         }
                         Err(refusal) => call.refused(refusal.retry_after()),
                     }
                 }
                 Step::Wait(delay) => {
-                    if parts.plan.charge == Charge::Attempt {
-                        held = None;
-                    }
+                    parts.rest(&mut held);
                     parts.clock.sleep_blocking(delay);
                     call.slept();
                 }
                 Step::Attempt(_) => {
-                    if let Some(held) = &mut held {
-                        held.spend();
+                    if let Some(quota) = unspent.take() {
+                        quota.spend(&mut held);
                     }
                     match function() {
                         Ok(value) => {

@@ -9,21 +9,43 @@ use super::super::concurrency::ConcurrencyPermit;
 #[must_use = "a permit goes back when it is dropped; keep it while the work lasts"]
 #[derive(Default, Debug)]
 pub struct CompositePermit {
-    permits: Vec<ConcurrencyPermit>,
+    /// One word, and none of the heap where nothing is held: every run has room for it.
+    permits: Option<Box<Permits>>,
+}
+
+#[derive(Debug)]
+struct Permits {
+    _each: Vec<ConcurrencyPermit>,
 }
 
 impl CompositePermit {
     pub(in super::super) fn new(permits: Vec<ConcurrencyPermit>) -> Self {
-        Self { permits }
+        Self { permits: (!permits.is_empty()).then(|| Box::new(Permits { _each: permits })) }
     }
 
     /// Returns whether there is nothing that would go back.
     pub fn is_empty(&self) -> bool {
-        self.permits.is_empty()
+        self.permits.is_none()
     }
 
     /// Gives it back: dropping it by name.
     pub fn release(self) {
         drop(self);
     }
+}
+
+impl Drop for CompositePermit {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(permits) = self.permits.take() {
+            permits.give_back();
+        }
+    }
+}
+
+impl Permits {
+    /// Apart, so that a run without a permit has none of this in its way.
+    #[cold]
+    #[inline(never)]
+    fn give_back(self: Box<Self>) {}
 }
