@@ -11,10 +11,15 @@ from typing_extensions import assert_type
 from limitpal import (
     AsyncCompositeLimiter,
     AsyncConcurrencyLimiter,
+    AsyncResilientExecutor,
+    AsyncTokenBucket,
     CompositeLimiter,
+    CompositePermit,
     ConcurrencyLimiter,
     ConcurrencyPermit,
     MockClock,
+    ResilientExecutor,
+    TokenBucket,
 )
 
 
@@ -36,7 +41,16 @@ def sync() -> None:
     limiter.limit = 3  # type: ignore[misc]
     ConcurrencyLimiter("10")  # type: ignore[arg-type]
     ConcurrencyLimiter(10, False)  # type: ignore[call-arg]
-    CompositeLimiter([limiter])  # type: ignore[list-item]
+    both = CompositeLimiter([TokenBucket(10, 5.0), limiter])
+    assert_type(both.try_acquire("user:7", cost=2), CompositePermit | None)
+    with both.acquire("user:7", timeout=1.5):
+        pass
+    held: CompositePermit = both.acquire()
+    held.release()
+    ResilientExecutor(limiter)
+    ResilientExecutor(both, charge="attempt")
+    CompositeLimiter([AsyncConcurrencyLimiter(1)])  # type: ignore[list-item]
+    ResilientExecutor(AsyncConcurrencyLimiter(1))  # type: ignore[arg-type]
 
 
 async def twin() -> None:
@@ -56,4 +70,13 @@ async def twin() -> None:
     await limiter.set_limit(3)
     with limiter.acquire("user:7"):  # type: ignore[attr-defined]
         pass
-    AsyncCompositeLimiter([limiter])  # type: ignore[list-item]
+    both = AsyncCompositeLimiter([AsyncTokenBucket(10, 5.0), limiter])
+    assert_type(await both.try_acquire("user:7", cost=2), CompositePermit | None)
+    async with both.acquire("user:7", timeout=1.5):
+        pass
+    held: CompositePermit = await both.acquire()
+    held.release()
+    AsyncResilientExecutor(limiter)
+    AsyncResilientExecutor(both, charge="attempt")
+    AsyncCompositeLimiter([ConcurrencyLimiter(1)])  # type: ignore[list-item]
+    AsyncResilientExecutor(ConcurrencyLimiter(1))  # type: ignore[arg-type]
