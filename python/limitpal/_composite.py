@@ -141,9 +141,7 @@ class AsyncCompositeLimiter(AsyncLimiter):
         """As `acquire`, to be awaited or used in an `async with`."""
         return Holding(AsyncCompositeLimiter.acquire(self, key, timeout, cost))
 
-    async def _take(
-        self, key: str | int, timeout: float | None, cost: int = 1
-    ) -> CompositeRun:
+    async def _take(self, key: str | int, timeout: float | None, cost: int = 1) -> CompositeRun:
         """Acquire; return what can be given back."""
         run = self._core.begin(key, timeout, cost)
         try:

@@ -56,7 +56,7 @@ def test_a_composite_that_is_refused_is_seen_for_an_instant_at_most():
 
     with ThreadPoolExecutor(5) as threads:
         watched = threads.submit(watch)
-        answers = sum(threads.map(ask, range(4)), [])
+        answers = [answer for asked in threads.map(ask, range(4)) for answer in asked]
         over.set()
         watched.result()
 

@@ -263,9 +263,13 @@ TYPE_ERRORS = {
         lambda: ConcurrencyLimiter(1).allow("k"),
         ["ConcurrencyLimiter", "allow", "try_acquire"],
     ),
-    "concurrency limiter in a composite": (
-        lambda: CompositeLimiter([ConcurrencyLimiter(1)]),
-        ["ConcurrencyLimiter", "permit"],
+    "a bare question to a composite that holds": (
+        lambda: CompositeLimiter([ConcurrencyLimiter(1)]).allow("k"),
+        ["ConcurrencyLimiter", "allow", "try_acquire"],
+    ),
+    "concurrency limiter beside one of the user's own": (
+        lambda: CompositeLimiter([OwnPart(), ConcurrencyLimiter(1)]),
+        ["ConcurrencyLimiter", "hold a permit within"],
     ),
     "key of another kind": (lambda: TokenBucket(1, 1.0).allow(1.5), ["key", "1.5"]),
     "key of bytes": (lambda: TokenBucket(1, 1.0).allow(b"k"), ["key", "b'k'"]),

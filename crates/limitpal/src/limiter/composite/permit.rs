@@ -34,18 +34,20 @@ impl CompositePermit {
     }
 }
 
-impl Drop for CompositePermit {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(permits) = self.permits.take() {
-            permits.give_back();
-        }
-    }
-}
-
-impl Permits {
+impl CompositePermit {
     /// Apart, so that a run without a permit has none of this in its way.
     #[cold]
     #[inline(never)]
-    fn give_back(self: Box<Self>) {}
+    fn give_back(&mut self) {
+        self.permits = None;
+    }
+}
+
+impl Drop for CompositePermit {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            self.give_back();
+        }
+    }
 }
