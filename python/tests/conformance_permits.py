@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import limitpal
-from conformance_cases import Fields, Step, WrongCase, nanos, seconds
+from conformance_cases import Fields, Step, WrongCase, decimal, nanos, seconds
 from conformance_crowd import cancelled, granted, refused
-from conformance_parts import now
-from driving import settle
+from conformance_parts import Limiter, now
+from driving import ASYNC, settle
 
 
 class Permits:
@@ -18,12 +18,18 @@ class Permits:
     def __init__(self, spec: Fields) -> None:
         self.clock = limitpal.MockClock(autojump=False)
         options: dict[str, Any] = dict(spec)
-        table = options.pop("key_by", None)
+        table, beside = options.pop("key_by", None), options.pop("beside", [])
         if table is not None:
             options["key_by"] = lambda key: table.get(key, key)
         self.limiter = limitpal.AsyncConcurrencyLimiter(clock=self.clock, **options)
+        self.beside = [Limiter(part, self.clock, ASYNC) for part in beside]
+        # What is asked: the limiter alone, or with the others.
+        self.asked: Any = self.limiter
+        if beside:
+            rates = [part.own for part in self.beside]
+            self.asked = limitpal.AsyncCompositeLimiter([*rates, self.limiter])
         self.outcomes: list[Fields] = []
-        self._held: dict[str, limitpal.ConcurrencyPermit] = {}
+        self._held: dict[str, Any] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def take(self, step: Step) -> None:
@@ -39,7 +45,7 @@ class Permits:
             asked = {**ask(step), "timeout": None if timeout is None else seconds(timeout)}
             self._tasks[name] = asyncio.ensure_future(self._acquire(name, asked))
         elif what == "try_acquire":
-            name, permit = step.take("as"), await self.limiter.try_acquire(**ask(step))
+            name, permit = step.take("as"), await self.asked.try_acquire(**ask(step))
             if permit is not None:
                 self._held[name] = permit
             return {"admitted": permit is not None}
@@ -56,6 +62,9 @@ class Permits:
     async def _look(self, what: str, step: Step) -> object:
         if what == "len":
             return len(self.limiter)
+        if what == "tokens":
+            part = self.beside[step.take("part")].own
+            return decimal(await part.get_tokens(step.take("key")))
         key = step.take("key")
         if what == "contains":
             return key in self.limiter
@@ -65,7 +74,7 @@ class Permits:
 
     async def _acquire(self, name: str, asked: Fields) -> None:
         try:
-            self._held[name] = await self.limiter.acquire(**asked)
+            self._held[name] = await self.asked.acquire(**asked)
         except limitpal.RateLimitExceeded as refusal:
             self.outcomes.append(refused(name, self.clock, refusal))
         except asyncio.CancelledError:

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use limitpal::{ConcurrencyLimiter, ConcurrencyPermit, Cost, MockClock, RateLimitExceeded};
+use limitpal::{
+    CompositePermit, ConcurrencyLimiter, ConcurrencyPermit, Cost, HoldingLimiter, MockClock,
+    RateLimitExceeded, SharedClock,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::build::cost;
+use super::build::{Built, LimiterSpec, cost};
 use super::cases::{Case, Seconds, Seen, Step, instant, retry_after, seen};
 use super::tasks::Tasks;
 
@@ -27,6 +30,8 @@ struct Spec {
     per_key: Option<bool>,
     key_by: Option<HashMap<String, String>>,
     max_waiting: Option<u32>,
+    #[serde(default)]
+    beside: Vec<LimiterSpec>,
 }
 
 impl Case for ConcurrencyCase {
@@ -55,14 +60,23 @@ pub(super) fn run(case: &ConcurrencyCase) -> Result<(), String> {
     })
 }
 
-type Answer = Result<ConcurrencyPermit, RateLimitExceeded>;
+type Answer = Result<Permit, RateLimitExceeded>;
+
+/// What is held until it is dropped.
+enum Permit {
+    Alone(#[expect(dead_code, reason = "it is held")] ConcurrencyPermit),
+    Together(#[expect(dead_code, reason = "it is held")] CompositePermit),
+}
 
 /// Those who came, on the mock clock.
 struct Crowd {
     clock: MockClock,
     limiter: ConcurrencyLimiter,
+    beside: Vec<Built>,
+    /// With those beside it.
+    together: Option<HoldingLimiter>,
     tasks: Tasks<Answer>,
-    held: HashMap<String, ConcurrencyPermit>,
+    held: HashMap<String, Permit>,
     outcomes: Vec<Seen>,
 }
 
@@ -80,8 +94,14 @@ impl Crowd {
             builder = builder.key_by(move |key| table.get(key).map_or(key, |key| key).to_owned());
         }
         let limiter = builder.build().unwrap();
+        let shared = SharedClock::from(&clock);
+        let beside: Vec<_> = spec.beside.iter().map(|spec| spec.build(&shared)).collect();
+        let together = (!beside.is_empty()).then(|| {
+            let rates = beside.iter().map(|built| built.any.clone().into());
+            HoldingLimiter::new(rates.chain([limiter.clone().into()])).unwrap()
+        });
         let (held, outcomes) = (HashMap::new(), Vec::new());
-        Self { clock, limiter, tasks: Tasks::new(), held, outcomes }
+        Self { clock, limiter, beside, together, tasks: Tasks::new(), held, outcomes }
     }
 
     fn take_step(&mut self, mut step: Step) -> Result<(), String> {
@@ -93,7 +113,10 @@ impl Crowd {
             "try_acquire" => {
                 let name: String = step.take("as")?;
                 let (key, cost) = ask(&mut step)?;
-                let permit = self.limiter.try_acquire((&*key, cost));
+                let permit = match &self.together {
+                    Some(all) => all.try_acquire((&*key, cost)).map(Permit::Together),
+                    None => self.limiter.try_acquire((&*key, cost)).map(Permit::Alone),
+                };
                 let admitted = permit.is_some();
                 self.held.extend(permit.map(|permit| (name, permit)));
                 seen([("admitted", admitted.into())])
@@ -117,6 +140,12 @@ impl Crowd {
                 Seen::new()
             }
             "len" => seen([("len", self.limiter.len().into())]),
+            "tokens" => {
+                let part: usize = step.take("part")?;
+                let part =
+                    self.beside.get(part).ok_or_else(|| format!("there is no part {part}"))?;
+                part.observe("tokens", &mut step)?
+            }
             _ => self.look(&call, &mut step)?,
         };
         step.compare(&seen)?;
@@ -126,11 +155,18 @@ impl Crowd {
     fn acquire(&mut self, step: &mut Step) -> Result<Seen, String> {
         let (name, (key, cost)): (String, _) = (step.take("as")?, ask(step)?);
         let timeout = step.optional::<Seconds>("timeout")?.map(Seconds::duration);
-        let limiter = self.limiter.clone();
+        let (limiter, together) = (self.limiter.clone(), self.together.clone());
         self.tasks.spawn(&name, async move {
-            match timeout {
-                Some(timeout) => limiter.acquire_timeout((&*key, cost), timeout).await,
-                None => limiter.acquire((&*key, cost)).await,
+            let ask = (&*key, cost);
+            match (together, timeout) {
+                (Some(all), Some(timeout)) => {
+                    all.acquire_timeout(ask, timeout).await.map(Permit::Together)
+                }
+                (Some(all), None) => all.acquire(ask).await.map(Permit::Together),
+                (None, Some(timeout)) => {
+                    limiter.acquire_timeout(ask, timeout).await.map(Permit::Alone)
+                }
+                (None, None) => limiter.acquire(ask).await.map(Permit::Alone),
             }
         });
         Ok(Seen::new())
