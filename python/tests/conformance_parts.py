@@ -33,7 +33,7 @@ class Limiter:
             return
         left = dict(spec)
         kind, capacity, rate = (left.pop(name) for name in ("kind", "capacity", "rate"))
-        _only(left, {"ttl", "max_buckets", "cleanup_interval", "per_key", "key_by"})
+        _only(left, {"ttl", "max_buckets", "evict", "cleanup_interval", "per_key", "key_by"})
         if "ttl" in left:
             left["ttl"] = seconds(left["ttl"])
         if "key_by" in left:

@@ -8,6 +8,7 @@
 mod fixed_count;
 mod kept;
 mod level;
+mod saved;
 mod sliding_count;
 mod sliding_log;
 mod window;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use self::fixed_count::{Align, FixedCount};
 pub(crate) use self::kept::KeptLevel;
 pub(crate) use self::level::Level;
+pub use self::saved::{Bytes, Saved};
 pub use self::sliding_count::SlidingCount;
 pub use self::sliding_log::SlidingLog;
 pub use self::window::Window;

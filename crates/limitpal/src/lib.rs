@@ -58,6 +58,7 @@ pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
 pub use crate::retry::RetrySettings;
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
 pub use crate::retry_after::RetryAfter;
+pub use crate::store::Evict;
 pub use crate::time::Instant;
 
 /// The parts below: for whoever brings a clock that can fail, or a runtime of their own.
@@ -67,7 +68,7 @@ pub use crate::time::Instant;
 pub mod parts {
     pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
     pub use crate::algorithm::{
-        Algorithm, Bucket, FixedCount, Pace, SlidingCount, SlidingLog, Window,
+        Algorithm, Bucket, Bytes, FixedCount, Pace, Saved, SlidingCount, SlidingLog, Window,
     };
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
@@ -92,4 +93,6 @@ mod pages {
     struct Concurrency;
     #[doc = include_str!("../../../docs/limits-in-words.md")]
     struct LimitsInWords;
+    #[doc = include_str!("../../../docs/memory.md")]
+    struct Memory;
 }

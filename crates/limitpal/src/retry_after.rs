@@ -24,6 +24,11 @@ impl RetryAfter {
         if wait.is_zero() { Self::Now } else { Self::After(wait) }
     }
 
+    /// Returns the answer where it may change before then.
+    pub(crate) const fn in_doubt(self) -> Self {
+        if let Self::After(_) = self { Self::Unknown } else { self }
+    }
+
     /// Returns the time to wait, where there is an end to it.
     pub const fn duration(self) -> Option<Duration> {
         match self {

@@ -7,6 +7,7 @@ use self::apart::Apart;
 pub(crate) use self::apart::LockGuard;
 pub use self::fingerprint::Fingerprint;
 use self::fingerprint::Fingerprinter;
+pub(crate) use self::fingerprint::Seeds;
 
 /// How many there are where nobody says how many. Two are enough to model what several do to each
 /// other.
@@ -36,6 +37,16 @@ impl<T> Shards<T> {
     #[inline]
     pub(crate) fn fingerprint(&self, key: &str) -> Fingerprint {
         self.fingerprinter.of(key)
+    }
+
+    /// Returns what the fingerprints depend on, if there has been a key.
+    pub(crate) fn seeds(&self) -> Option<Seeds> {
+        self.fingerprinter.seeds()
+    }
+
+    /// Makes fingerprints under these seeds from now on; false if there are others already.
+    pub(crate) fn seed(&self, seeds: Seeds) -> bool {
+        self.fingerprinter.seed(seeds)
     }
 
     /// Returns the rank of a key's shard.

@@ -17,8 +17,10 @@ mod moving;
 mod options;
 mod queue;
 mod queueing;
+mod room;
 mod shard;
 mod slot;
+mod snapshot;
 mod stored;
 mod table;
 mod timeline;
@@ -30,7 +32,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 pub use self::answer::{Grant, Pending, Place, Request, Turn};
-pub use self::options::{Scope, StoreOptions};
+pub use self::options::{Evict, Scope, StoreOptions};
 use self::shard::{Settings, Shard};
 use self::slot::Slot;
 use self::stored::Shortcut;
@@ -58,6 +60,7 @@ pub struct Store<A: Stored = Bucket> {
     settings: Settings<A>,
     /// The only bucket, where there is one for everybody and nothing else to know of it.
     direct: Option<A::Shortcut>,
+    one_bucket: bool,
 }
 
 impl<A: Stored> Store<A> {
@@ -72,11 +75,13 @@ impl<A: Stored> Store<A> {
         };
         let shard = || Shard::new(&options, scope.steady_clock);
         let is_direct = scope.one_bucket && scope.steady_clock && options.ttl.is_none();
-        let (count, evicted_live) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let (evicted_live, refused_new) = (AtomicU64::new(0), AtomicU64::new(0));
+        let count = AtomicUsize::new(0);
         Ok(Self {
             shards: Shards::new(shards, shard),
-            settings: Settings { bucket, options, count, evicted_live },
+            settings: Settings { bucket, options, count, evicted_live, refused_new },
             direct: is_direct.then(A::Shortcut::new).flatten(),
+            one_bucket: scope.one_bucket,
         })
     }
 
@@ -93,6 +98,11 @@ impl<A: Stored> Store<A> {
     /// Returns how many buckets were forgotten though they were not as new.
     pub fn evicted_live(&self) -> u64 {
         self.settings.evicted_live.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many newcomers were refused because there was no room for them.
+    pub fn refused_new(&self) -> u64 {
+        self.settings.refused_new.load(Ordering::Relaxed)
     }
 
     /// Returns how many slots have been looked at so far to find buckets to forget.
@@ -114,7 +124,8 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Option<Grant>, E> {
-        let step = |shard: &mut Shard<A>, now| shard.take(&self.settings, key, cost, now);
+        let settings = &self.settings;
+        let step = move |shard: &mut Shard<A>, now| shard.take(settings, key, cost, now);
         self.take_as(key, cost, read, step, |grant| grant)
     }
 
@@ -126,7 +137,8 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<bool, E> {
-        let step = |shard: &mut Shard<A>, now| shard.allow(&self.settings, key, cost, now);
+        let settings = &self.settings;
+        let step = move |shard: &mut Shard<A>, now| shard.allow(settings, key, cost, now);
         Ok(self.take_as(key, cost, read, step, drop)?.is_some())
     }
 
@@ -136,7 +148,7 @@ impl<A: Stored> Store<A> {
         key: Fingerprint,
         cost: u64,
         mut read: impl FnMut() -> Result<Instant, E>,
-        step: impl FnMut(&mut Shard<A>, Instant) -> Result<Option<T>, Full>,
+        step: impl Fn(&mut Shard<A>, Instant) -> Result<Option<T>, Full> + Copy,
         make: impl FnOnce(Grant) -> T,
     ) -> Result<Option<T>, E> {
         let Some(direct) = &self.direct else {
@@ -174,26 +186,16 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Decision, E> {
-        if !self.has_room_for(key) {
-            return Ok(self.no_room());
-        }
-        self.with(key, read, |shard, now| {
+        let decision = self.look(key, cost, read, |shard, now| {
             let answer = A::retry_in(shard, &self.settings, key, cost, now);
             A::standing(shard, &self.settings, key, answer, now)
-        })
+        })?;
+        Ok(decision.unwrap_or_else(|| self.no_room()))
     }
 
-    /// Answers where somebody waits for every bucket: nobody can say when there is room for more.
+    /// Answers where there is no room for one more.
     fn no_room(&self) -> Decision {
-        Decision::new(self.bucket().capacity(), 0, RetryAfter::Unknown, Duration::ZERO)
-    }
-
-    /// Returns whether a key has a bucket, or could have one.
-    fn has_room_for(&self, key: Fingerprint) -> bool {
-        let Some(max) = self.settings.options.max_buckets else { return true };
-        self.settings.count.load(Ordering::Relaxed) < max
-            || self.shard(key).slot(key).is_some()
-            || (0..self.shards.len()).any(|index| self.lock(index).has_idlers())
+        Decision::new(self.bucket().capacity(), 0, self.room_after(), Duration::ZERO)
     }
 
     /// Forgets one key.

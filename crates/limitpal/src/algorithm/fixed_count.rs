@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::saved::put_count;
 use super::window::{Quantum, mark, minus, plus, span};
-use super::{Algorithm, Mark, Window};
+use super::{Algorithm, Bytes, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -191,5 +192,26 @@ impl Window for FixedCount {
         let Some(beyond) = ahead.checked_sub(room) else { return first };
         let each = u64::from(self.quantum.limit) / cost;
         Instant::from_nanos(self.quantum.later(self.end_of(state, first), beyond / each))
+    }
+}
+
+impl Saved for FixedCount {
+    fn numbers(&self) -> [u64; 4] {
+        [self.quantum.limit.into(), self.quantum.per.unsigned_abs(), self.align as u64, 0]
+    }
+
+    fn save(&self, state: &OneWindow, now: Instant, into: &mut Vec<u8>) {
+        self.quantum.save_end(state.until, now, into);
+        put_count(state.count, into);
+    }
+
+    /// A window of the clock ends at the first boundary of the new one that is not too early.
+    fn load(&self, from: &mut Bytes<'_>, now: Instant) -> Option<OneWindow> {
+        let (until, count) = (self.quantum.load_end(from, now)?, from.u32()?);
+        let until = match self.align {
+            Align::Clock => self.quantum.rounded_up(until),
+            Align::FirstUse => until,
+        };
+        Some(OneWindow { until, count })
     }
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Algorithm, Bucket, Level, Mark};
+use super::saved::{put_count, put_from};
+use super::{Algorithm, Bucket, Bytes, Level, Mark, Saved};
 use crate::decision::Decision;
+use crate::rate::Interval;
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
@@ -89,5 +91,28 @@ impl Algorithm for Bucket {
 
     fn decision(&self, state: &KeptLevel, answer: RetryAfter, now: Instant) -> Decision {
         self.decision(state.level(), answer, now)
+    }
+}
+
+/// The furthest ahead that a level may lie: as far as those who wait may have pushed it.
+const FURTHEST: i64 = i64::MAX / 2;
+
+impl Saved for Bucket {
+    fn numbers(&self) -> [u64; 4] {
+        let Interval { whole, part, parts } = self.interval;
+        [self.capacity.into(), whole.unsigned_abs(), part.into(), parts.into()]
+    }
+
+    fn save(&self, state: &KeptLevel, now: Instant, into: &mut Vec<u8>) {
+        let Level { whole, part } = state.level();
+        put_from(now, whole, into);
+        put_count(part, into);
+    }
+
+    fn load(&self, from: &mut Bytes<'_>, now: Instant) -> Option<KeptLevel> {
+        let (ahead, part) = (from.i64()?, from.u32()?);
+        let is_one = (0..=FURTHEST).contains(&ahead) && part < self.interval.parts;
+        let whole = now.as_nanos().saturating_add(ahead);
+        is_one.then(|| KeptLevel::of(Level { whole, part }))
     }
 }

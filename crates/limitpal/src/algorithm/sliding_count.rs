@@ -4,8 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::saved::put_count;
 use super::window::{Quantum, mark, minus, plus, span};
-use super::{Algorithm, Mark, Window};
+use super::{Algorithm, Bytes, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -228,5 +229,32 @@ impl Window for SlidingCount {
     fn turn_behind(&self, state: &TwoWindows, cost: u64, ahead: u64, from: Instant) -> Instant {
         let mut state = *state;
         self.put_many(&mut state, cost, ahead + 1, from)
+    }
+}
+
+impl Saved for SlidingCount {
+    fn numbers(&self) -> [u64; 4] {
+        [self.quantum.limit.into(), self.quantum.per.unsigned_abs(), 0, 0]
+    }
+
+    fn save(&self, state: &TwoWindows, now: Instant, into: &mut Vec<u8>) {
+        let TwoWindows { until, before, count } = self.rolled(state, now);
+        self.quantum.save_end(until, now, into);
+        put_count(before, into);
+        put_count(count, into);
+    }
+
+    /// The present window ends at the first boundary of the new clock that is not too early. Where
+    /// that makes it longer than a window is, what still counted of the one before counts in it.
+    fn load(&self, from: &mut Bytes<'_>, now: Instant) -> Option<TwoWindows> {
+        let (end, before, count) = (self.quantum.load_end(from, now)?, from.u32()?, from.u32()?);
+        let until = self.quantum.rounded_up(end);
+        if until <= now.as_nanos().saturating_add(self.quantum.per) {
+            return Some(TwoWindows { until, before, count });
+        }
+        let still = u128::from(before) * u128::from(end.abs_diff(now.as_nanos()));
+        let weighed = still.div_ceil(self.quantum.wide());
+        let count = count.saturating_add(u32::try_from(weighed).unwrap_or(u32::MAX));
+        Some(TwoWindows { until, before: 0, count })
     }
 }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use super::saved::{put_count, put_from};
 use super::window::{Quantum, mark, plus, span};
-use super::{Algorithm, Mark, Window};
+use super::{Algorithm, Bytes, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -233,5 +234,40 @@ impl Window for SlidingLog {
         let room = limit - cost * (ahead % at_once + 1);
         let first = self.left_at(state, room, from);
         Instant::from_nanos(self.quantum.later(first.as_nanos(), ahead / at_once))
+    }
+}
+
+impl Saved for SlidingLog {
+    fn numbers(&self) -> [u64; 4] {
+        [self.quantum.limit.into(), self.quantum.per.unsigned_abs(), 0, 0]
+    }
+
+    fn save(&self, state: &Log, now: Instant, into: &mut Vec<u8>) {
+        let over = |entry: &Entry| self.end(entry.at) <= now.as_nanos();
+        let first = state.entries.partition_point(over);
+        put_count((state.entries.len() - first) as u32, into);
+        for (index, entry) in state.entries.iter().enumerate().skip(first) {
+            put_from(now, entry.at, into);
+            put_count((state.sum_of(index + 1) - state.sum_of(index)) as u32, into);
+        }
+    }
+
+    fn load(&self, from: &mut Bytes<'_>, now: Instant) -> Option<Log> {
+        const ENTRY: usize = 12;
+        let count = from.u32()? as usize;
+        let mut rest = Bytes(from.slice(count.checked_mul(ENTRY)?)?);
+        let mut log = Log { entries: VecDeque::with_capacity(count), sum: 0 };
+        let mut last = -self.quantum.per;
+        for _ in 0..count {
+            let (since, cost) = (rest.i64()?, rest.u32()?);
+            if !(last < since && since <= 0) || cost == 0 {
+                return None;
+            }
+            last = since;
+            log.sum += u64::from(cost);
+            let at = now.as_nanos().saturating_add(since);
+            log.entries.push_back(Entry { at, through: log.sum });
+        }
+        (count > 0).then_some(log)
     }
 }

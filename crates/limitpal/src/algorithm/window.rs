@@ -5,14 +5,15 @@ mod tests;
 
 use std::time::Duration;
 
-use super::{Algorithm, Level, Mark};
+use super::saved::put_from;
+use super::{Bytes, Level, Mark, Saved};
 use crate::config::{self, InvalidConfig};
 use crate::time::{Instant, nanos};
 
 /// An algorithm that counts takes by when they went, so that those who wait are not in its state.
 ///
 /// What it is asked about a state is asked at the time of its last take or later.
-pub trait Window: Algorithm<State: Clone> {
+pub trait Window: Saved<State: Clone> {
     /// Returns a state that admits nothing ever: that of a key for which somebody waits.
     fn held(&self) -> Self::State;
 
@@ -91,6 +92,23 @@ impl Quantum {
     pub(super) fn end(self, at: Instant) -> i64 {
         let at = at.as_nanos();
         at.saturating_sub(at.rem_euclid(self.per)).saturating_add(self.per)
+    }
+
+    /// Returns the first boundary of windows that is not before an instant.
+    pub(super) fn rounded_up(self, at: i64) -> i64 {
+        self.end(Instant::from_nanos(at.saturating_sub(1)))
+    }
+
+    /// Writes how long it is until a window ends that has begun. One that was read from elsewhere
+    /// may be longer than a window is; what it counts would have ended after one.
+    pub(super) fn save_end(self, until: i64, now: Instant, into: &mut Vec<u8>) {
+        put_from(now, until.min(now.as_nanos().saturating_add(self.per)), into);
+    }
+
+    /// Reads when a window ends that has begun.
+    pub(super) fn load_end(self, from: &mut Bytes<'_>, now: Instant) -> Option<i64> {
+        let left = from.i64().filter(|left| (1..=self.per).contains(left))?;
+        Some(now.as_nanos().saturating_add(left))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::algorithm::{Align, Bucket, FixedCount, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
-use crate::store::Stored;
+use crate::store::{Evict, Stored};
 
 /// Builds a [`TokenBucket`](crate::TokenBucket) or a [`LeakyBucket`](crate::LeakyBucket).
 ///
@@ -146,9 +146,26 @@ impl<L, D> BucketBuilder<L, D> {
     }
 
     /// Keeps at most so many buckets. A newcomer takes the place of one that is full again, the
-    /// least recently used first; where all are in use, of the one nearest to full.
+    /// least recently used first; where all are in use, [`evict`](Self::evict) says what then.
     pub fn max_buckets(mut self, max_buckets: usize) -> Self {
         self.options.store.max_buckets = Some(max_buckets);
+        self
+    }
+
+    /// Says what becomes of a newcomer where all of `max_buckets` are in use; without it, it takes
+    /// the place of the one nearest to full.
+    ///
+    /// ```
+    /// use limitpal::{Evict, MockClock, Rate, TokenBucket};
+    ///
+    /// let builder = TokenBucket::builder(1, Rate::per_second(1.0)?).clock(MockClock::new());
+    /// let limiter = builder.max_buckets(2).evict(Evict::RefuseNew).build()?;
+    /// assert_eq!(vec![true, true, false], limiter.allow_many(["ann", "bob", "cid"]));
+    /// assert_eq!(1, limiter.refused_new());
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn evict(mut self, evict: Evict) -> Self {
+        self.options.store.evict = evict;
         self
     }
 

@@ -23,6 +23,38 @@ macro_rules! keyed_handle {
             pub fn evicted_live(&self) -> u64 {
                 self.keyed.store().evicted_live()
             }
+
+            /// Returns how many newcomers were refused because there was no room for them.
+            pub fn refused_new(&self) -> u64 {
+                self.keyed.store().refused_new()
+            }
+        }
+
+        /// What outlives the process.
+        impl $handle {
+            /// Writes down what is remembered of each key that is not as new, for
+            /// [`restore`](Self::restore) in another process.
+            ///
+            /// Others go on meanwhile: a key is written as it is at some instant of the call.
+            /// Those who wait are not in it; what waits for a bucket counts as taken. It holds no
+            /// key, but what lets one aim at a bucket: keep it as you keep a secret.
+            pub fn snapshot(&self) -> Vec<u8> {
+                sure(self.keyed.snapshot())
+            }
+
+            /// Remembers what a snapshot does, before the first call.
+            ///
+            /// The time in between counts as none, so never more is admitted than without the
+            /// restart. The options but `per_key` and `key_by` may have changed.
+            ///
+            /// # Errors
+            ///
+            /// A snapshot that is damaged, of another version, or of a limiter with other limits; a
+            /// limiter that was used already; fewer `max_buckets` than the snapshot has keys. All
+            /// is then as it was.
+            pub fn restore(&self, snapshot: &[u8]) -> Result<(), InvalidConfig> {
+                sure(self.keyed.restore(snapshot))
+            }
         }
 
         impl From<Arc<Keyed<SharedClock, $algorithm>>> for $handle {

@@ -9,7 +9,7 @@ use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
-use crate::store::{Grant, Request, Scope, Store, StoreOptions, Stored};
+use crate::store::{Evict, Grant, Request, Scope, Store, StoreOptions, Stored};
 
 /// What a keyed limiter does besides counting.
 pub struct KeyedOptions<E> {
@@ -119,6 +119,16 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
         self.store.reset_all(|| self.source.now())
     }
 
+    /// Writes down what is remembered.
+    pub fn snapshot(&self) -> Result<Vec<u8>, S::Error> {
+        self.store.snapshot(|| self.source.now())
+    }
+
+    /// Remembers what a snapshot does.
+    pub fn restore(&self, snapshot: &[u8]) -> Result<Result<(), InvalidConfig>, S::Error> {
+        self.store.restore(snapshot, || self.source.now())
+    }
+
     /// Returns whether a key is remembered.
     pub fn contains(&self, key: Fingerprint) -> Result<bool, S::Error> {
         self.store.contains(key, || self.source.now())
@@ -153,6 +163,9 @@ impl<S: TimeSource, A: Stored> fmt::Debug for Keyed<S, A> {
         }
         if let Some(max_buckets) = options.max_buckets {
             debug.field("max_buckets", &max_buckets);
+        }
+        if options.evict != Evict::default() {
+            debug.field("evict", &options.evict);
         }
         if !self.per_key() {
             debug.field("per_key", &false);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::keyed::Keyed;
 use crate::clock::TimeSource;
+use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::store::{Grant, Pending, Place, Request, StoreOptions, Stored, Turn};
@@ -32,6 +33,15 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
 
     /// Returns how many keys were forgotten though they were not as new.
     fn evicted_live(&self) -> u64;
+
+    /// Returns how many newcomers were refused because there was no room for them.
+    fn refused_new(&self) -> u64;
+
+    /// Writes down what is remembered.
+    fn snapshot(&self) -> Result<Vec<u8>, S::Error>;
+
+    /// Remembers what a snapshot does; refused whole, all is as it was.
+    fn restore(&self, snapshot: &[u8]) -> Result<Result<(), InvalidConfig>, S::Error>;
 
     /// Takes if possible now; never waits.
     fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error>;
@@ -120,6 +130,18 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
 
     fn evicted_live(&self) -> u64 {
         self.store().evicted_live()
+    }
+
+    fn refused_new(&self) -> u64 {
+        self.store().refused_new()
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, S::Error> {
+        self.snapshot()
+    }
+
+    fn restore(&self, snapshot: &[u8]) -> Result<Result<(), InvalidConfig>, S::Error> {
+        self.restore(snapshot)
     }
 
     fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {

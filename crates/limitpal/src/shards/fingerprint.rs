@@ -1,10 +1,12 @@
 //! A key as 96 keyed bits: what the store keeps instead of the text.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroU64;
+use std::sync::OnceLock;
 
 use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
+use foldhash::quality::FoldHasher;
 
 /// The fingerprint of a key: equal keys have equal ones; that any two of ten million others share
 /// one has a chance of 10^-15.
@@ -18,33 +20,76 @@ pub struct Fingerprint {
     pub(crate) high: u32,
 }
 
-/// Makes fingerprints, under two random seeds of its own, so that nobody can aim at a bucket.
-#[derive(Clone, Debug)]
-pub(crate) struct Fingerprinter {
-    low: SeedableRandomState,
-    high: SeedableRandomState,
+/// Makes fingerprints, under random seeds of its own, so that nobody can aim at a bucket.
+pub(crate) struct Fingerprinter(OnceLock<Seeded>);
+
+/// What fingerprints depend on besides the key.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seeds {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+    pub(crate) shared: u64,
+}
+
+/// The seeds, and what is worked out from them once.
+struct Seeded {
+    seeds: Seeds,
+    shared: SharedSeed,
+}
+
+impl Seeded {
+    fn new(seeds: Seeds) -> Self {
+        Self { seeds, shared: SharedSeed::from_u64(seeds.shared) }
+    }
 }
 
 impl Fingerprinter {
+    /// Makes one that has no seeds yet: the first key brings random ones.
     pub(crate) fn new() -> Self {
-        // The standard library's seeds come from the operating system.
-        let seeded = || {
-            // A model must go the same way again.
-            let seed = if cfg!(loom) { 0 } else { RandomState::new().hash_one(0) };
-            SeedableRandomState::with_seed(seed, SharedSeed::global_random())
-        };
-        Self { low: seeded(), high: seeded() }
+        Self(OnceLock::new())
+    }
+
+    /// Returns the seeds, if there has been a key.
+    pub(crate) fn seeds(&self) -> Option<Seeds> {
+        self.0.get().map(|seeded| seeded.seeds)
+    }
+
+    /// Makes fingerprints under these seeds from now on; false if there are others already.
+    pub(crate) fn seed(&self, seeds: Seeds) -> bool {
+        self.0.get_or_init(|| Seeded::new(seeds)).seeds == seeds
     }
 
     #[inline(always)] // a call would cost as much as the hash
     pub(crate) fn of(&self, key: &str) -> Fingerprint {
-        let half = |state: &SeedableRandomState| {
-            let mut hasher = state.build_hasher();
-            hasher.write(key.as_bytes());
-            hasher.finish()
+        let Seeded { seeds, shared } = match self.0.get() {
+            Some(seeded) => seeded,
+            None => self.begin(),
         };
-        let low = NonZeroU64::new(half(&self.low)).unwrap_or(NonZeroU64::MIN);
-        Fingerprint { low, high: half(&self.high) as u32 }
+        let low = NonZeroU64::new(hash(key, seeds.low, shared)).unwrap_or(NonZeroU64::MIN);
+        Fingerprint { low, high: hash(key, seeds.high, shared) as u32 }
+    }
+
+    #[cold]
+    fn begin(&self) -> &Seeded {
+        // The standard library's seeds come from the operating system; a model must go the same
+        // way again.
+        let random = || if cfg!(loom) { 0 } else { RandomState::new().hash_one(0) };
+        let seeds = || Seeds { low: random(), high: random(), shared: random() };
+        self.0.get_or_init(|| Seeded::new(seeds()))
+    }
+}
+
+#[inline(always)] // as for all of a fingerprint
+fn hash(key: &str, seed: u64, shared: &SharedSeed) -> u64 {
+    let mut hasher = FoldHasher::with_seed(seed, shared);
+    hasher.write(key.as_bytes());
+    hasher.finish()
+}
+
+/// Seeds are nobody's to see.
+impl fmt::Debug for Fingerprinter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprinter").finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use super::answer::Outcome;
 use super::shard::Shard;
 use super::stored::{Shortcut, Stored};
 use super::timeline::Reading;
@@ -12,31 +13,22 @@ use crate::time::Instant;
 impl<A: Stored> Store<A> {
     /// Runs `step`; if it finds no room in this shard, makes some in another and runs it again.
     #[inline]
-    pub(super) fn with_room<T, E>(
+    pub(super) fn with_room<T: Outcome, E>(
         &self,
         key: Fingerprint,
         mut read: impl FnMut() -> Result<Instant, E>,
-        mut step: impl FnMut(&mut Shard<A>, Instant) -> Result<T, Full>,
+        step: impl Fn(&mut Shard<A>, Instant) -> Result<T, Full> + Copy,
     ) -> Result<Option<T>, E> {
+        let settings = &self.settings;
+        let admit = move |shard: &mut Shard<A>, now| shard.admit(settings, key, now, step);
         loop {
-            if let Ok(done) = self.with(key, &mut read, &mut step)? {
+            if let Ok(done) = self.with(key, &mut read, admit)? {
                 return Ok(Some(done));
             }
-            if !self.evict_elsewhere() {
+            if !self.makes_room() {
                 return Ok(None);
             }
         }
-    }
-
-    #[cold]
-    pub(super) fn evict_elsewhere(&self) -> bool {
-        (0..self.shards.len()).any(|index| {
-            let mut shard = self.lock(index);
-            let now = shard.time.now();
-            let found = shard.evict(&self.settings, now);
-            self.settings.forgot(found.into());
-            found
-        })
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::algorithm::Level;
+use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
@@ -25,6 +26,67 @@ impl Request {
     /// Asks for permits that one does not wait for.
     pub fn at_once(cost: u64) -> Self {
         Self { cost, timeout: Some(Duration::ZERO), fixed: true, ticket: None }
+    }
+}
+
+/// What came of a step.
+pub(super) trait Outcome: Sized {
+    /// Returns whether something was taken.
+    fn is_taken(&self) -> bool;
+
+    /// Returns it without what it says of a time to come.
+    fn in_doubt(self) -> Self {
+        self
+    }
+}
+
+impl<T> Outcome for Option<T> {
+    fn is_taken(&self) -> bool {
+        self.is_some()
+    }
+}
+
+impl Outcome for Decision {
+    fn is_taken(&self) -> bool {
+        self.allowed
+    }
+
+    fn in_doubt(self) -> Self {
+        let retry_after = self.retry_after.in_doubt();
+        Self { retry_after, ..self }
+    }
+}
+
+/// What one sees who only looks.
+pub(super) struct Looked<T>(pub(super) T);
+
+impl Outcome for Looked<Decision> {
+    fn is_taken(&self) -> bool {
+        false
+    }
+
+    fn in_doubt(self) -> Self {
+        Self(self.0.in_doubt())
+    }
+}
+
+/// Who is told to wait comes in earnest then, and is told better.
+impl Outcome for Looked<RetryAfter> {
+    fn is_taken(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Outcome for Turn<T> {
+    fn is_taken(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+
+    fn in_doubt(self) -> Self {
+        match self {
+            Self::Refused(retry_after) => Self::Refused(retry_after.in_doubt()),
+            turn => turn,
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl<A: Stored> Store<A> {
         read: &mut impl FnMut() -> Result<Instant, E>,
         answers: &mut [bool],
     ) {
-        let Group { asks, ranks: mut rest } = group;
+        let (Group { asks, ranks: mut rest }, settings) = (group, &self.settings);
         while !rest.is_empty() {
             let mut steps = |shard: &mut Shard<A>, now| {
                 while !rest.is_empty() {
@@ -74,8 +74,10 @@ impl<A: Stored> Store<A> {
                     shard.look_ahead(chunk.iter().map(|rank| asks[usize::from(*rank)].0));
                     for rank in chunk {
                         let (key, cost) = asks[usize::from(*rank)];
-                        let taken = shard.allow_next(&self.settings, key, cost, now);
-                        let Ok(taken) = taken else { return };
+                        let step = move |shard: &mut Shard<A>, now| {
+                            shard.allow_next(settings, key, cost, now)
+                        };
+                        let Ok(taken) = shard.admit(settings, key, now, step) else { return };
                         answers[usize::from(*rank)] = taken.is_some();
                         rest = &rest[1..];
                     }
@@ -87,7 +89,7 @@ impl<A: Stored> Store<A> {
                 let now = shard.time.now();
                 steps(&mut shard, now);
             }
-            if !rest.is_empty() && !self.evict_elsewhere() {
+            if !rest.is_empty() && !self.makes_room() {
                 rest = &rest[1..];
             }
         }

@@ -8,7 +8,7 @@ use super::lineup::Lineup;
 use super::shard::{Settings, Shard};
 use super::stored::Stored;
 use super::{Full, Store};
-use crate::algorithm::{Bucket, Level};
+use crate::algorithm::{Bucket, KeptLevel, Level};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -37,6 +37,11 @@ impl Store {
 impl Stored for Bucket {
     type Line = Lineup;
     type Shortcut = Direct;
+
+    /// The level says it, and counts those who wait as well.
+    fn facts<'l>(&self, _line: &'l mut Lineup, _now: Instant) -> Option<&'l KeptLevel> {
+        None
+    }
 
     #[inline]
     fn take_beside(

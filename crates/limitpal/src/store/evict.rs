@@ -19,12 +19,19 @@ use crate::time::Instant;
 pub(super) type Lines<A> = HashMap<Fingerprint, <A as Stored>::Line>;
 
 /// The buckets among which one is chosen.
-#[derive(Clone, Copy)]
 pub(super) struct Buckets<'s, A: Stored> {
     pub(super) table: &'s Table<A::State>,
     pub(super) lines: &'s Lines<A>,
     pub(super) bucket: &'s A,
 }
+
+impl<A: Stored> Clone for Buckets<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Stored> Copy for Buckets<'_, A> {}
 
 impl<A: Stored> Buckets<'_, A> {
     fn seen(&self, slot: &Slot<A::State>) -> Seen {
@@ -125,6 +132,39 @@ impl Evictor {
                 victim
             }
         }
+    }
+
+    /// As `choose`, but the bucket stays where it is among the others, and so does the hand.
+    pub(super) fn foresee<A: Stored>(
+        &mut self,
+        buckets: Buckets<'_, A>,
+        now: Instant,
+    ) -> Option<Fingerprint> {
+        if let Way::Sampled(hand) = &mut self.way {
+            let (victim, looks) = hand.clone().choose(buckets, now);
+            self.looks += looks;
+            return victim;
+        }
+        let victim = self.choose(buckets, now)?;
+        let slot = buckets.table.find(victim);
+        if let Some(slot) = slot {
+            self.lowered(buckets, victim, buckets.seen(slot));
+        }
+        Some(victim)
+    }
+
+    /// Returns from when on a bucket is as new; none if that is not known.
+    pub(super) fn soonest<A: Stored>(&mut self, buckets: Buckets<'_, A>) -> Option<Instant> {
+        let Way::Exact(queue) = &mut self.way else { return None };
+        queue.soonest(|key| {
+            let slot = buckets.table.find(key);
+            slot.map(|slot| buckets.seen(slot))
+        })
+    }
+
+    /// Returns whether it chooses among all.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self.way, Way::Exact(_))
     }
 
     /// Returns how many slots it has looked at so far.

@@ -13,6 +13,44 @@ pub struct StoreOptions {
     pub max_buckets: Option<usize>,
     /// Look for buckets to forget every so many calls.
     pub cleanup_interval: usize,
+    /// What becomes of a newcomer where there are so many, all in use.
+    pub evict: Evict,
+}
+
+/// What becomes of a newcomer where `max_buckets` are remembered and none of them is as new.
+///
+/// While one of them is, the newcomer takes its place, whatever is said here: that loses nothing.
+/// A bucket for which somebody waits keeps its place in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Evict {
+    /// It takes the place of the one nearest to new, and starts as new itself. Everybody is
+    /// served, so who brings new keys all the time gets as many bursts as keys.
+    #[default]
+    NearestNew,
+    /// It is refused until one of them is as new.
+    RefuseNew,
+    /// It takes over the one nearest to new as it is, with what is taken already; if that has no
+    /// room for it, it is refused. A flood of new keys shares what so many keys may have.
+    Inherit,
+}
+
+impl Evict {
+    const ALL: [Self; 3] = [Self::NearestNew, Self::RefuseNew, Self::Inherit];
+
+    /// Returns the policy as one word: `nearest_new`, `refuse_new` or `inherit`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NearestNew => "nearest_new",
+            Self::RefuseNew => "refuse_new",
+            Self::Inherit => "inherit",
+        }
+    }
+
+    /// Returns the policy that a word stands for.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == word)
+    }
 }
 
 /// What a store need not do, for the limiter it belongs to.
@@ -26,7 +64,7 @@ pub struct Scope {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { ttl: None, max_buckets: None, cleanup_interval: 100 }
+        Self { ttl: None, max_buckets: None, cleanup_interval: 100, evict: Evict::default() }
     }
 }
 

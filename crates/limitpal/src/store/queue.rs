@@ -56,6 +56,10 @@ impl<W: Window> Queue<W> {
         self.line.row().is_empty()
     }
 
+    pub(super) fn facts(&self) -> &W::State {
+        &self.facts
+    }
+
     pub(super) fn into_facts(self) -> W::State {
         self.facts
     }

@@ -27,6 +27,7 @@ pub struct Settings<A = Bucket> {
     /// Buckets in all shards, kept where `max_buckets` is set.
     pub(super) count: AtomicUsize,
     pub(super) evicted_live: AtomicU64,
+    pub(super) refused_new: AtomicU64,
 }
 
 impl<A> Settings<A> {
@@ -49,12 +50,14 @@ pub struct Shard<A: Stored = Bucket> {
     calls: usize,
     pub(super) lines: Lines<A>,
     pub(super) voids: Voids,
-    evictor: Evictor,
+    pub(super) evictor: Evictor,
     /// Counts those who have waited here, so that no two who do have the same number.
     pub(super) places: u32,
     /// Buckets left by the last look for those to forget: as many calls pass before the next, so
     /// that a call pays for a few buckets, however many there are.
     kept: usize,
+    /// The bucket in use that was found where one as new was looked for.
+    pub(super) spared: Option<Fingerprint>,
 }
 
 impl<A: Stored> Shard<A> {
@@ -69,6 +72,7 @@ impl<A: Stored> Shard<A> {
             places: 0,
             calls: 0,
             kept: 0,
+            spared: None,
         }
     }
 
@@ -193,6 +197,18 @@ impl<A: Stored> Shard<A> {
         (timeout < wait).then_some(Turn::Refused(RetryAfter::After(wait)))
     }
 
+    /// Adds a bucket that was last used some time ago.
+    pub(super) fn take_in(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        state: A::State,
+        used: i64,
+    ) {
+        self.stamp = self.stamp.max(used);
+        self.insert(settings, key, state, used);
+    }
+
     pub(super) fn insert(
         &mut self,
         settings: &Settings<A>,
@@ -207,7 +223,7 @@ impl<A: Stored> Shard<A> {
 
     /// Tells who chooses what to forget that a bucket has been added, or is nearer to new.
     #[inline]
-    fn lowered(&mut self, settings: &Settings<A>, key: Fingerprint, seen: Seen) {
+    pub(super) fn lowered(&mut self, settings: &Settings<A>, key: Fingerprint, seen: Seen) {
         let Self { table, lines, evictor, .. } = self;
         evictor.lowered(Buckets { table, lines, bucket: &settings.bucket }, key, seen);
     }
@@ -255,12 +271,13 @@ impl<A: Stored> Shard<A> {
 
     /// Forgets one bucket whatever its state.
     pub(super) fn remove(&mut self, settings: &Settings<A>, key: Fingerprint) {
-        if self.extract(key) {
+        if self.forget(key) {
             settings.forgot(1);
         }
     }
 
-    fn extract(&mut self, key: Fingerprint) -> bool {
+    /// Forgets one bucket, leaving the count to the caller.
+    pub(super) fn forget(&mut self, key: Fingerprint) -> bool {
         let Some(moved) = self.table.remove(key) else { return false };
         self.evictor.removed(moved);
         true
@@ -335,35 +352,6 @@ impl<A: Stored> Shard<A> {
     pub(super) fn stamp(&mut self, now: Instant) -> i64 {
         self.stamp = self.stamp.saturating_add(1).max(now.as_nanos());
         self.stamp
-    }
-
-    /// Finds room for one more bucket, at the cost of another if it must be.
-    #[inline]
-    pub(super) fn make_room(&mut self, settings: &Settings<A>, now: Instant) -> Result<(), Full> {
-        let Some(max) = settings.options.max_buckets else { return Ok(()) };
-        let one_more = |count: usize| (count < max).then_some(count + 1);
-        let (relaxed, count) = (Ordering::Relaxed, &settings.count);
-        if count.fetch_update(relaxed, relaxed, one_more).is_ok() {
-            return Ok(());
-        }
-        // The newcomer takes the other's place in the count.
-        if self.evict(settings, now) { Ok(()) } else { Err(Full) }
-    }
-
-    /// Forgets the bucket that is missed least, leaving the count to the caller. False if there
-    /// is none to forget.
-    pub(super) fn evict(&mut self, settings: &Settings<A>, now: Instant) -> bool {
-        if !self.has_idlers() {
-            return false;
-        }
-        let Self { table, lines, evictor, .. } = self;
-        let buckets = Buckets { table, lines, bucket: &settings.bucket };
-        let Some(key) = evictor.choose(buckets, now) else { return false };
-        if self.look(settings, key, |state| settings.bucket.fresh_at(state)) > now {
-            settings.evicted_live.fetch_add(1, Ordering::Relaxed);
-            self.disown(settings, key, now);
-        }
-        self.extract(key)
     }
 }
 

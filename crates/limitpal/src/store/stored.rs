@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::Full;
 use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::shard::{Settings, Shard};
-use crate::algorithm::{Algorithm, Mark};
+use crate::algorithm::{Mark, Saved};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -14,11 +14,14 @@ use crate::time::Instant;
 
 /// An algorithm whose states a store keeps. What it says here of a shard is said under its lock:
 /// a waker is handed out, to be woken or dropped outside.
-pub trait Stored: Algorithm + Sized {
+pub trait Stored: Saved + Sized {
     /// Those who wait for one key.
     type Line: fmt::Debug + Send + 'static;
     /// The only bucket, where there is one for everybody.
     type Shortcut: Shortcut<Self>;
+
+    /// Returns what went from a key for which somebody waits, where its state does not say.
+    fn facts<'l>(&self, line: &'l mut Self::Line, now: Instant) -> Option<&'l Self::State>;
 
     /// Takes now though the state has refused, if those who wait leave room.
     fn take_beside(

@@ -27,6 +27,25 @@ pub(super) struct Table<T> {
     len: usize,
 }
 
+/// Returns whether keys, in their order, fit in a table of twice as many places and lie near their
+/// homes there. Those of a fingerprinter do; others might make it grow without end.
+pub(super) fn fits(keys: &[Fingerprint]) -> bool {
+    const NEAR: usize = 1024;
+    let (homes, mut next) = (2 * keys.len() + SPILL, 0);
+    keys.iter().all(|key| {
+        let home = home(*key, homes);
+        let place = next.max(home);
+        next = place + 1;
+        place < homes + SPILL && place - home < NEAR
+    })
+}
+
+/// Returns where, of so many homes, the hash of a key says that it is.
+#[inline]
+fn home(key: Fingerprint, homes: usize) -> usize {
+    ((u128::from(key.low.get()) * homes as u128) >> u64::BITS) as usize
+}
+
 /// Which slots a removal has moved: those behind `from`, up to `to`, each to the place before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Moved {
@@ -148,7 +167,7 @@ impl<T> Table<T> {
     /// Returns where the hash of a key says that it is.
     #[inline]
     fn home(&self, key: Fingerprint) -> usize {
-        ((u128::from(key.low.get()) * self.homes as u128) >> u64::BITS) as usize
+        home(key, self.homes)
     }
 
     /// Returns where a key belongs that is not there.

@@ -39,10 +39,11 @@ impl<A: Stored> Store<A> {
         key: Fingerprint,
         request: Request,
         mut read: impl FnMut() -> Result<Instant, E>,
-        make: impl Fn(Grant) -> T,
+        make: impl Fn(Grant) -> T + Copy,
     ) -> Result<Turn<T>, E> {
+        let settings = &self.settings;
         let reserve =
-            |shard: &mut Shard<A>, now| shard.reserve_as(&self.settings, key, request, now, &make);
+            move |shard: &mut Shard<A>, now| shard.reserve_as(settings, key, request, now, make);
         let turn = match &self.direct {
             None => self.with_room(key, read, reserve)?,
             Some(direct) => {
@@ -55,7 +56,7 @@ impl<A: Stored> Store<A> {
                 self.with_room(key, || Ok(now), reserve)?
             }
         };
-        Ok(turn.unwrap_or(Turn::Refused(RetryAfter::Unknown)))
+        Ok(turn.unwrap_or_else(|| Turn::Refused(self.room_after())))
     }
 
     /// Says how long `reserve` would have one wait, without taking.
@@ -65,10 +66,8 @@ impl<A: Stored> Store<A> {
         request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<RetryAfter, E> {
-        if !self.has_room_for(key) {
-            return Ok(RetryAfter::Unknown);
-        }
-        self.with(key, read, |shard, now| A::quote(shard, &self.settings, key, request, now))
+        let quote = |shard: &mut Shard<A>, now| A::quote(shard, &self.settings, key, request, now);
+        Ok(self.look(key, request.cost, read, quote)?.unwrap_or_else(|| self.room_after()))
     }
 
     /// Keeps the waker of one who waits, and returns how long it has to sleep.

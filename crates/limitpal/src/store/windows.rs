@@ -133,6 +133,11 @@ impl<W: Window> Stored for W {
     type Line = Queue<W>;
     type Shortcut = NoShortcut;
 
+    fn facts<'l>(&self, line: &'l mut Queue<W>, now: Instant) -> Option<&'l W::State> {
+        line.settle(self, now);
+        Some(line.facts())
+    }
+
     fn take_beside(
         shard: &mut Shard<W>,
         settings: &Settings<W>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use limitpal::parts::{Bucket, Keyed, KeyedOptions, Pace, Request, StoreOptions, Turn};
-use limitpal::{MockClock, Rate, SharedClock};
+use limitpal::{Evict, MockClock, Rate, SharedClock};
 
 /// The most slots that one call may look at in a store of more than 1,024 buckets.
 const MOST: u64 = 256;
@@ -17,9 +17,14 @@ struct Full {
 impl Full {
     /// A store with a bucket in each place, all used now; each is as new after a second.
     fn new(max_buckets: usize) -> Self {
+        Self::with(max_buckets, Evict::NearestNew)
+    }
+
+    fn with(max_buckets: usize, evict: Evict) -> Self {
         let clock = MockClock::new();
         let bucket = Bucket::new(1, Rate::per_second(1.0).unwrap(), Pace::Burst).unwrap();
-        let store = StoreOptions { max_buckets: Some(max_buckets), ..StoreOptions::default() };
+        let most = Some(max_buckets);
+        let store = StoreOptions { max_buckets: most, evict, ..StoreOptions::default() };
         let options = KeyedOptions { store, ..KeyedOptions::default() };
         let keyed = Keyed::new(bucket, options, clock.clone().into()).unwrap();
         let mut full = Self { clock, keyed, newcomers: 0 };
@@ -159,6 +164,40 @@ fn a_newcomer_looks_at_nothing_where_somebody_waits_for_every_bucket() {
 
     assert!(!full.call("one more"));
     assert_eq!(before, full.keyed.store().looks());
+}
+
+#[test]
+fn a_newcomer_who_is_refused_has_looked_at_a_few_slots() {
+    for evict in [Evict::RefuseNew, Evict::Inherit] {
+        let (small, large) = (Full::with(1_000, evict), Full::with(10_000, evict));
+        for rank in 0..20_000 {
+            // A bucket is as new after a second, and serves one.
+            large.clock.advance(Duration::from_micros([0, 10, 90, 110][rank % 4]));
+            let before = large.keyed.store().looks();
+            let stranger = large.call(&format!("stranger {rank}"));
+            assert!(large.keyed.store().looks() - before <= MOST);
+            assert!(rank > 10_000 || !stranger && !small.call(&format!("stranger {rank}")));
+        }
+
+        assert_eq!((1_000, 10_000), (small.len(), large.len()));
+        assert!(small.keyed.store().looks() <= 40_000, "{}", small.keyed.store().looks());
+        assert_eq!(0, large.keyed.store().evicted_live());
+    }
+}
+
+#[test]
+fn while_one_in_sixteen_is_idle_no_newcomer_is_refused() {
+    for evict in [Evict::RefuseNew, Evict::Inherit] {
+        let mut full = Full::with(16_000, evict);
+        full.clock.advance(Duration::from_secs(1));
+        for each in 1..=16_000 {
+            assert!(each % 8 == 0 || full.call(&format!("newcomer {each}")));
+        }
+        let (_, most) = full.flood(1_000, Duration::ZERO);
+
+        assert_eq!((0, 0), (full.keyed.store().evicted_live(), full.keyed.store().refused_new()));
+        assert!(most <= MOST, "{most}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use limitpal::Evict;
 use limitpal::parts::{Fingerprint, Store, StoreOptions, Turn};
 use loom::thread;
 
@@ -19,7 +20,11 @@ const E: Fingerprint = Fingerprint::chosen(5, 0);
 
 /// Makes a store of buckets of one permit each.
 fn store(max_buckets: usize) -> Arc<Store> {
-    let options = StoreOptions { max_buckets: Some(max_buckets), ..StoreOptions::default() };
+    store_with(max_buckets, Evict::NearestNew)
+}
+
+fn store_with(max_buckets: usize, evict: Evict) -> Arc<Store> {
+    let options = StoreOptions { max_buckets: Some(max_buckets), evict, ..StoreOptions::default() };
     let store = super::store(1, options, false);
     let last = usize::from(max_buckets > 1);
     assert_eq!([0, last, 0, last, 0], [A, B, C, D, E].map(|key| store.shard_of(key)));
@@ -186,7 +191,12 @@ fn a_newcomer_and_a_giving_back_keep_count() {
 fn newcomers_and_the_end_of_idle_buckets_keep_count() {
     model(|| {
         let ttl = Some(Duration::from_secs(5));
-        let options = StoreOptions { max_buckets: Some(2), ttl, cleanup_interval: 1 };
+        let options = StoreOptions {
+            max_buckets: Some(2),
+            ttl,
+            cleanup_interval: 1,
+            ..StoreOptions::default()
+        };
         let store = super::store(1, options, false);
         take(&store, A, 0);
         take(&store, B, 0);
@@ -224,6 +234,42 @@ fn a_bucket_somebody_waits_for_stays() {
         assert_eq!(0, left(&store, B, 1), "the level was kept with the line");
         assert_counted(&store, 1);
     });
+}
+
+#[test]
+fn newcomers_who_are_refused_change_nothing() {
+    for evict in [Evict::RefuseNew, Evict::Inherit] {
+        model(move || {
+            let store = store_with(2, evict);
+            assert!(take(&store, A, 0).is_some() && take(&store, B, 0).is_some());
+            both(
+                &store,
+                |store| assert!(take(store, C, 0).is_none() && take(store, D, 0).is_none()),
+                |store| assert!(take(store, E, 0).is_none()),
+            );
+
+            assert_eq!((2, 0), (len(&store, 0), store.evicted_live()));
+            assert_eq!((0, 0), (left(&store, A, 0), left(&store, B, 0)));
+        });
+    }
+}
+
+#[test]
+fn a_place_as_new_goes_to_one_newcomer() {
+    for evict in [Evict::RefuseNew, Evict::Inherit] {
+        model(move || {
+            let store = store_with(1, evict);
+            assert!(take(&store, A, 0).is_some());
+            let (one, other) = both(
+                &store,
+                |store| take(store, C, 100).is_some(),
+                |store| take(store, E, 100).is_some(),
+            );
+
+            assert!(one != other, "the place is as new, and serves one");
+            assert_eq!((1, 0), (len(&store, 100), store.evicted_live()));
+        });
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ const FEW: usize = 8;
 const MANY: usize = 256;
 
 /// A hand that goes round one shard's table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Hand {
     /// The place it looks at next.
     at: usize,

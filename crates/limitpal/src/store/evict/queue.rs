@@ -59,6 +59,26 @@ impl Queue {
         victim
     }
 
+    /// Returns from when on the first is as new, where none is yet.
+    pub(super) fn soonest(
+        &mut self,
+        look: impl Fn(Fingerprint) -> Option<Seen>,
+    ) -> Option<Instant> {
+        while let Some(Reverse((fresh_at, _, key))) = self.live.peek().copied() {
+            match look(key) {
+                Some(seen) if seen.fresh_at == fresh_at => return Some(fresh_at),
+                Some(seen) => {
+                    self.live.pop();
+                    self.push(key, seen);
+                }
+                None => {
+                    self.live.pop();
+                }
+            }
+        }
+        None
+    }
+
     /// Moves what has become as new over to the idle ones.
     fn settle(&mut self, now: Instant, look: &impl Fn(Fingerprint) -> Option<Seen>) {
         while self.live.peek().is_some_and(|Reverse(top)| top.0 <= now) {

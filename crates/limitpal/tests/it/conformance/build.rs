@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use limitpal::{
-    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, FixedWindow, LeakyBucket, Rate,
-    SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
+    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, Evict, FixedWindow, LeakyBucket,
+    Rate, SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,6 +39,7 @@ pub(super) struct BucketSpec {
     rate: String,
     ttl: Option<Seconds>,
     max_buckets: Option<usize>,
+    evict: Option<String>,
     cleanup_interval: Option<usize>,
     per_key: Option<bool>,
     key_by: Option<HashMap<String, String>>,
@@ -62,6 +63,9 @@ macro_rules! with_options {
         }
         if let Some(max_buckets) = $spec.max_buckets {
             builder = builder.max_buckets(max_buckets);
+        }
+        if let Some(evict) = &$spec.evict {
+            builder = builder.evict(Evict::named(evict).unwrap());
         }
         if let Some(cleanup_interval) = $spec.cleanup_interval {
             builder = builder.cleanup_interval(cleanup_interval);
