@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypedDict
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypedDict
 
 from ._limitpal import (
     CompositeLimiter,
@@ -64,6 +64,10 @@ class AsyncPart(Protocol):
     def acquire(self, key: str, /, *, timeout: float = ...) -> Awaitable[object]: ...
 
 
+# What becomes of a newcomer where all of `max_buckets` are in use.
+Evict = Literal["nearest_new", "refuse_new", "inherit"]
+
+
 class BucketOptions(TypedDict, total=False):
     """The options of a bucket besides how much it holds and how fast."""
 
@@ -73,6 +77,7 @@ class BucketOptions(TypedDict, total=False):
     cleanup_interval: int
     per_key: bool
     key_by: Callable[[str], str | int] | None
+    evict: Evict
 
 
 SyncLimiter.register(KeyedLimiter)
@@ -124,10 +129,29 @@ class AsyncKeyedLimiter(AsyncLimiter):
         """Forget one key, or all of them; those who wait then go in their order."""
         self._core.reset(key)
 
+    async def snapshot(self) -> bytes:
+        """Write down what is remembered of each key that is not as new, for `restore` elsewhere.
+
+        Those who wait are not in it; what waits for a bucket counts as taken.
+        """
+        return self._core.snapshot()
+
+    async def restore(self, snapshot: bytes | bytearray) -> None:
+        """Remember what a snapshot does, before the first call; refused whole if it is wrong.
+
+        The time in between counts as none. A sync limiter's snapshot does as well.
+        """
+        self._core.restore(snapshot)
+
     @property
     def evicted_live(self) -> int:
         """How many buckets `max_buckets` has cost that were not full again."""
         return self._core.evicted_live
+
+    @property
+    def refused_new(self) -> int:
+        """How many newcomers were refused because there was no room for them."""
+        return self._core.refused_new
 
     @property
     def _clock(self) -> Clock:
@@ -172,6 +196,7 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
         *,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: TokenBucket = TokenBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -183,6 +208,7 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
             cleanup_interval,
             per_key=per_key,
             key_by=key_by,
+            evict=evict,
         )
 
     @classmethod
@@ -231,6 +257,7 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
         *,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: LeakyBucket = LeakyBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -242,6 +269,7 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
             cleanup_interval,
             per_key=per_key,
             key_by=key_by,
+            evict=evict,
         )
 
     @classmethod

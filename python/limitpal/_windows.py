@@ -10,6 +10,7 @@ from ._limitpal import FixedWindow, SlidingWindowCounter, SlidingWindowLog
 
 if TYPE_CHECKING:
     from ._clock import Clock
+    from ._limiters import Evict
 
 __all__ = ["AsyncFixedWindow", "AsyncSlidingWindowCounter", "AsyncSlidingWindowLog"]
 
@@ -38,6 +39,7 @@ class AsyncFixedWindow(AsyncKeyedLimiter):
         align: str = "clock",
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: FixedWindow = FixedWindow(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -50,6 +52,7 @@ class AsyncFixedWindow(AsyncKeyedLimiter):
             align=align,
             per_key=per_key,
             key_by=key_by,
+            evict=evict,
         )
 
     @property
@@ -91,6 +94,7 @@ class AsyncSlidingWindowCounter(AsyncKeyedLimiter):
         *,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: SlidingWindowCounter = SlidingWindowCounter(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -102,6 +106,7 @@ class AsyncSlidingWindowCounter(AsyncKeyedLimiter):
             cleanup_interval,
             per_key=per_key,
             key_by=key_by,
+            evict=evict,
         )
 
     @property
@@ -138,6 +143,7 @@ class AsyncSlidingWindowLog(AsyncKeyedLimiter):
         *,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: SlidingWindowLog = SlidingWindowLog(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -149,6 +155,7 @@ class AsyncSlidingWindowLog(AsyncKeyedLimiter):
             cleanup_interval,
             per_key=per_key,
             key_by=key_by,
+            evict=evict,
         )
 
     @property

@@ -71,6 +71,17 @@ pub(crate) fn from_core(py: Python<'_>, error: &InvalidConfig, value: &Bound<'_,
     invalid_config(py, error.parameter(), value, error.advice())
 }
 
+/// As `from_core`, where the core's words for the value say more than the value.
+pub(crate) fn described(py: Python<'_>, error: &InvalidConfig) -> PyErr {
+    let text = |text: &str| pyo3::types::PyString::new(py, text).into_any();
+    let attributes = [
+        ("parameter", text(error.parameter())),
+        ("value", text(error.value())),
+        ("reason", text(error.advice())),
+    ];
+    make(py, &INVALID_CONFIG, error.to_string(), attributes)
+}
+
 /// No quota in time.
 pub(crate) fn rate_limit_exceeded(
     py: Python<'_>,

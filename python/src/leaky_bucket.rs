@@ -32,7 +32,7 @@ pub(crate) struct LeakyBucket;
 impl LeakyBucket {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -40,7 +40,7 @@ impl LeakyBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None))]
+    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -52,6 +52,7 @@ impl LeakyBucket {
         cleanup_interval: Given<'_>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
+        evict: Given<'_>,
     ) -> PyResult<()> {
         let (rate, pace) = (leak_rate, Pace::Even);
         slf.as_super().init(&Options {
@@ -62,6 +63,7 @@ impl LeakyBucket {
             cleanup_interval: cleanup_interval.get(),
             per_key: per_key.get(),
             key_by,
+            evict: evict.get(),
         })
     }
 

@@ -22,6 +22,7 @@ mod executor;
 mod given;
 mod leaky_bucket;
 mod limiter;
+mod limiter_repr;
 mod options;
 mod place;
 mod quota;

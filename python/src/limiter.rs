@@ -1,5 +1,6 @@
 //! The keyed limiters: buckets and windows, and what they have in common.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use limitpal::parts::{Fingerprint, Grant, Keyed, Part, Place as CorePlace, Turn}
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::ask::{self, Cost, Key, Keys, push};
 use crate::clock::PyClock;
 use crate::decision::Decision;
 use crate::errors;
+use crate::limiter_repr as repr;
 use crate::options::Options;
 use crate::place::{Place, movable};
 use crate::seconds;
@@ -29,10 +31,10 @@ pub(crate) struct KeyedLimiter {
     inner: OnceLock<Inner>,
 }
 
-struct Inner {
-    counting: Counting,
+pub(crate) struct Inner {
+    pub(crate) counting: Counting,
     /// The one reference to it is shared with the core, so that the garbage collector sees it.
-    key_by: Option<Arc<Py<PyAny>>>,
+    pub(crate) key_by: Option<Arc<Py<PyAny>>>,
 }
 
 /// How a limiter counts: by buckets, which are asked without a detour, or by windows.
@@ -59,7 +61,7 @@ impl KeyedLimiter {
     }
 
     #[inline]
-    fn inner(&self) -> PyResult<&Inner> {
+    pub(crate) fn inner(&self) -> PyResult<&Inner> {
         self.inner.get().ok_or_else(|| {
             PyTypeError::new_err("the limiter is not made yet; call super().__init__() first")
         })
@@ -159,43 +161,6 @@ impl KeyedLimiter {
     ) -> PyResult<T> {
         let keyed = self.keyed()?;
         view(keyed, keyed.fingerprint(key.as_str())?)
-    }
-
-    /// Writes the settings down as they are given.
-    fn settings(&self, py: Python<'_>) -> PyResult<String> {
-        match &self.inner()?.counting {
-            Counting::Buckets(keyed) => {
-                let bucket = keyed.store().bucket();
-                let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
-                Ok(format!("capacity={}, {}={rate}", bucket.capacity(), bucket.rate_name()))
-            }
-            Counting::Windows(Windows { limit, per, align, .. }) => {
-                let per = seconds::float(*per).into_pyobject(py)?.repr()?;
-                let align = align.map(|align| format!(", align='{align}'")).unwrap_or_default();
-                Ok(format!("limit={limit}, per={per}{align}"))
-            }
-        }
-    }
-
-    fn show(&self, py: Python<'_>, name: &str) -> PyResult<String> {
-        let (part, key_by) = (self.part()?, &self.inner()?.key_by);
-        let mut text = format!("{name}({}", self.settings(py)?);
-        if !matches!(part.source(), PyClock::Monotonic) {
-            text += &format!(", clock={}", part.source().for_python(py)?.repr()?);
-        }
-        if let Some(ttl) = part.options().ttl {
-            text += &format!(", ttl={}", seconds::float(ttl).into_pyobject(py)?.repr()?);
-        }
-        if let Some(max_buckets) = part.options().max_buckets {
-            text += &format!(", max_buckets={max_buckets}");
-        }
-        if !part.per_key() {
-            text += ", per_key=False";
-        }
-        if let Some(key_by) = key_by {
-            text += &format!(", key_by={}", key_by.bind(py).repr()?);
-        }
-        Ok(text + ")")
     }
 }
 
@@ -312,10 +277,47 @@ impl KeyedLimiter {
         }
     }
 
+    /// Write down what is remembered of each key that is not as new, for `restore` elsewhere.
+    ///
+    /// Those who wait are not in it; what waits for a bucket counts as taken. It holds no key, but
+    /// what lets one aim at a bucket: keep it as you keep a secret.
+    ///
+    /// >>> from limitpal import MockClock, TokenBucket
+    /// >>> limiter = TokenBucket(capacity=5, refill_rate=1, clock=MockClock())
+    /// >>> limiter.allow("ann", cost=4)
+    /// True
+    /// >>> after_the_restart = TokenBucket(capacity=5, refill_rate=1, clock=MockClock())
+    /// >>> after_the_restart.restore(limiter.snapshot())
+    /// >>> after_the_restart.get_tokens("ann")
+    /// 1.0
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.part()?.snapshot()?))
+    }
+
+    /// Remember what a snapshot does, before the first call; refused whole if anything is wrong.
+    ///
+    /// The time in between counts as none, so never more is admitted than without the restart.
+    /// A damaged snapshot, one of another version or of a limiter with other limits, and a limiter
+    /// that was used already are an `InvalidConfigError`; all is then as it was.
+    fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Ok(bytes) = snapshot.extract::<Cow<'_, [u8]>>() else {
+            let advice = "give the bytes that snapshot() returned";
+            return Err(errors::invalid_config(snapshot.py(), "snapshot", snapshot, advice));
+        };
+        let restored = self.part()?.restore(&bytes)?;
+        restored.map_err(|error| errors::described(snapshot.py(), &error))
+    }
+
     /// How many buckets `max_buckets` has cost that were not full again.
     #[getter]
     fn evicted_live(&self) -> PyResult<u64> {
         Ok(self.part()?.evicted_live())
+    }
+
+    /// How many newcomers were refused because there was no room for them.
+    #[getter]
+    fn refused_new(&self) -> PyResult<u64> {
+        Ok(self.part()?.refused_new())
     }
 
     fn __contains__(&self, key: Key<'_>) -> PyResult<bool> {
@@ -357,7 +359,7 @@ impl KeyedLimiter {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        slf.get().show(slf.py(), &slf.get_type().name()?.to_string())
+        repr::of(slf.get(), slf.py(), &slf.get_type().name()?.to_string())
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use limitpal::Align;
 use limitpal::parts::{
     Bucket, FixedCount, KeyBy, Keyed, KeyedOptions, Pace, Part, SlidingCount, SlidingLog,
     StoreOptions, Stored,
 };
+use limitpal::{Align, Evict};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
@@ -26,6 +26,7 @@ pub(crate) struct Options<'a, 'py> {
     pub(crate) cleanup_interval: Option<&'a Bound<'py, PyAny>>,
     pub(crate) per_key: Option<&'a Bound<'py, PyAny>>,
     pub(crate) key_by: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) evict: Option<&'a Bound<'py, PyAny>>,
 }
 
 /// What and how a limiter counts.
@@ -118,6 +119,7 @@ impl Options<'_, '_> {
             max_buckets: size("max_buckets", self.max_buckets)?,
             cleanup_interval: size("cleanup_interval", self.cleanup_interval)?
                 .unwrap_or(default.cleanup_interval),
+            evict: evict(self.evict)?,
         })
     }
 }
@@ -161,6 +163,14 @@ fn alignment(given: Option<&Bound<'_, PyAny>>) -> PyResult<(&'static str, Align)
             Err(errors::invalid_config(given.py(), "align", given, advice))
         }
     }
+}
+
+/// Returns what becomes of a newcomer where every bucket is in use.
+fn evict(given: Option<&Bound<'_, PyAny>>) -> PyResult<Evict> {
+    let Some(given) = given else { return Ok(Evict::default()) };
+    let advice = "give 'nearest_new', 'refuse_new' or 'inherit'";
+    let refuse = || errors::invalid_config(given.py(), "evict", given, advice);
+    given.extract::<&str>().ok().and_then(Evict::named).ok_or_else(refuse)
 }
 
 /// Lets the core call a function of the user's; its errors come out as they are.

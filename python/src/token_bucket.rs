@@ -21,12 +21,14 @@ use crate::rate;
 /// - `clock`: reads and sleeps; the monotonic one
 /// - `ttl`: seconds after which an idle bucket that is full again is forgotten; never
 /// - `max_buckets`: the most buckets kept, no limit. A newcomer takes the place of one that is full
-///   again, least recently used first; where all are in use, of the one nearest to full, which
-///   `evicted_live` counts
+///   again, least recently used first; where all are in use, see `evict`
 /// - `cleanup_interval`: look for buckets past their `ttl` every so many calls; no decision depends
 ///   on it
 /// - `per_key`: False for one bucket for everybody
 /// - `key_by`: maps the caller's key to the bucket's
+/// - `evict`: what becomes of a newcomer where all of `max_buckets` are in use. "nearest_new": it
+///   takes the place of the one nearest to full, which `evicted_live` counts; "refuse_new": it is
+///   refused, which `refused_new` counts; "inherit": it takes over the one nearest to full as it is
 ///
 /// >>> from limitpal import MockClock, TokenBucket
 /// >>> clock = MockClock()
@@ -43,7 +45,7 @@ pub(crate) struct TokenBucket;
 impl TokenBucket {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -51,7 +53,7 @@ impl TokenBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None))]
+    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -63,6 +65,7 @@ impl TokenBucket {
         cleanup_interval: Given<'_>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
+        evict: Given<'_>,
     ) -> PyResult<()> {
         let (rate, pace) = (refill_rate, Pace::Burst);
         slf.as_super().init(&Options {
@@ -73,6 +76,7 @@ impl TokenBucket {
             cleanup_interval: cleanup_interval.get(),
             per_key: per_key.get(),
             key_by,
+            evict: evict.get(),
         })
     }
 

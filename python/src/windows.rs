@@ -30,7 +30,7 @@ pub(crate) struct FixedWindow;
 impl FixedWindow {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, align='clock', per_key=True, key_by=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, align='clock', per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -38,7 +38,7 @@ impl FixedWindow {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, align=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None))]
+    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, align=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -51,6 +51,7 @@ impl FixedWindow {
         align: Given<'_>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
+        evict: Given<'_>,
     ) -> PyResult<()> {
         slf.as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Fixed(align.get()) },
@@ -60,6 +61,7 @@ impl FixedWindow {
             cleanup_interval: cleanup_interval.get(),
             per_key: per_key.get(),
             key_by,
+            evict: evict.get(),
         })
     }
 
@@ -104,7 +106,7 @@ pub(crate) struct SlidingWindowCounter;
 impl SlidingWindowCounter {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -112,7 +114,7 @@ impl SlidingWindowCounter {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None))]
+    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -124,6 +126,7 @@ impl SlidingWindowCounter {
         cleanup_interval: Given<'_>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
+        evict: Given<'_>,
     ) -> PyResult<()> {
         slf.as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Counter },
@@ -133,6 +136,7 @@ impl SlidingWindowCounter {
             cleanup_interval: cleanup_interval.get(),
             per_key: per_key.get(),
             key_by,
+            evict: evict.get(),
         })
     }
 
@@ -169,7 +173,7 @@ pub(crate) struct SlidingWindowLog;
 impl SlidingWindowLog {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -177,7 +181,7 @@ impl SlidingWindowLog {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None))]
+    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -189,6 +193,7 @@ impl SlidingWindowLog {
         cleanup_interval: Given<'_>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
+        evict: Given<'_>,
     ) -> PyResult<()> {
         slf.as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Log },
@@ -198,6 +203,7 @@ impl SlidingWindowLog {
             cleanup_interval: cleanup_interval.get(),
             per_key: per_key.get(),
             key_by,
+            evict: evict.get(),
         })
     }
 

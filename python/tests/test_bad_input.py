@@ -23,6 +23,7 @@ BAD = {
     "cleanup_interval": [*NO_WHOLE_NUMBER, None],
     "clock": [5, "mock", object(), 1.5, []],
     "per_key": ["no", 2, None],
+    "evict": ["lru", "", "INHERIT", 1, None, [], b"inherit"],
     "key_by": [5, "tenant", []],
 }
 NONSENSE = [
@@ -46,6 +47,7 @@ GOOD = [
     {"key_by": None},
     {"key_by": str.upper},
     {"clock": None},
+    {"evict": "inherit"},
     {"per_key": True},
     {"per_key": False},
 ]

@@ -51,3 +51,16 @@ def limits_in_words() -> None:
     TokenBucket.per("100/minute", speed=5)  # type: ignore[call-arg]
     AsyncTokenBucket.per("100/minute", ttl="60")  # type: ignore[arg-type]
     CompositeLimiter.of(["10/second"])  # type: ignore[arg-type]
+
+
+def memory() -> None:
+    kept = TokenBucket(1, 1, max_buckets=9, evict="inherit")
+    TokenBucket(1, 1, evict="lru")  # type: ignore[arg-type]
+    assert_type(kept.refused_new, int)
+    assert_type(kept.snapshot(), bytes)
+    kept.restore(kept.snapshot())
+
+
+async def restart(limiter: AsyncTokenBucket) -> None:
+    assert_type(await limiter.snapshot(), bytes)
+    await limiter.restore(b"")

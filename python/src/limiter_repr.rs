@@ -1,0 +1,49 @@
+//! A keyed limiter as Python writes it down.
+
+use limitpal::Evict;
+use pyo3::prelude::*;
+
+use crate::clock::PyClock;
+use crate::limiter::{Counting, KeyedLimiter, Windows};
+use crate::seconds;
+
+/// Writes the settings down as they are given.
+fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
+    match &limiter.inner()?.counting {
+        Counting::Buckets(keyed) => {
+            let bucket = keyed.store().bucket();
+            let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
+            Ok(format!("capacity={}, {}={rate}", bucket.capacity(), bucket.rate_name()))
+        }
+        Counting::Windows(Windows { limit, per, align, .. }) => {
+            let per = seconds::float(*per).into_pyobject(py)?.repr()?;
+            let align = align.map(|align| format!(", align='{align}'")).unwrap_or_default();
+            Ok(format!("limit={limit}, per={per}{align}"))
+        }
+    }
+}
+
+/// Writes a limiter down, by the name of its class.
+pub(crate) fn of(limiter: &KeyedLimiter, py: Python<'_>, name: &str) -> PyResult<String> {
+    let (part, key_by) = (limiter.part()?, &limiter.inner()?.key_by);
+    let mut text = format!("{name}({}", settings(limiter, py)?);
+    if !matches!(part.source(), PyClock::Monotonic) {
+        text += &format!(", clock={}", part.source().for_python(py)?.repr()?);
+    }
+    if let Some(ttl) = part.options().ttl {
+        text += &format!(", ttl={}", seconds::float(ttl).into_pyobject(py)?.repr()?);
+    }
+    if let Some(max_buckets) = part.options().max_buckets {
+        text += &format!(", max_buckets={max_buckets}");
+    }
+    if part.options().evict != Evict::default() {
+        text += &format!(", evict='{}'", part.options().evict.as_str());
+    }
+    if !part.per_key() {
+        text += ", per_key=False";
+    }
+    if let Some(key_by) = key_by {
+        text += &format!(", key_by={}", key_by.bind(py).repr()?);
+    }
+    Ok(text + ")")
+}
