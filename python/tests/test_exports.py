@@ -148,7 +148,16 @@ def test_everything_public_is_documented(name):
     assert silent == []
 
 
-LIMITER_OPTIONS = ["clock", "ttl", "max_buckets", "cleanup_interval", "*", "per_key", "key_by"]
+LIMITER_OPTIONS = [
+    "clock",
+    "ttl",
+    "max_buckets",
+    "cleanup_interval",
+    "*",
+    "per_key",
+    "key_by",
+    "evict",
+]
 EXECUTOR = ["limiter", "retry_policy", "circuit_breaker", "clock", "*", "charge", "acquire_timeout"]
 SIGNATURES = {
     "TokenBucket": ["capacity", "refill_rate", *LIMITER_OPTIONS],
