@@ -124,8 +124,7 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Option<Grant>, E> {
-        let settings = &self.settings;
-        let step = move |shard: &mut Shard<A>, now| shard.take(settings, key, cost, now);
+        let step = |shard: &mut Shard<A>, now| shard.take(&self.settings, key, cost, now);
         self.take_as(key, cost, read, step, |grant| grant)
     }
 
@@ -137,8 +136,7 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<bool, E> {
-        let settings = &self.settings;
-        let step = move |shard: &mut Shard<A>, now| shard.allow(settings, key, cost, now);
+        let step = |shard: &mut Shard<A>, now| shard.allow(&self.settings, key, cost, now);
         Ok(self.take_as(key, cost, read, step, drop)?.is_some())
     }
 

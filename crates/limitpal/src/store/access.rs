@@ -19,6 +19,20 @@ impl<A: Stored> Store<A> {
         mut read: impl FnMut() -> Result<Instant, E>,
         step: impl Fn(&mut Shard<A>, Instant) -> Result<T, Full> + Copy,
     ) -> Result<Option<T>, E> {
+        match self.with(key, &mut read, &step)? {
+            Ok(done) => Ok(Some(done)),
+            Err(Full) => self.with_room_made(key, read, step),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_room_made<T: Outcome, E>(
+        &self,
+        key: Fingerprint,
+        mut read: impl FnMut() -> Result<Instant, E>,
+        step: impl Fn(&mut Shard<A>, Instant) -> Result<T, Full> + Copy,
+    ) -> Result<Option<T>, E> {
         let settings = &self.settings;
         let admit = move |shard: &mut Shard<A>, now| shard.admit(settings, key, now, step);
         loop {
