@@ -13,6 +13,7 @@ from ._errors import (
     RetryExhausted,
 )
 from ._executor import AsyncResilientExecutor
+from ._fair import AsyncFairBucket
 from ._limiters import AsyncLeakyBucket, AsyncLimiter, AsyncTokenBucket, SyncLimiter
 from ._limitpal import (
     AdaptiveConcurrency,
@@ -23,6 +24,7 @@ from ._limitpal import (
     ConcurrencyLimiter,
     ConcurrencyPermit,
     Decision,
+    FairBucket,
     FixedWindow,
     LeakyBucket,
     Rate,
@@ -40,6 +42,7 @@ __all__ = [
     "AdaptiveConcurrency",
     "AsyncCompositeLimiter",
     "AsyncConcurrencyLimiter",
+    "AsyncFairBucket",
     "AsyncFixedWindow",
     "AsyncLeakyBucket",
     "AsyncLimiter",
@@ -56,6 +59,7 @@ __all__ = [
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "Decision",
+    "FairBucket",
     "FixedWindow",
     "InvalidConfigError",
     "LeakyBucket",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from ._clock import MockClock, MonotonicClock, call_later, running_loop, settle, try_running_loop
 from ._limiters import as_async, refuse_to_pickle
 from ._limitpal import CompositePermit, ConcurrencyLimiter, ConcurrencyPermit
-from ._turn import moving
+from ._turn import Bell, moving
 
 if TYPE_CHECKING:
     from ._clock import Clock, Future, Loop
@@ -232,7 +230,7 @@ def wait_blocking(permit: ConcurrencyPermit, clock: Clock) -> None:
     if timeout is not None and isinstance(clock, MockClock):
         clock.sleep(timeout)
         return
-    bell = _Bell()
+    bell = Bell()
     if not permit._arm(bell.ring):
         return
     if timeout is None:
@@ -241,36 +239,3 @@ def wait_blocking(permit: ConcurrencyPermit, clock: Clock) -> None:
         bell.wait(timeout)
     else:
         bell.wait_while(lambda: clock.sleep(timeout))
-
-
-class _Bell:
-    """What ends the wait of a thread; however often it is rung, it has rung."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def ring(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it has been rung before
-            self._lock.release()
-
-    def wait(self, seconds: float = threading.TIMEOUT_MAX) -> None:
-        self._lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
-
-    def wait_while(self, sleep: Callable[[], None]) -> None:
-        """Wait until it is rung, or a sleep is over that nobody can end: in a thread of its own."""
-        failed: list[BaseException] = []
-
-        def sleep_and_ring() -> None:
-            try:
-                sleep()
-            except BaseException as error:
-                failed.append(error)
-            self.ring()
-
-        threading.Thread(target=sleep_and_ring, name="limitpal timeout", daemon=True).start()
-        self.wait()
-        if failed:
-            raise failed[0]

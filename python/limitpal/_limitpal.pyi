@@ -20,6 +20,7 @@ __all__ = [
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
     "Decision",
+    "FairBucket",
     "FixedWindow",
     "KeyedLimiter",
     "LeakyBucket",
@@ -182,6 +183,26 @@ class LeakyBucket(KeyedLimiter):
     def get_queue_size(self, key: str | int = "default") -> int: ...
     def get_wait_time(self, key: str | int = "default") -> float: ...
 
+class FairBucket(KeyedLimiter):
+    """One token bucket for everybody, which no key can empty for the others."""
+
+    def __init__(
+        self,
+        capacity: float,
+        refill_rate: float | Rate,
+        clock: Clock | None = None,
+        *,
+        active_for: float | None = None,
+        key_by: Callable[[str], str | int] | None = None,
+    ) -> None: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def refill_rate(self) -> float: ...
+    @property
+    def active_for(self) -> float: ...
+    def get_tokens(self) -> float: ...
+
 @final
 class Place:
     """A place in line: whoever holds it waits, and then claims it, or leaves it."""
@@ -192,6 +213,8 @@ class Place:
     def movable(self) -> bool: ...
     @property
     def provisional(self) -> bool: ...
+    @property
+    def grows(self) -> bool: ...
     @property
     def wait(self) -> float: ...
     def arm(self, moved: Callable[[], object]) -> float: ...

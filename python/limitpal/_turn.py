@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ._clock import MockClock, running_loop, settle, try_running_loop
+from ._clock import MockClock, MonotonicClock, running_loop, settle, try_running_loop
 
 if TYPE_CHECKING:
     from ._clock import Future, Loop
@@ -26,9 +27,27 @@ async def take_turn(place: Place) -> None:
                 await turn.future
             finally:
                 turn.cancel()
+        elif place.grows:
+            while (left := place.claim()) is not None:
+                await place.clock.sleep_async(left)
         else:
             await place.clock.sleep_async(place.wait)
             place.arrive()
+    except BaseException:
+        place.leave()
+        raise
+
+
+def sit_out(place: Place) -> None:
+    """Block the thread until a place comes up whose wait may become longer while it lasts."""
+    clock = place.clock
+    try:
+        while (left := place.claim()) is not None:
+            if type(clock) is MonotonicClock:
+                bell = Bell()
+                bell.wait(min(left, place.arm(bell.ring)))
+            else:
+                clock.sleep(left)
     except BaseException:
         place.leave()
         raise
@@ -135,3 +154,36 @@ class _Moving(threading.local):
 
 
 moving = _Moving()
+
+
+class Bell:
+    """What ends the wait of a thread; however often it is rung, it has rung."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it has been rung before
+            self._lock.release()
+
+    def wait(self, seconds: float = threading.TIMEOUT_MAX) -> None:
+        self._lock.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
+
+    def wait_while(self, sleep: Callable[[], None]) -> None:
+        """Wait until it is rung, or a sleep is over that nobody can end: in a thread of its own."""
+        failed: list[BaseException] = []
+
+        def sleep_and_ring() -> None:
+            try:
+                sleep()
+            except BaseException as error:
+                failed.append(error)
+            self.ring()
+
+        threading.Thread(target=sleep_and_ring, name="limitpal timeout", daemon=True).start()
+        self.wait()
+        if failed:
+            raise failed[0]

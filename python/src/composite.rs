@@ -19,7 +19,8 @@ use crate::composite_permit::CompositePermit;
 use crate::composite_run::{came, refusal};
 use crate::concurrency_permit::ConcurrencyPermit;
 use crate::decision::Decision;
-use crate::limiter::{sit_out, unpicklable};
+use crate::limiter::unpicklable;
+use crate::place::{Patience, sit_out};
 use crate::token_bucket::TokenBucket;
 use crate::{concurrency, errors, rate, seconds};
 
@@ -144,7 +145,9 @@ fn take_ours(
         held = Some(match ours.step(key.as_str(), wish, held.take(), |_| true)? {
             CompositeStep::Go(grants, permit) => return Ok((grants, permit)),
             CompositeStep::Wait(part, place, wait) => {
-                Held::Grant(part, sit_out(py, &*ours.parts()[part], place, wait)?)
+                let patience = Patience { key: key.as_str(), cost, timeout };
+                let grant = sit_out(py, &ours.parts()[part], (place, wait), patience)?;
+                Held::Grant(part, grant)
             }
             CompositeStep::Knock(rank, queued) => {
                 let door = &ours.doors()[rank];

@@ -12,7 +12,7 @@ use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
 use crate::composite_permit::CompositePermit;
 use crate::concurrency_permit::ConcurrencyPermit;
-use crate::place::{Place, movable};
+use crate::place::{Patience, Place, movable};
 use crate::{errors, seconds};
 
 /// One that acquires from all parts, between two waits.
@@ -167,7 +167,8 @@ impl CompositeRun {
             }
             CompositeStep::Wait(part, place, wait) => {
                 let place = Place::provisional(ours.parts()[part].clone(), place, wait);
-                let place = Py::new(py, place)?;
+                let patience = Patience { key: &self.key, cost: self.cost, timeout };
+                let place = Py::new(py, place.within(patience)?)?;
                 self.replace(State::Waiting(part, place.clone_ref(py)));
                 Ok(Some(Wait::Turn(place)))
             }

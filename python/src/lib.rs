@@ -15,10 +15,12 @@ mod composite_run;
 mod concurrency;
 mod concurrency_permit;
 mod coroutine;
+mod counting;
 mod decision;
 mod errors;
 mod exception_types;
 mod executor;
+mod fair_bucket;
 mod given;
 mod leaky_bucket;
 mod limiter;
@@ -64,6 +66,8 @@ mod _limitpal {
     use crate::decision::Decision;
     #[pymodule_export]
     use crate::executor::ResilientExecutor;
+    #[pymodule_export]
+    use crate::fair_bucket::FairBucket;
     #[pymodule_export]
     use crate::leaky_bucket::LeakyBucket;
     #[pymodule_export]

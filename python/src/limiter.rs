@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{Fingerprint, Grant, Keyed, Part, Place as CorePlace, Turn};
+use limitpal::parts::{FairKeyed, Fingerprint, Keyed, Part, Turn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -13,11 +13,12 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::ask::{self, Cost, Key, Keys, push};
 use crate::clock::PyClock;
+use crate::counting::{Counting, Windows};
 use crate::decision::Decision;
 use crate::errors;
 use crate::limiter_repr as repr;
 use crate::options::Options;
-use crate::place::{Place, movable};
+use crate::place::{self, Patience, Place, movable, sit_out};
 use crate::seconds;
 
 /// What a window may be.
@@ -35,20 +36,6 @@ pub(crate) struct Inner {
     pub(crate) counting: Counting,
     /// The one reference to it is shared with the core, so that the garbage collector sees it.
     pub(crate) key_by: Option<Arc<Py<PyAny>>>,
-}
-
-/// How a limiter counts: by buckets, which are asked without a detour, or by windows.
-pub(crate) enum Counting {
-    Buckets(Arc<Keyed<PyClock>>),
-    Windows(Windows),
-}
-
-/// A limiter that counts by windows, and its settings.
-pub(crate) struct Windows {
-    pub(crate) part: Arc<dyn Part<PyClock>>,
-    pub(crate) limit: u32,
-    pub(crate) per: Duration,
-    pub(crate) align: Option<&'static str>,
 }
 
 impl KeyedLimiter {
@@ -72,7 +59,7 @@ impl KeyedLimiter {
     pub(crate) fn keyed(&self) -> PyResult<&Arc<Keyed<PyClock>>> {
         match &self.inner()?.counting {
             Counting::Buckets(keyed) => Ok(keyed),
-            Counting::Windows(_) => Err(PyTypeError::new_err("the limiter counts by windows")),
+            _ => Err(PyTypeError::new_err("the limiter counts by no buckets of its own")),
         }
     }
 
@@ -80,17 +67,22 @@ impl KeyedLimiter {
     pub(crate) fn windows(&self) -> PyResult<&Windows> {
         match &self.inner()?.counting {
             Counting::Windows(windows) => Ok(windows),
-            Counting::Buckets(_) => Err(PyTypeError::new_err("the limiter counts by buckets")),
+            _ => Err(PyTypeError::new_err("the limiter counts by no windows")),
+        }
+    }
+
+    /// Returns the bucket of one that is shared.
+    pub(crate) fn fair(&self) -> PyResult<&Arc<FairKeyed<PyClock>>> {
+        match &self.inner()?.counting {
+            Counting::Fair(fair) => Ok(fair),
+            _ => Err(PyTypeError::new_err("the limiter shares no bucket")),
         }
     }
 
     /// Returns the limiter, however it counts.
     #[inline]
     pub(crate) fn part(&self) -> PyResult<&dyn Part<PyClock>> {
-        Ok(match &self.inner()?.counting {
-            Counting::Buckets(keyed) => &**keyed,
-            Counting::Windows(windows) => &*windows.part,
-        })
+        Ok(self.inner()?.counting.part())
     }
 
     /// As `part`, to be kept.
@@ -98,6 +90,7 @@ impl KeyedLimiter {
         Ok(match &self.inner()?.counting {
             Counting::Buckets(keyed) => keyed.clone(),
             Counting::Windows(windows) => windows.part.clone(),
+            Counting::Fair(fair) => fair.clone(),
         })
     }
 
@@ -106,6 +99,15 @@ impl KeyedLimiter {
     pub(crate) fn calls_python(&self) -> PyResult<bool> {
         let is_own = matches!(self.part()?.source(), PyClock::Python(_));
         Ok(is_own || self.inner()?.key_by.is_some())
+    }
+
+    /// Returns whether a thread that sleeps cannot be moved.
+    #[inline]
+    pub(crate) fn is_fixed(&self) -> PyResult<bool> {
+        Ok(match &self.inner()?.counting {
+            Counting::Fair(fair) => place::is_fixed(&**fair),
+            Counting::Buckets(_) | Counting::Windows(_) => true,
+        })
     }
 
     /// As `reserve`, for whoever gives nothing back of what is there at once.
@@ -123,7 +125,7 @@ impl KeyedLimiter {
                 let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
                 keyed.store().enter(key, request, || source.now())
             }
-            Counting::Windows(windows) => windows.part.enter(key.as_str(), request),
+            counting => counting.part().enter(key.as_str(), request),
         }
     }
 
@@ -149,7 +151,7 @@ impl KeyedLimiter {
                 let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
                 keyed.store().reserve(key, request, || source.now())
             }
-            Counting::Windows(windows) => windows.part.reserve(key.as_str(), request),
+            counting => counting.part().reserve(key.as_str(), request),
         }
     }
 
@@ -161,22 +163,6 @@ impl KeyedLimiter {
     ) -> PyResult<T> {
         let keyed = self.keyed()?;
         view(keyed, keyed.fingerprint(key.as_str())?)
-    }
-}
-
-/// Sleeps through a wait, as blocking Python does; an error leaves the place to a newcomer.
-pub(crate) fn sit_out(
-    py: Python<'_>,
-    part: &dyn Part<PyClock>,
-    place: CorePlace,
-    wait: Duration,
-) -> PyResult<Grant> {
-    match part.source().sleep(py, seconds::float(wait)) {
-        Ok(()) => Ok(part.arrived(place)),
-        Err(error) => {
-            part.leave(place);
-            Err(error)
-        }
     }
 }
 
@@ -193,7 +179,7 @@ impl KeyedLimiter {
     fn allow(&self, key: Key<'_>, cost: Cost) -> PyResult<bool> {
         match &self.inner()?.counting {
             Counting::Buckets(keyed) => keyed.allow(keyed.fingerprint(key.as_str())?, cost.0),
-            Counting::Windows(windows) => windows.part.allow(key.as_str(), cost.0),
+            counting => counting.part().allow(key.as_str(), cost.0),
         }
     }
 
@@ -211,11 +197,11 @@ impl KeyedLimiter {
                 keys.each(|key| push(&mut asks, (keyed.fingerprint(key)?, cost.0)))?;
                 keyed.allow_many(&asks)?
             }
-            Counting::Windows(windows) => {
+            counting => {
                 let mut texts = Vec::new();
                 keys.each(|key| push(&mut texts, key.to_owned()))?;
                 let asks: Vec<_> = texts.iter().map(|key| (key.as_str(), cost.0)).collect();
-                windows.part.allow_many(&asks)?
+                counting.part().allow_many(&asks)?
             }
         };
         ask::list(py, &answers)
@@ -234,9 +220,12 @@ impl KeyedLimiter {
         cost: Cost,
     ) -> PyResult<()> {
         let timeout = seconds::timeout("timeout", timeout)?;
-        match self.enter(&key, cost, timeout, true)? {
+        match self.enter(&key, cost, timeout, self.is_fixed()?)? {
             Turn::Now(()) => Ok(()),
-            Turn::Wait(place, wait) => sit_out(py, self.part()?, place, wait).map(drop),
+            Turn::Wait(place, wait) => {
+                let patience = Patience { key: key.as_str(), cost, timeout };
+                sit_out(py, &self.shared()?, (place, wait), patience).map(drop)
+            }
             Turn::Refused(retry_after) => {
                 Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
             }
@@ -291,6 +280,10 @@ impl KeyedLimiter {
     /// >>> after_the_restart.get_tokens("ann")
     /// 1.0
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        if matches!(self.inner()?.counting, Counting::Fair(_)) {
+            let why = "a bucket that is shared has no snapshot; it begins full";
+            return Err(PyTypeError::new_err(why));
+        }
         Ok(PyBytes::new(py, &self.part()?.snapshot()?))
     }
 
@@ -351,7 +344,10 @@ impl KeyedLimiter {
         let timeout = seconds::timeout("timeout", timeout)?;
         match self.enter(&key, cost, timeout, !movable(self.part()?.source()))? {
             Turn::Now(()) => Ok(None),
-            Turn::Wait(place, wait) => Ok(Some(Place::new(self.shared()?, place, wait))),
+            Turn::Wait(place, wait) => {
+                let patience = Patience { key: key.as_str(), cost, timeout };
+                Place::new(self.shared()?, place, wait).within(patience).map(Some)
+            }
             Turn::Refused(retry_after) => {
                 Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
             }

@@ -4,8 +4,9 @@ use limitpal::Evict;
 use pyo3::prelude::*;
 
 use crate::clock::PyClock;
-use crate::limiter::{Counting, KeyedLimiter, Windows};
-use crate::seconds;
+use crate::counting::{Counting, Windows};
+use crate::limiter::KeyedLimiter;
+use crate::{fair_bucket, seconds};
 
 /// Writes the settings down as they are given.
 fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
@@ -20,6 +21,7 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
             let align = align.map(|align| format!(", align='{align}'")).unwrap_or_default();
             Ok(format!("limit={limit}, per={per}{align}"))
         }
+        Counting::Fair(fair) => fair_bucket::settings(py, fair.shares()),
     }
 }
 

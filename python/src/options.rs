@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use limitpal::parts::{
-    Bucket, FixedCount, KeyBy, Keyed, KeyedOptions, Pace, Part, SlidingCount, SlidingLog,
-    StoreOptions, Stored,
+    Bucket, FairKeyed, FixedCount, KeyBy, Keyed, KeyedOptions, Pace, Part, SlidingCount,
+    SlidingLog, StoreOptions, Stored,
 };
 use limitpal::{Align, Evict};
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use pyo3::types::PyBool;
 
 use crate::ask::{Key, count};
 use crate::clock::PyClock;
-use crate::limiter::{Counting, Windows};
+use crate::counting::{Counting, Windows};
 use crate::{errors, rate, seconds};
 
 const CAPACITY: &str = "give a whole number from 1 to 4294967295";
@@ -32,8 +32,21 @@ pub(crate) struct Options<'a, 'py> {
 /// What and how a limiter counts.
 #[derive(Clone, Copy)]
 pub(crate) enum Numbers<'a, 'py> {
-    Bucket { capacity: &'a Bound<'py, PyAny>, rate: &'a Bound<'py, PyAny>, pace: Pace },
-    Window { limit: &'a Bound<'py, PyAny>, per: &'a Bound<'py, PyAny>, slide: Slide<'a, 'py> },
+    Bucket {
+        capacity: &'a Bound<'py, PyAny>,
+        rate: &'a Bound<'py, PyAny>,
+        pace: Pace,
+    },
+    Fair {
+        capacity: &'a Bound<'py, PyAny>,
+        rate: &'a Bound<'py, PyAny>,
+        active_for: Option<&'a Bound<'py, PyAny>>,
+    },
+    Window {
+        limit: &'a Bound<'py, PyAny>,
+        per: &'a Bound<'py, PyAny>,
+        slide: Slide<'a, 'py>,
+    },
 }
 
 /// How a window goes on.
@@ -51,6 +64,15 @@ impl Options<'_, '_> {
             Numbers::Bucket { capacity, rate, pace } => {
                 let bucket = bucket(capacity, rate, pace)?;
                 Ok(Counting::Buckets(self.keyed(bucket, rate, key_by)?))
+            }
+            Numbers::Fair { capacity, rate, active_for } => {
+                let bucket = bucket(capacity, rate, Pace::Burst)?;
+                let active_for = active_for.map(|span| seconds::positive("active_for", span));
+                let key_by = key_by.cloned().map(call_from_core);
+                let clock = PyClock::resolve(self.clock)?;
+                let fair = FairKeyed::new(bucket, active_for.transpose()?, key_by, clock);
+                let refuse = |error| errors::from_core(rate.py(), &error, rate);
+                Ok(Counting::Fair(Arc::new(fair.map_err(refuse)?)))
             }
             Numbers::Window { limit, per, slide } => {
                 self.windows(limit, per, slide, key_by).map(Counting::Windows)

@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use limitpal::parts::{Grant, Part, Place as CorePlace};
+use limitpal::{Instant, RetryAfter, TimeSource};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::ask::Cost;
 use crate::clock::PyClock;
-use crate::{callback, seconds};
+use crate::{callback, errors, seconds};
 
 /// A place in line. Whoever holds it waits, and then claims it, or leaves it.
 ///
@@ -21,6 +24,23 @@ pub(crate) struct Place {
     wait: Duration,
     /// Whether others may still go before: then it is claimed by the run it belongs to.
     provisional: bool,
+    /// When it is given up, where the wait may become longer while it lasts.
+    end: Option<Box<End>>,
+}
+
+/// When a wait is given up, and what is then said of it.
+struct End {
+    at: Instant,
+    key: String,
+    cost: Cost,
+}
+
+/// What one asked for who waits, and how long it is ready to.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) cost: Cost,
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +52,30 @@ enum State {
 
 impl Place {
     pub(crate) fn new(part: Arc<dyn Part<PyClock>>, place: CorePlace, wait: Duration) -> Self {
-        Self { part, state: Mutex::new(State::Waiting(place)), wait, provisional: false }
+        let state = Mutex::new(State::Waiting(place));
+        Self { part, state, wait, provisional: false, end: None }
+    }
+
+    /// Has it given up in time, where the wait may become longer while it lasts.
+    pub(crate) fn within(mut self, patience: Patience<'_>) -> PyResult<Self> {
+        let Patience { key, cost, timeout } = patience;
+        if let Some(timeout) = timeout.filter(|_| self.part.waits_may_grow()) {
+            let at = self.part.source().now()? + timeout;
+            self.end = Some(Box::new(End { at, key: key.to_owned(), cost }));
+        }
+        Ok(self)
+    }
+
+    /// Returns how long one sleeps of a wait: as long as there is time for it.
+    fn cut(&self, wait: Duration) -> PyResult<Duration> {
+        let Some(End { at, key, cost }) = self.end.as_deref() else { return Ok(wait) };
+        let left = at.saturating_duration_since(self.part.source().now()?);
+        if left.is_zero() {
+            self.leave();
+            let unknown = RetryAfter::Unknown;
+            return Err(Python::attach(|py| errors::rate_limit_exceeded(py, key, cost.0, unknown)));
+        }
+        Ok(wait.min(left))
     }
 
     /// Makes the place of one who waits for several limiters in turn.
@@ -89,6 +132,12 @@ impl Place {
         self.provisional
     }
 
+    /// Whether the wait may become longer while it lasts: then it is claimed after each sleep.
+    #[getter]
+    fn grows(&self) -> bool {
+        self.part.waits_may_grow()
+    }
+
     /// The seconds to sleep for one who cannot be moved.
     #[getter]
     fn wait(&self) -> f64 {
@@ -99,7 +148,7 @@ impl Place {
     fn arm(&self, moved: Py<PyAny>) -> PyResult<f64> {
         let State::Waiting(place) = self.state() else { return Ok(0.0) };
         let pending = self.part.arm(place, callback::waker(moved))?;
-        Ok(seconds::float(pending.wait))
+        Ok(seconds::float(self.cut(pending.wait)?))
     }
 
     /// Go if it is time, and return None; else return the seconds still to sleep.
@@ -110,7 +159,7 @@ impl Place {
                 self.replace(State::Granted(grant));
                 None
             }
-            Err(pending) => Some(seconds::float(pending.wait)),
+            Err(pending) => Some(seconds::float(self.cut(pending.wait)?)),
         })
     }
 
@@ -138,6 +187,33 @@ impl Drop for Place {
             self.part.leave(place);
         }
     }
+}
+
+/// Sleeps through a wait, as blocking Python does; an error leaves the place to a newcomer.
+pub(crate) fn sit_out(
+    py: Python<'_>,
+    part: &Arc<dyn Part<PyClock>>,
+    (place, wait): (CorePlace, Duration),
+    patience: Patience<'_>,
+) -> PyResult<Grant> {
+    if part.waits_may_grow() {
+        let place = Bound::new(py, Place::new(part.clone(), place, wait).within(patience)?)?;
+        py.import("limitpal._turn")?.getattr("sit_out")?.call1((&place,))?;
+        let gone = || PyRuntimeError::new_err("the place was left while it was waited for");
+        return place.get().grant().ok_or_else(gone);
+    }
+    match part.source().sleep(py, seconds::float(wait)) {
+        Ok(()) => Ok(part.arrived(place)),
+        Err(error) => {
+            part.leave(place);
+            Err(error)
+        }
+    }
+}
+
+/// Whether a blocking sleep cannot be moved: only where a wait may become longer is it one that can.
+pub(crate) fn is_fixed(part: &dyn Part<PyClock>) -> bool {
+    !(part.waits_may_grow() && matches!(part.source(), PyClock::Monotonic))
 }
 
 /// Whether sleeps by this clock can be moved: of a clock of the user's own nothing is known.

@@ -12,7 +12,8 @@ use crate::clock::PyClock;
 use crate::composite::{CompositeLimiter, Taken};
 use crate::composite_parts::{Limiter, acquire_own, clock_of};
 use crate::errors;
-use crate::limiter::{KeyedLimiter, sit_out};
+use crate::limiter::KeyedLimiter;
+use crate::place::{Patience, sit_out};
 
 /// Where a run gets its quota.
 pub(crate) enum QuotaSource {
@@ -86,10 +87,14 @@ impl QuotaSource {
     ) -> PyResult<Quota> {
         match self {
             Self::Keyed(limiter, part) => {
-                let turn = limiter.get().reserve(key, Cost::ONE, timeout, true)?;
+                let fixed = limiter.get().is_fixed()?;
+                let turn = limiter.get().reserve(key, Cost::ONE, timeout, fixed)?;
                 let (waited, grant) = match turn {
                     Turn::Now(grant) => (Duration::ZERO, grant),
-                    Turn::Wait(place, wait) => (wait, sit_out(py, &**part, place, wait)?),
+                    Turn::Wait(place, wait) => {
+                        let patience = Patience { key: key.as_str(), cost: Cost::ONE, timeout };
+                        (wait, sit_out(py, part, (place, wait), patience)?)
+                    }
                     Turn::Refused(retry_after) => {
                         let (key, cost) = (key.as_str(), Cost::ONE.0);
                         return Err(errors::rate_limit_exceeded(py, key, cost, retry_after));

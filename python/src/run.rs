@@ -16,7 +16,7 @@ use crate::ask::{Cost, Key};
 use crate::async_executor::ExecutorCore;
 use crate::composite_run::CompositeRun;
 use crate::errors;
-use crate::place::{Place, movable};
+use crate::place::{Patience, Place, movable};
 use crate::seconds;
 use crate::settings::{Errors, Settings};
 
@@ -127,7 +127,9 @@ impl Run {
             }
             Turn::Wait(place, wait) => {
                 // If the clock fails now, the place is left as it is dropped.
-                let place = Py::new(py, Place::new(limiter.shared()?, place, wait))?;
+                let patience = Patience { key: key.as_str(), cost: Cost::ONE, timeout };
+                let place = Place::new(limiter.shared()?, place, wait).within(patience)?;
+                let place = Py::new(py, place)?;
                 let start = part.source().now()?;
                 self.state().pending = Pending::Turn(place, start);
                 Ok(false)

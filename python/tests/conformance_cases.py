@@ -20,6 +20,7 @@ LIMITER = ({"limiter", "steps"}, set[str]())
 SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "token_bucket": LIMITER,
     "leaky_bucket": LIMITER,
+    "fair_bucket": LIMITER,
     "windows": LIMITER,
     "composite": LIMITER,
     "waiting": ({"limiter", "steps", "outcomes"}, {"sleepers"}),

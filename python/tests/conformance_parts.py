@@ -31,6 +31,13 @@ class Limiter:
             window = flavour.window(WINDOWS[spec["kind"]])
             self.own = window(left.pop("limit"), number(left.pop("per")), clock, **left)
             return
+        if spec["kind"] == "fair_bucket":
+            left = {name: value for name, value in spec.items() if name != "kind"}
+            _only(left, {"capacity", "rate", "active_for"})
+            options = {"active_for": seconds(left["active_for"])} if "active_for" in left else {}
+            fair = flavour.window("FairBucket")
+            self.own = fair(left["capacity"], number(left["rate"]), clock, **options)
+            return
         left = dict(spec)
         kind, capacity, rate = (left.pop(name) for name in ("kind", "capacity", "rate"))
         _only(left, {"ttl", "max_buckets", "evict", "cleanup_interval", "per_key", "key_by"})

@@ -9,6 +9,7 @@ mod fixed_count;
 mod kept;
 mod level;
 mod saved;
+mod share;
 mod sliding_count;
 mod sliding_log;
 mod window;
@@ -20,6 +21,7 @@ pub use self::fixed_count::{Align, FixedCount};
 pub(crate) use self::kept::KeptLevel;
 pub(crate) use self::level::Level;
 pub use self::saved::{Bytes, Saved};
+pub(crate) use self::share::Share;
 pub use self::sliding_count::SlidingCount;
 pub use self::sliding_log::SlidingLog;
 pub use self::window::Window;
@@ -294,6 +296,11 @@ impl Bucket {
     pub(crate) fn queued(&self, level: Level, now: Instant) -> u64 {
         let (over, under) = self.ratio(level.max(Level::at(now)), Level::at(now));
         u64::try_from(over.unsigned_abs().div_ceil(under.unsigned_abs())).unwrap_or(u64::MAX)
+    }
+
+    /// Returns how long an empty bucket takes to be full.
+    pub(crate) fn fills_in(&self) -> Duration {
+        Duration::from_nanos(self.full.ceil().as_nanos().unsigned_abs())
     }
 
     #[inline]

@@ -49,8 +49,9 @@ pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
     AnyLimiter, Ask, BucketBuilder, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
-    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FixedWindow, HoldingLimiter, LeakyBucket,
-    Quota, SlidingWindowCounter, SlidingWindowLog, TokenBucket, WindowBuilder,
+    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FairBucket, FairBucketBuilder, FixedWindow,
+    HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
+    WindowBuilder,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
@@ -73,12 +74,12 @@ pub mod parts {
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
-        Arrival, Composite, Door, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
+        Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
         Step as CompositeStep, Wish,
     };
     pub use crate::shards::Fingerprint;
     pub use crate::store::{
-        Grant, Pending, Place, Request, Scope, Store, StoreOptions, Stored, Turn,
+        Grant, Pending, Place, Request, Scope, Shares, Store, StoreOptions, Stored, Turn,
     };
 }
 
@@ -91,6 +92,8 @@ mod pages {
     struct Adaptive;
     #[doc = include_str!("../../../docs/concurrency.md")]
     struct Concurrency;
+    #[doc = include_str!("../../../docs/fair-shares.md")]
+    struct FairShares;
     #[doc = include_str!("../../../docs/limits-in-words.md")]
     struct LimitsInWords;
     #[doc = include_str!("../../../docs/memory.md")]

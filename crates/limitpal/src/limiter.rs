@@ -5,6 +5,7 @@ mod ask;
 mod builder;
 mod composite;
 mod concurrency;
+mod fair_bucket;
 mod fixed_window;
 mod handle;
 mod keyed;
@@ -33,6 +34,7 @@ pub use self::composite::{
 pub use self::concurrency::{
     ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit, Door,
 };
+pub use self::fair_bucket::{FairBucket, FairBucketBuilder, FairKeyed};
 pub use self::fixed_window::FixedWindow;
 use self::handle::keyed_handle;
 pub use self::keyed::{Keyed, KeyedOptions};
@@ -43,7 +45,7 @@ pub use self::quota::Quota;
 pub use self::sliding_window_counter::SlidingWindowCounter;
 pub use self::sliding_window_log::SlidingWindowLog;
 pub use self::token_bucket::TokenBucket;
-use self::turn::{come, come_blocking, request};
+use self::turn::{come_blocking, come_within, come_within_blocking, request};
 use crate::algorithm::Window;
 use crate::clock::SharedClock;
 use crate::decision::Decision;
@@ -204,7 +206,7 @@ impl AnyLimiter {
             Kind::Part(part) => match sure(part.reserve(ask.key(), request(ask, timeout, false))) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, _) => Ok(Box::pin(come(&**part, place)).await),
+                Turn::Wait(place, _) => Box::pin(come_within(&**part, place, timeout)).await,
             },
             Kind::Composite(composite) => Box::pin(composite.acquire(ask, timeout)).await,
         }
@@ -232,7 +234,9 @@ impl AnyLimiter {
                 match sure(part.reserve(ask.key(), request)) {
                     Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                     Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                    Turn::Wait(place, wait) => Ok(come_blocking(&**part, place, wait)),
+                    Turn::Wait(place, wait) => {
+                        come_within_blocking(&**part, place, (wait, timeout))
+                    }
                 }
             }
             Kind::Composite(composite) => composite.acquire_blocking(ask, timeout),

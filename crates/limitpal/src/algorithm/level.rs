@@ -66,6 +66,13 @@ impl Level {
         Self { whole: carried, part: part.rem_euclid(parts) as u32 }
     }
 
+    /// Returns so small a part of a span, rounded down.
+    pub(crate) fn over(self, count: u64, parts: u32) -> Self {
+        let (whole, rest) = (self.whole.unsigned_abs() / count, self.whole.unsigned_abs() % count);
+        let rest = u128::from(rest) * u128::from(parts) + u128::from(self.part);
+        Self { whole: whole.cast_signed(), part: (rest / u128::from(count)) as u32 }
+    }
+
     /// Returns the first whole nanosecond that is not before it.
     #[inline]
     pub(crate) const fn ceil(self) -> Instant {

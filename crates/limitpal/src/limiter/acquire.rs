@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::part::Part;
 use super::quota::Quota;
-use super::turn::{Seat, request};
+use super::turn::{Seat, come_within, request};
 use super::{AnyLimiter, Kind, sure};
 use crate::clock::SharedClock;
 use crate::refusal::RateLimitExceeded;
@@ -46,9 +46,13 @@ impl Acquire<'_> {
                             return Poll::Ready(Err(RateLimitExceeded::new(after)));
                         }
                         Turn::Wait(place, _) => {
-                            let seat = Seat::new(&**part, place);
-                            let come = async { Ok(Quota::one(seat.await, Duration::ZERO)) };
-                            *self = Self::Boxed(Box::pin(come));
+                            // Most need no timer, and a crowd of them is smaller without.
+                            *self = Self::Boxed(if part.waits_may_grow() {
+                                Box::pin(come_within(&**part, place, *timeout))
+                            } else {
+                                let seat = Seat::new(&**part, place);
+                                Box::pin(async { Ok(Quota::one(seat.await, Duration::ZERO)) })
+                            });
                         }
                     },
                     Kind::Composite(composite) => {

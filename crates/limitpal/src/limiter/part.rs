@@ -67,6 +67,12 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
     /// Says how long one would have to wait.
     fn quote(&self, key: &str, request: Request) -> Result<RetryAfter, S::Error>;
 
+    /// Returns whether a wait may become longer while it lasts, since others may go before; then
+    /// whoever has no more time leaves, and whoever was told to sleep asks again after it.
+    fn waits_may_grow(&self) -> bool {
+        false
+    }
+
     /// Takes if acquiring makes one wait not at all.
     fn take_at_once(&self, key: &str, request: Request) -> Result<Option<Grant>, S::Error> {
         let request = Request { timeout: Some(Duration::ZERO), ..request };

@@ -1,6 +1,6 @@
 //! Waiting for one's turn: the two loops, blocking and async, that every wait in Rust goes through.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use super::part::Part;
 use super::quota::Quota;
 use super::sure;
 use crate::clock::{SharedClock, Sleep, unparker};
+use crate::refusal::RateLimitExceeded;
+use crate::retry_after::RetryAfter;
 use crate::store::{Grant, Pending, Place, Request, Turn};
 use crate::time::Instant;
 
@@ -34,7 +36,9 @@ impl Keyed<SharedClock> {
 
     /// Sleeps until the turn comes; returns what it has acquired.
     pub(super) async fn come(&self, place: Place) -> Quota {
-        come(self, place).await
+        let start = self.source().now();
+        let grant = self.seat(place).await;
+        Quota::one(grant, self.source().now().saturating_duration_since(start))
     }
 
     /// Returns the seat of one who waits: a future that is ready when the turn comes.
@@ -49,13 +53,61 @@ pub(super) fn request(ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> R
     Request { cost: ask.cost(), timeout, fixed, ticket: None }
 }
 
-/// Sleeps until the turn comes; returns what it has acquired.
-pub(super) async fn come<P: Part<SharedClock> + ?Sized>(part: &P, place: Place) -> Quota {
-    let seat = Seat::new(part, place);
+/// Sleeps until the turn comes, or until the time is over where a wait may become longer.
+pub(super) async fn come_within<P: Part<SharedClock> + ?Sized>(
+    part: &P,
+    place: Place,
+    timeout: Option<Duration>,
+) -> Result<Quota, RateLimitExceeded> {
     let start = part.source().now();
-    let grant = seat.await;
-    Quota::one(grant, part.source().now().saturating_duration_since(start))
+    let grant = sit(part, place, timeout).await.ok_or(OUT_OF_TIME)?;
+    Ok(Quota::one(grant, part.source().now().saturating_duration_since(start)))
 }
+
+/// As `come_within`, for a grant; none once the time is over.
+pub(super) async fn sit<P: Part<SharedClock> + ?Sized>(
+    part: &P,
+    place: Place,
+    timeout: Option<Duration>,
+) -> Option<Grant> {
+    let mut seat = Seat::new(part, place);
+    let mut timer = timeout.filter(|_| part.waits_may_grow()).map(|timeout| {
+        let now = part.source().now();
+        part.source().sleep_until(now + timeout, timeout)
+    });
+    poll_fn(|context| {
+        if let Poll::Ready(grant) = Pin::new(&mut seat).poll(context) {
+            return Poll::Ready(Some(grant));
+        }
+        let Some(timer) = &mut timer else { return Poll::Pending };
+        timer.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// Blocks the thread; otherwise as `come_within`, told how long the wait is as things stand.
+pub(super) fn come_within_blocking<P: Part<SharedClock> + ?Sized>(
+    part: &P,
+    place: Place,
+    times: (Duration, Option<Duration>),
+) -> Result<Quota, RateLimitExceeded> {
+    let start = part.source().now();
+    let grant = sit_out(part, place, times).ok_or(OUT_OF_TIME)?;
+    Ok(Quota::one(grant, part.source().now().saturating_duration_since(start)))
+}
+
+/// As `come_within_blocking`, for a grant; none once the time is over.
+pub(super) fn sit_out<P: Part<SharedClock> + ?Sized>(
+    part: &P,
+    place: Place,
+    (wait, timeout): (Duration, Option<Duration>),
+) -> Option<Grant> {
+    let seat = Seat::new(part, place);
+    if part.waits_may_grow() { seat.sit_blocking(timeout) } else { Some(seat.turn_blocking(wait)) }
+}
+
+/// Others have gone before: nobody can say how many more will.
+pub(super) const OUT_OF_TIME: RateLimitExceeded = RateLimitExceeded::new(RetryAfter::Unknown);
 
 /// Blocks the thread; otherwise as `come`.
 pub(super) fn come_blocking<P: Part<SharedClock> + ?Sized>(
@@ -110,7 +162,7 @@ impl<'l, P: Part<SharedClock> + ?Sized> Seat<'l, P> {
         Self { part, place: Some(place), nap: None }
     }
 
-    pub(super) fn turn_blocking(mut self, wait: Duration) -> Grant {
+    fn turn_blocking(mut self, wait: Duration) -> Grant {
         let (part, place) = (self.part, self.place.expect("a turn is awaited once"));
         if part.source().parks() {
             return self.park();
@@ -119,6 +171,31 @@ impl<'l, P: Part<SharedClock> + ?Sized> Seat<'l, P> {
         part.source().sleep_blocking(wait);
         self.place = None;
         part.arrived(place)
+    }
+
+    /// Blocks the thread; none once the time is over.
+    fn sit_blocking(mut self, timeout: Option<Duration>) -> Option<Grant> {
+        let place = self.place.expect("a turn is awaited once");
+        let source = self.part.source();
+        let end = timeout.map_or(Instant::MAX, |timeout| source.now() + timeout);
+        let waker = source.parks().then(unparker);
+        loop {
+            let pending = match self.claim(place, None) {
+                Ok(grant) => return Some(grant),
+                Err(pending) => pending,
+            };
+            let left = end.saturating_duration_since(source.now());
+            if left.is_zero() {
+                return None;
+            }
+            match &waker {
+                Some(waker) => {
+                    source.park(self.arm(place, waker.clone()).wait.min(left));
+                }
+                // A clock of the user's that panics while it sleeps loses no place.
+                None => source.sleep_blocking(pending.wait.min(left)),
+            }
+        }
     }
 
     fn lie_down(&self, place: Place, waker: Waker) -> Nap {

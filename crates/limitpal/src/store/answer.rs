@@ -133,7 +133,7 @@ pub enum Turn<T = Grant> {
 
 impl<T> Turn<T> {
     /// Returns the turn with something else for one who goes.
-    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Turn<U> {
+    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Turn<U> {
         match self {
             Self::Now(grant) => Turn::Now(make(grant)),
             Self::Wait(place, wait) => Turn::Wait(place, wait),

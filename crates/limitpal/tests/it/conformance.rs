@@ -32,13 +32,14 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "adaptive_concurrency",
     "backoff",
     "breaker",
     "client_throttle",
     "composite",
     "concurrency",
+    "fair_bucket",
     "leaky_bucket",
     "pipeline",
     "token_bucket",
@@ -69,6 +70,16 @@ fn leaky_buckets_decide_as_written_blocking() {
 #[test]
 fn leaky_buckets_decide_as_written_async() {
     limiters("leaky_bucket", Mode::Async);
+}
+
+#[test]
+fn fair_buckets_decide_as_written_blocking() {
+    limiters("fair_bucket", Mode::Blocking);
+}
+
+#[test]
+fn fair_buckets_decide_as_written_async() {
+    limiters("fair_bucket", Mode::Async);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::conformance::tasks::finish;
 use crate::models::{Kind, NaiveStore, Settings, settings, span};
 
 /// As many cases as keep the whole file below some seconds in a debug build.
-fn cases(cases: u32) -> ProptestConfig {
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 

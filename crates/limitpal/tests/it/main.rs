@@ -12,6 +12,7 @@ mod concurrency_exhaustive;
 mod conformance;
 mod evict;
 mod executor;
+mod fair;
 mod freed_places;
 mod full_store;
 mod holding;

@@ -6,7 +6,7 @@ use super::super::ask::Ask;
 use super::super::concurrency::acquire::{Knock, sit_out};
 use super::super::quota::Quota;
 use super::super::sure;
-use super::super::turn::Seat;
+use super::super::turn::{self, OUT_OF_TIME, sit};
 use super::{Arrival, Composite, Held, Step, Wish};
 use crate::clock::SharedClock;
 use crate::refusal::RateLimitExceeded;
@@ -27,7 +27,8 @@ impl Composite<SharedClock> {
                 Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, _) => {
-                    Held::Grant(part, Seat::new(&*self.parts[part], place).await)
+                    let came = sit(&*self.parts[part], place, timeout).await;
+                    Held::Grant(part, came.ok_or(OUT_OF_TIME)?)
                 }
                 Step::Knock(door, queued) => {
                     let knock = Knock::new(&self.doors[door], queued, timeout, &self.source);
@@ -52,8 +53,8 @@ impl Composite<SharedClock> {
                 Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, wait) => {
-                    let seat = Seat::new(&*self.parts[part], place);
-                    Held::Grant(part, seat.turn_blocking(wait))
+                    let came = turn::sit_out(&*self.parts[part], place, (wait, timeout));
+                    Held::Grant(part, came.ok_or(OUT_OF_TIME)?)
                 }
                 Step::Knock(door, queued) => {
                     let permit = sit_out(&self.doors[door], queued, timeout, &self.source)?;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use limitpal::{
-    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, Evict, FixedWindow, LeakyBucket,
-    Rate, SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
+    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, Evict, FairBucket, FixedWindow,
+    LeakyBucket, Rate, SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::cases::{Seconds, Seen, Step, number, retry_after, seconds, seen, span
 pub(super) enum LimiterSpec {
     TokenBucket(BucketSpec),
     LeakyBucket(BucketSpec),
+    FairBucket { capacity: u32, rate: String, active_for: Option<Seconds> },
     FixedWindow(WindowSpec),
     SlidingWindowCounter(WindowSpec),
     SlidingWindowLog(WindowSpec),
@@ -51,6 +52,7 @@ pub(super) struct Built {
     pub(super) any: AnyLimiter,
     token: Option<TokenBucket>,
     leaky: Option<LeakyBucket>,
+    fair: Option<FairBucket>,
     parts: Vec<Built>,
 }
 
@@ -88,13 +90,23 @@ impl LimiterSpec {
                 let token =
                     with_options!(TokenBucket::builder(spec.capacity, spec.rate()), spec, clock);
                 let any = token.clone().into();
-                Built { any, token: Some(token), leaky: None, parts: Vec::new() }
+                Built { any, token: Some(token), leaky: None, fair: None, parts: Vec::new() }
             }
             Self::LeakyBucket(spec) => {
                 let leaky =
                     with_options!(LeakyBucket::builder(spec.capacity, spec.rate()), spec, clock);
                 let any = leaky.clone().into();
-                Built { any, token: None, leaky: Some(leaky), parts: Vec::new() }
+                Built { any, token: None, leaky: Some(leaky), fair: None, parts: Vec::new() }
+            }
+            Self::FairBucket { capacity, rate, active_for } => {
+                let rate = Rate::per_second(number(rate)).unwrap();
+                let builder = FairBucket::builder(*capacity, rate).clock(clock.clone());
+                let builder = match active_for {
+                    Some(active_for) => builder.active_for(active_for.duration()),
+                    None => builder,
+                };
+                let fair = builder.build().unwrap();
+                Built { fair: Some(fair.clone()), ..Built::window(fair) }
             }
             Self::FixedWindow(WindowSpec { limit, per, align }) => {
                 let align = match align.as_deref() {
@@ -117,7 +129,7 @@ impl LimiterSpec {
                 let parts: Vec<Built> = parts.iter().map(|part| part.build(clock)).collect();
                 let limiters = parts.iter().map(|part| part.any.clone());
                 let any = CompositeLimiter::new(limiters).unwrap().into();
-                Built { any, token: None, leaky: None, parts }
+                Built { any, token: None, leaky: None, fair: None, parts }
             }
         }
     }
@@ -131,7 +143,7 @@ impl BucketSpec {
 
 impl Built {
     fn window(limiter: impl Into<AnyLimiter>) -> Self {
-        Self { any: limiter.into(), token: None, leaky: None, parts: Vec::new() }
+        Self { any: limiter.into(), token: None, leaky: None, fair: None, parts: Vec::new() }
     }
 
     /// Returns the limiter that a step is for: a part, if it names one.
@@ -181,6 +193,9 @@ impl Built {
     }
 
     fn len(&self) -> Result<usize, String> {
+        if let Some(fair) = &self.fair {
+            return Ok(fair.len());
+        }
         self.token().map(|token| token.len()).or_else(|_| self.leaky().map(|leaky| leaky.len()))
     }
 
@@ -190,6 +205,9 @@ impl Built {
     }
 
     fn contains(&self, key: &str) -> Result<bool, String> {
+        if let Some(fair) = &self.fair {
+            return Ok(fair.contains(key));
+        }
         let leaky = || self.leaky().map(|leaky| leaky.contains(key));
         self.token().map(|token| token.contains(key)).or_else(|_| leaky())
     }

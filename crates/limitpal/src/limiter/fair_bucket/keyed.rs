@@ -1,0 +1,177 @@
+//! A bucket that is shared, and the clock it is read by.
+
+use std::fmt;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::super::keys::{KeyBy, Keys};
+use super::super::part::Part;
+use crate::algorithm::Bucket;
+use crate::clock::TimeSource;
+use crate::config::InvalidConfig;
+use crate::decision::Decision;
+use crate::retry_after::RetryAfter;
+use crate::shards::Fingerprint;
+use crate::store::{Grant, Pending, Place, Request, Shares, StoreOptions, Turn};
+
+/// One bucket for everybody, of which each active key has a share. The building block of
+/// `FairBucket`; the Python package reads clocks that can fail.
+pub struct FairKeyed<S: TimeSource> {
+    shares: Shares,
+    source: S,
+    keys: Keys<S::Error>,
+    options: StoreOptions,
+}
+
+impl<S: TimeSource> FairKeyed<S> {
+    /// Makes a full one.
+    pub fn new(
+        bucket: Bucket,
+        active_for: Option<Duration>,
+        key_by: Option<KeyBy<S::Error>>,
+        source: S,
+    ) -> Result<Self, InvalidConfig> {
+        let shares = Shares::new(bucket, active_for, source.is_steady())?;
+        let (keys, options) = (Keys::new(true, key_by), StoreOptions::default());
+        Ok(Self { shares, source, keys, options })
+    }
+
+    /// Returns the bucket and who shares it.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Returns the permits that the whole bucket has now, in fractions.
+    pub fn tokens(&self) -> Result<f64, S::Error> {
+        self.shares.tokens(|| self.source.now())
+    }
+
+    fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
+        self.keys.fingerprint(key, |key| self.shares.fingerprint(key))
+    }
+}
+
+impl<S: TimeSource> Part<S> for FairKeyed<S> {
+    fn source(&self) -> &S {
+        &self.source
+    }
+
+    fn bound(&self, window: Duration) -> u64 {
+        self.shares.bucket().bound(window)
+    }
+
+    fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    fn per_key(&self) -> bool {
+        true
+    }
+
+    fn contains(&self, key: &str) -> Result<bool, S::Error> {
+        self.shares.contains(self.fingerprint(key)?, || self.source.now())
+    }
+
+    fn remembered(&self) -> Result<usize, S::Error> {
+        self.shares.len(|| self.source.now())
+    }
+
+    fn evicted_live(&self) -> u64 {
+        0
+    }
+
+    fn refused_new(&self) -> u64 {
+        0
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, S::Error> {
+        Ok(Vec::new())
+    }
+
+    fn restore(&self, _snapshot: &[u8]) -> Result<Result<(), InvalidConfig>, S::Error> {
+        let advice = "leave it out: a bucket that is shared begins full";
+        Ok(Err(InvalidConfig::new("snapshot", "one of keys", advice)))
+    }
+
+    fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        Ok(self.take(key, cost)?.is_some())
+    }
+
+    fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
+        let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
+        let asks = asks.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+        self.shares.take_many(&asks, || self.source.now())
+    }
+
+    fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        self.shares.check(self.fingerprint(key)?, cost, || self.source.now())
+    }
+
+    fn peek(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        self.shares.peek(self.fingerprint(key)?, cost, || self.source.now())
+    }
+
+    fn take(&self, key: &str, cost: u64) -> Result<Option<Grant>, S::Error> {
+        self.shares.take(self.fingerprint(key)?, cost, || self.source.now())
+    }
+
+    fn reserve(&self, key: &str, request: Request) -> Result<Turn, S::Error> {
+        self.shares.reserve(self.fingerprint(key)?, request, || self.source.now())
+    }
+
+    fn enter(&self, key: &str, request: Request) -> Result<Turn<()>, S::Error> {
+        Ok(self.reserve(key, request)?.map(drop))
+    }
+
+    fn quote(&self, key: &str, request: Request) -> Result<RetryAfter, S::Error> {
+        self.shares.quote(self.fingerprint(key)?, request, || self.source.now())
+    }
+
+    fn waits_may_grow(&self) -> bool {
+        true
+    }
+
+    fn arm(&self, place: Place, waker: Waker) -> Result<Pending, S::Error> {
+        self.shares.arm(place, waker, || self.source.now())
+    }
+
+    fn claim(
+        &self,
+        place: Place,
+        waker: Option<&Waker>,
+    ) -> Result<Result<Grant, Pending>, S::Error> {
+        self.shares.claim(place, waker, || self.source.now())
+    }
+
+    fn arrived(&self, _place: Place) -> Grant {
+        unreachable!("a wait that may grow ends with a claim")
+    }
+
+    fn leave(&self, place: Place) {
+        self.shares.leave(place, self.source.now().ok());
+    }
+
+    fn give_back(&self, grant: Grant) {
+        self.shares.give_back(grant, self.source.now().ok());
+    }
+
+    fn reset(&self, key: &str) -> Result<(), S::Error> {
+        self.shares.reset(self.fingerprint(key)?, || self.source.now())
+    }
+
+    fn reset_all(&self) -> Result<(), S::Error> {
+        self.shares.reset_all(|| self.source.now())
+    }
+}
+
+impl<S: TimeSource> fmt::Debug for FairKeyed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bucket = self.shares.bucket();
+        f.debug_struct("FairBucket")
+            .field("capacity", &bucket.capacity())
+            .field("refill_rate", &bucket.rate())
+            .field("clock", &self.source)
+            .field("active_for", &self.shares.active_for())
+            .finish_non_exhaustive()
+    }
+}
