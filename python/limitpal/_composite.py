@@ -65,7 +65,7 @@ class AsyncCompositeLimiter(AsyncLimiter):
         )
         if pools and type(self).acquire is AsyncCompositeLimiter.acquire:
             # What a coroutine function returns cannot be used in an `async with`.
-            self.acquire = self._hold  # type: ignore[method-assign]
+            vars(self)["acquire"] = self._hold
 
     @classmethod
     def of(cls, *rates: str, clock: Clock | None = None) -> Self:
@@ -252,8 +252,9 @@ def _sort(
         elif isinstance(core, KeyedLimiter):
             cores.append(core)
         else:
-            for ours, parts in zip((cores, pools), core.parts(), strict=True):
-                cast("list[Any]", ours).extend(parts)
+            keyed, holding = core.parts()
+            cores.extend(keyed)
+            pools.extend(holding)
             own.extend(limiter._own)
     if len({id(limiter) for limiter in own}) < len(own):
         raise _invalid_config("limiters", limiters, "give at least one limiter, each of them once")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncConcurrencyLimiter"]
 
-Permit = TypeVar("Permit", ConcurrencyPermit, CompositePermit)
+Permit = TypeVar("Permit", bound=ConcurrencyPermit | CompositePermit)
 
 
 class AsyncConcurrencyLimiter:
