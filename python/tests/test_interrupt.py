@@ -106,6 +106,9 @@ held = limiter.acquire("k")
 at_once(lambda: limiter.acquire("k"))
 at_once(lambda: limiter.acquire("k", timeout=30.0))
 
+both = CompositeLimiter([TokenBucket(1000, 1), limiter])
+at_once(lambda: both.acquire("k"))
+
 assert (limiter.in_flight("k"), limiter.waiting("k")) == (1, 0)
 held.release()
 assert len(limiter) == 0
