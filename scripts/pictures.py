@@ -40,6 +40,7 @@ def answers() -> dict[str, list[tuple[float, bool]]]:
         SlidingWindowCounter,
         SlidingWindowLog,
         TokenBucket,
+        WarmUpBucket,
     )
 
     def asked(make: Callable[[MockClock], Any]) -> list[tuple[float, bool]]:
@@ -61,6 +62,9 @@ def answers() -> dict[str, list[tuple[float, bool]]]:
 
     return {
         "token-bucket": asked(lambda clock: TokenBucket(LIMIT, LIMIT / WINDOW, clock=clock)),
+        "warm-up-bucket": asked(
+            lambda clock: WarmUpBucket(LIMIT, LIMIT / WINDOW, warm_up=WINDOW, clock=clock)
+        ),
         "leaky-bucket-allow": asked(lambda clock: LeakyBucket(LIMIT, LIMIT / WINDOW, clock=clock)),
         "leaky-bucket-acquire": waited(),
         "fixed-window": asked(lambda clock: FixedWindow(LIMIT, WINDOW, clock=clock)),

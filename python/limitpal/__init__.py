@@ -33,7 +33,10 @@ from ._limitpal import (
     SlidingWindowCounter,
     SlidingWindowLog,
     TokenBucket,
+    WarmUpBucket,
 )
+from ._strict import async_strict, strict
+from ._warm_up import AsyncWarmUpBucket
 from ._windows import AsyncFixedWindow, AsyncSlidingWindowCounter, AsyncSlidingWindowLog
 
 __version__ = _version("limitpal")
@@ -50,6 +53,7 @@ __all__ = [
     "AsyncSlidingWindowCounter",
     "AsyncSlidingWindowLog",
     "AsyncTokenBucket",
+    "AsyncWarmUpBucket",
     "CircuitBreaker",
     "CircuitBreakerOpen",
     "ClientThrottle",
@@ -75,5 +79,8 @@ __all__ = [
     "SlidingWindowLog",
     "SyncLimiter",
     "TokenBucket",
+    "WarmUpBucket",
     "__version__",
+    "async_strict",
+    "strict",
 ]

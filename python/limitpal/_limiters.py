@@ -80,6 +80,13 @@ class BucketOptions(TypedDict, total=False):
     evict: Evict
 
 
+class TokenOptions(BucketOptions, total=False):
+    """The options of a token bucket besides how much it holds and how fast."""
+
+    initial: float | None
+    debt: float
+
+
 SyncLimiter.register(KeyedLimiter)
 SyncLimiter.register(CompositeLimiter)
 
@@ -194,6 +201,8 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
         max_buckets: int | None = None,
         cleanup_interval: int = 100,
         *,
+        initial: float | None = None,
+        debt: float = 0,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
@@ -206,13 +215,15 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
             ttl,
             max_buckets,
             cleanup_interval,
+            initial=initial,
+            debt=debt,
             per_key=per_key,
             key_by=key_by,
             evict=evict,
         )
 
     @classmethod
-    def per(cls, rate: str, burst: float | None = None, **options: Unpack[BucketOptions]) -> Self:
+    def per(cls, rate: str, burst: float | None = None, **options: Unpack[TokenOptions]) -> Self:
         """Make one of a limit in words; the burst is the count unless given."""
         return cls(*_in_words(rate, "burst", burst), **options)
 
@@ -226,8 +237,18 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
         """The rate per second in the long run."""
         return self._core.refill_rate
 
+    @property
+    def initial(self) -> int:
+        """How many tokens each bucket had when the limiter was made."""
+        return self._core.initial
+
+    @property
+    def debt(self) -> int:
+        """How many permits may be owed."""
+        return self._core.debt
+
     async def get_tokens(self, key: str | int = "default") -> float:
-        """Return the tokens that a key has now."""
+        """Return the tokens that a key has now; none while some are owed."""
         return self._core.get_tokens(key)
 
 

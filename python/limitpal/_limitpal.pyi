@@ -7,7 +7,7 @@ from typing_extensions import Self, Unpack, disjoint_base
 
 from limitpal._clock import Clock
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
-from limitpal._limiters import AsyncPart, BucketOptions, Evict, SyncLimiter
+from limitpal._limiters import AsyncPart, BucketOptions, Evict, SyncLimiter, TokenOptions
 
 __all__ = [
     "AdaptiveConcurrency",
@@ -32,6 +32,7 @@ __all__ = [
     "SlidingWindowCounter",
     "SlidingWindowLog",
     "TokenBucket",
+    "WarmUpBucket",
     "_CompositeCore",
     "_ExecutorCore",
     "_LentPermit",
@@ -40,6 +41,7 @@ __all__ = [
     "_in_words",
     "_invalid_config",
     "_keys",
+    "_strictly",
 ]
 
 _P = ParamSpec("_P")
@@ -52,6 +54,12 @@ class _Part(Protocol):
     def acquire(self, key: str, /, *, timeout: float = ...) -> object: ...
 
 def _in_words(rate: str, name: str, capacity: float | None) -> tuple[int, Rate]: ...
+@overload
+def _strictly(rate: str, burst: None) -> tuple[int, float]: ...
+@overload
+def _strictly(rate: str, burst: float) -> tuple[int, Rate]: ...
+@overload
+def _strictly(rate: str, burst: float | None) -> tuple[int, Any]: ...
 def _keys(keys: Iterable[str | int]) -> list[str | int]: ...
 def _invalid_config(parameter: str, value: object, advice: str) -> InvalidConfigError: ...
 
@@ -142,18 +150,24 @@ class TokenBucket(KeyedLimiter):
         max_buckets: int | None = None,
         cleanup_interval: int = 100,
         *,
+        initial: float | None = None,
+        debt: float = 0,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
     ) -> None: ...
     @classmethod
     def per(
-        cls, rate: str, burst: float | None = None, **options: Unpack[BucketOptions]
+        cls, rate: str, burst: float | None = None, **options: Unpack[TokenOptions]
     ) -> Self: ...
     @property
     def capacity(self) -> int: ...
     @property
     def refill_rate(self) -> float: ...
+    @property
+    def initial(self) -> int: ...
+    @property
+    def debt(self) -> int: ...
     def get_tokens(self, key: str | int = "default") -> float: ...
 
 class LeakyBucket(KeyedLimiter):
@@ -267,6 +281,33 @@ class SlidingWindowCounter(_Window):
 
 class SlidingWindowLog(_Window):
     """Lets `limit` pass in any `per` seconds and never more, remembering each take."""
+
+class WarmUpBucket(KeyedLimiter):
+    """As `TokenBucket`, slow when it is cold, and warmed up under load."""
+
+    def __init__(
+        self,
+        capacity: float,
+        refill_rate: float | Rate,
+        warm_up: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        cold_factor: float = 3.0,
+        per_key: bool = True,
+        key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
+    ) -> None: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def refill_rate(self) -> float: ...
+    @property
+    def warm_up(self) -> float: ...
+    @property
+    def cold_factor(self) -> float: ...
 
 @disjoint_base
 class CompositeLimiter(SyncLimiter):

@@ -3,27 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::parts::{FairKeyed, Keyed, Part};
+use limitpal::parts::{FairKeyed, Keyed, Part, WarmUp};
 
 use crate::clock::PyClock;
 
-/// How a limiter counts: by buckets, which are asked without a detour, or by windows.
+/// How a limiter counts: by buckets, which are asked without a detour, by windows, by buckets
+/// that warm up, or by one that is shared.
 pub(crate) enum Counting {
     Buckets(Arc<Keyed<PyClock>>),
     Windows(Windows),
+    Ramp(Ramp),
     Fair(Arc<FairKeyed<PyClock>>),
-}
-
-impl Counting {
-    /// Returns it, however it counts.
-    #[inline]
-    pub(crate) fn part(&self) -> &dyn Part<PyClock> {
-        match self {
-            Self::Buckets(keyed) => &**keyed,
-            Self::Windows(windows) => &*windows.part,
-            Self::Fair(fair) => &**fair,
-        }
-    }
 }
 
 /// A limiter that counts by windows, and its settings.
@@ -32,4 +22,33 @@ pub(crate) struct Windows {
     pub(crate) limit: u32,
     pub(crate) per: Duration,
     pub(crate) align: Option<&'static str>,
+}
+
+/// A bucket that warms up, and its settings.
+pub(crate) struct Ramp {
+    pub(crate) part: Arc<dyn Part<PyClock>>,
+    pub(crate) bucket: WarmUp,
+}
+
+impl Counting {
+    /// Returns the limiter, however it counts.
+    #[inline]
+    pub(crate) fn part(&self) -> &dyn Part<PyClock> {
+        match self {
+            Self::Buckets(keyed) => &**keyed,
+            Self::Windows(windows) => &*windows.part,
+            Self::Ramp(ramp) => &*ramp.part,
+            Self::Fair(fair) => &**fair,
+        }
+    }
+
+    /// As `part`, to be kept.
+    pub(crate) fn shared(&self) -> Arc<dyn Part<PyClock>> {
+        match self {
+            Self::Buckets(keyed) => keyed.clone(),
+            Self::Windows(windows) => windows.part.clone(),
+            Self::Ramp(ramp) => ramp.part.clone(),
+            Self::Fair(fair) => fair.clone(),
+        }
+    }
 }

@@ -56,7 +56,7 @@ impl LeakyBucket {
     ) -> PyResult<()> {
         let (rate, pace) = (leak_rate, Pace::Even);
         slf.as_super().init(&Options {
-            numbers: Numbers::Bucket { capacity, rate, pace },
+            numbers: Numbers::Bucket { capacity, rate, pace, initial: None, debt: None },
             clock,
             ttl,
             max_buckets,

@@ -35,6 +35,7 @@ mod seconds;
 mod settings;
 mod shared_clock;
 mod token_bucket;
+mod warm_up_bucket;
 mod windows;
 
 use pyo3::prelude::*;
@@ -81,11 +82,14 @@ mod _limitpal {
     #[pymodule_export]
     use crate::token_bucket::TokenBucket;
     #[pymodule_export]
+    use crate::warm_up_bucket::WarmUpBucket;
+    #[pymodule_export]
     use crate::windows::{FixedWindow, SlidingWindowCounter, SlidingWindowLog};
     #[pymodule_export]
     use crate::{async_executor::ExecutorCore, run::Run};
 
     use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
 
     /// Make the error that refuses an argument, for what is checked in Python.
     #[pyfunction]
@@ -101,6 +105,15 @@ mod _limitpal {
         capacity: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<(u32, Rate)> {
         crate::rate::in_words(rate, name, capacity)
+    }
+
+    /// Return what makes a strict limiter of a limit in words: a log's numbers, or a bucket's.
+    #[pyfunction]
+    fn _strictly<'py>(
+        rate: &Bound<'py, PyAny>,
+        burst: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        crate::rate::strictly(rate, burst)
     }
 
     /// Return several keys as a list, for what asks them in Python.

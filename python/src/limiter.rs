@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{FairKeyed, Fingerprint, Keyed, Part, Turn};
+use limitpal::parts::{FairKeyed, Fingerprint, Keyed, Part, Turn, WarmUp};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -59,7 +59,7 @@ impl KeyedLimiter {
     pub(crate) fn keyed(&self) -> PyResult<&Arc<Keyed<PyClock>>> {
         match &self.inner()?.counting {
             Counting::Buckets(keyed) => Ok(keyed),
-            _ => Err(PyTypeError::new_err("the limiter counts by no buckets of its own")),
+            _ => Err(PyTypeError::new_err("the limiter is no plain bucket")),
         }
     }
 
@@ -79,6 +79,14 @@ impl KeyedLimiter {
         }
     }
 
+    /// Returns the bucket of one that warms up.
+    pub(crate) fn ramp(&self) -> PyResult<&WarmUp> {
+        match &self.inner()?.counting {
+            Counting::Ramp(ramp) => Ok(&ramp.bucket),
+            _ => Err(PyTypeError::new_err("the limiter does not warm up")),
+        }
+    }
+
     /// Returns the limiter, however it counts.
     #[inline]
     pub(crate) fn part(&self) -> PyResult<&dyn Part<PyClock>> {
@@ -87,11 +95,7 @@ impl KeyedLimiter {
 
     /// As `part`, to be kept.
     pub(crate) fn shared(&self) -> PyResult<Arc<dyn Part<PyClock>>> {
-        Ok(match &self.inner()?.counting {
-            Counting::Buckets(keyed) => keyed.clone(),
-            Counting::Windows(windows) => windows.part.clone(),
-            Counting::Fair(fair) => fair.clone(),
-        })
+        Ok(self.inner()?.counting.shared())
     }
 
     /// Returns whether a decision calls the user's own code: a clock, or `key_by`.
@@ -125,7 +129,7 @@ impl KeyedLimiter {
                 let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
                 keyed.store().enter(key, request, || source.now())
             }
-            counting => counting.part().enter(key.as_str(), request),
+            other => other.part().enter(key.as_str(), request),
         }
     }
 
@@ -151,7 +155,7 @@ impl KeyedLimiter {
                 let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
                 keyed.store().reserve(key, request, || source.now())
             }
-            counting => counting.part().reserve(key.as_str(), request),
+            other => other.part().reserve(key.as_str(), request),
         }
     }
 
@@ -179,7 +183,7 @@ impl KeyedLimiter {
     fn allow(&self, key: Key<'_>, cost: Cost) -> PyResult<bool> {
         match &self.inner()?.counting {
             Counting::Buckets(keyed) => keyed.allow(keyed.fingerprint(key.as_str())?, cost.0),
-            counting => counting.part().allow(key.as_str(), cost.0),
+            other => other.part().allow(key.as_str(), cost.0),
         }
     }
 
@@ -197,11 +201,11 @@ impl KeyedLimiter {
                 keys.each(|key| push(&mut asks, (keyed.fingerprint(key)?, cost.0)))?;
                 keyed.allow_many(&asks)?
             }
-            counting => {
+            other => {
                 let mut texts = Vec::new();
                 keys.each(|key| push(&mut texts, key.to_owned()))?;
                 let asks: Vec<_> = texts.iter().map(|key| (key.as_str(), cost.0)).collect();
-                counting.part().allow_many(&asks)?
+                other.part().allow_many(&asks)?
             }
         };
         ask::list(py, &answers)

@@ -1,10 +1,11 @@
 //! A keyed limiter as Python writes it down.
 
 use limitpal::Evict;
+use limitpal::parts::Algorithm;
 use pyo3::prelude::*;
 
 use crate::clock::PyClock;
-use crate::counting::{Counting, Windows};
+use crate::counting::{Counting, Ramp, Windows};
 use crate::limiter::KeyedLimiter;
 use crate::{fair_bucket, seconds};
 
@@ -14,7 +15,22 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
         Counting::Buckets(keyed) => {
             let bucket = keyed.store().bucket();
             let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
-            Ok(format!("capacity={}, {}={rate}", bucket.capacity(), bucket.rate_name()))
+            let (capacity, initial) = (bucket.capacity(), bucket.initial());
+            let mut text = format!("capacity={capacity}, {}={rate}", bucket.rate_name());
+            if initial < capacity {
+                text += &format!(", initial={initial}");
+            }
+            if bucket.debt() > 0 {
+                text += &format!(", debt={}", bucket.debt());
+            }
+            Ok(text)
+        }
+        Counting::Ramp(Ramp { bucket, .. }) => {
+            let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
+            let warm_up = seconds::float(bucket.warm_up()).into_pyobject(py)?.repr()?;
+            let cold = bucket.cold_factor().into_pyobject(py)?.repr()?;
+            let bucket = format!("capacity={}, refill_rate={rate}", Algorithm::capacity(bucket));
+            Ok(format!("{bucket}, warm_up={warm_up}, cold_factor={cold}"))
         }
         Counting::Windows(Windows { limit, per, align, .. }) => {
             let per = seconds::float(*per).into_pyobject(py)?.repr()?;

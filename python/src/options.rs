@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use limitpal::parts::{
     Bucket, FairKeyed, FixedCount, KeyBy, Keyed, KeyedOptions, Pace, Part, SlidingCount,
-    SlidingLog, StoreOptions, Stored,
+    SlidingLog, StoreOptions, Stored, WarmUp,
 };
-use limitpal::{Align, Evict};
+use limitpal::{Align, Evict, TimeSource};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use crate::ask::{Key, count};
 use crate::clock::PyClock;
-use crate::counting::{Counting, Windows};
+use crate::counting::{Counting, Ramp, Windows};
 use crate::{errors, rate, seconds};
 
 const CAPACITY: &str = "give a whole number from 1 to 4294967295";
@@ -36,6 +36,14 @@ pub(crate) enum Numbers<'a, 'py> {
         capacity: &'a Bound<'py, PyAny>,
         rate: &'a Bound<'py, PyAny>,
         pace: Pace,
+        initial: Option<&'a Bound<'py, PyAny>>,
+        debt: Option<&'a Bound<'py, PyAny>>,
+    },
+    Ramp {
+        capacity: &'a Bound<'py, PyAny>,
+        rate: &'a Bound<'py, PyAny>,
+        warm_up: &'a Bound<'py, PyAny>,
+        cold_factor: Option<&'a Bound<'py, PyAny>>,
     },
     Fair {
         capacity: &'a Bound<'py, PyAny>,
@@ -61,9 +69,14 @@ impl Options<'_, '_> {
     /// Makes what they describe.
     pub(crate) fn counting(&self, key_by: Option<&Arc<Py<PyAny>>>) -> PyResult<Counting> {
         match self.numbers {
-            Numbers::Bucket { capacity, rate, pace } => {
-                let bucket = bucket(capacity, rate, pace)?;
+            Numbers::Bucket { capacity, rate, pace, initial, debt } => {
+                let bucket = with_debt(bucket(capacity, rate, pace)?, debt)?;
+                let bucket = self.with_initial(bucket, initial)?;
                 Ok(Counting::Buckets(self.keyed(bucket, rate, key_by)?))
+            }
+            Numbers::Ramp { capacity, rate, warm_up, cold_factor } => {
+                let bucket = ramp(capacity, rate, warm_up, cold_factor)?;
+                Ok(Counting::Ramp(Ramp { part: self.keyed(bucket, rate, key_by)?, bucket }))
             }
             Numbers::Fair { capacity, rate, active_for } => {
                 let bucket = bucket(capacity, rate, Pace::Burst)?;
@@ -107,6 +120,17 @@ impl Options<'_, '_> {
             }
         };
         Ok(Windows { part, limit, per, align })
+    }
+
+    /// Has the bucket start with so many, from now on.
+    fn with_initial(&self, bucket: Bucket, initial: Option<&Bound<'_, PyAny>>) -> PyResult<Bucket> {
+        let Some(given) = initial else { return Ok(bucket) };
+        let advice = format!("give a whole number from 0 to the capacity, {}", bucket.capacity());
+        let initial = none_or_more("initial", given, &advice)?;
+        let now = PyClock::resolve(self.clock)?.now()?;
+        bucket
+            .with_initial(initial, now)
+            .map_err(|error| errors::from_core(given.py(), &error, given))
     }
 
     fn keyed<A: Stored>(
@@ -172,6 +196,39 @@ fn bucket(capacity: &Bound<'_, PyAny>, given: &Bound<'_, PyAny>, pace: Pace) -> 
     let capacity = count("capacity", capacity, CAPACITY)?;
     let rate = rate::given(pace.rate_name(), given)?;
     Bucket::new(capacity, rate, pace).map_err(|error| errors::from_core(given.py(), &error, given))
+}
+
+/// Returns a whole number that may be 0.
+fn none_or_more(name: &str, given: &Bound<'_, PyAny>, advice: &str) -> PyResult<u32> {
+    let is_none =
+        !given.is_instance_of::<PyBool>() && given.extract::<f64>().is_ok_and(|n| n == 0.0);
+    if is_none { Ok(0) } else { count(name, given, advice) }
+}
+
+fn with_debt(bucket: Bucket, debt: Option<&Bound<'_, PyAny>>) -> PyResult<Bucket> {
+    let Some(given) = debt else { return Ok(bucket) };
+    let debt = none_or_more("debt", given, "give a whole number, 0 for none")?;
+    bucket.with_debt(debt).map_err(|error| errors::from_core(given.py(), &error, given))
+}
+
+fn ramp(
+    capacity: &Bound<'_, PyAny>,
+    given: &Bound<'_, PyAny>,
+    warm_up: &Bound<'_, PyAny>,
+    cold_factor: Option<&Bound<'_, PyAny>>,
+) -> PyResult<WarmUp> {
+    const COLD: &str = "give a number from 1.001 to 1000";
+    let capacity = count("capacity", capacity, CAPACITY)?;
+    let (rate, span) = (rate::given("refill_rate", given)?, seconds::positive("warm_up", warm_up)?);
+    let cold = cold_factor.map(|cold| seconds::number("cold_factor", cold, COLD)).transpose()?;
+    WarmUp::new(capacity, rate, span, cold.unwrap_or(3.0)).map_err(|error| {
+        let blamed = match (error.parameter(), cold_factor) {
+            ("warm_up", _) => warm_up,
+            ("cold_factor", Some(cold)) => cold,
+            _ => given,
+        };
+        errors::from_core(given.py(), &error, blamed)
+    })
 }
 
 /// Returns where windows start, and what that is called.

@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use limitpal::Rate as CoreRate;
+use limitpal::parts::strict_burst;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
@@ -80,6 +81,8 @@ pub(crate) fn given(parameter: &'static str, value: &Bound<'_, PyAny>) -> PyResu
     CoreRate::named(parameter, number).map_err(|error| errors::from_core(value.py(), &error, value))
 }
 
+const ADVICE: &str = "give a whole number from 1 to 4294967295";
+
 /// Makes a bucket of a limit in words: of `class`, with `capacity` (known as `name`) or the count.
 pub(crate) fn bucket<'py>(
     class: &Bound<'py, PyType>,
@@ -96,10 +99,32 @@ pub(crate) fn in_words(
     name: &str,
     capacity: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(u32, Rate)> {
-    const ADVICE: &str = "give a whole number from 1 to 4294967295";
     let rate = Rate::read(words)?;
     let capacity = capacity.map(|capacity| count(name, capacity, ADVICE)).transpose()?;
     Ok((capacity.unwrap_or(rate.count), rate))
+}
+
+/// Returns the limit and the seconds of a strict limit in words, or the burst and the rate.
+pub(crate) fn strictly<'py>(
+    words: &Bound<'py, PyAny>,
+    burst: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let (Rate { count: limit, per, .. }, py) = (Rate::read(words)?, words.py());
+    let Some(given) = burst else {
+        // A window that counts with both of its ends; of a long one the next float is further.
+        let longer = per.as_secs_f64() + 1e-9;
+        let longer = if seconds::duration(longer) > per { longer } else { longer.next_up() };
+        return (limit, longer).into_pyobject(py);
+    };
+    let burst = match count("burst", given, ADVICE) {
+        Ok(burst) => burst,
+        Err(_) if given.extract::<f64>().is_ok_and(|burst| burst == 0.0) => 0,
+        Err(error) => return Err(error),
+    };
+    let (burst, rate) =
+        strict_burst(limit, per, burst).map_err(|error| errors::from_core(py, &error, given))?;
+    let rate = Rate { rate, count: limit - burst, per };
+    (burst, Py::new(py, rate)?).into_pyobject(py)
 }
 
 #[pymethods]

@@ -24,6 +24,11 @@ use crate::rate;
 ///   again, least recently used first; where all are in use, see `evict`
 /// - `cleanup_interval`: look for buckets past their `ttl` every so many calls; no decision depends
 ///   on it
+/// - `initial`: how many each bucket has when the limiter is made, 0 to `capacity`; all. A key that
+///   is first seen later has what has come in since
+/// - `debt`: a call that costs several goes as soon as one is there, and owes up to so many, which
+///   later calls wait for; 0. With it costs up to `capacity + debt` are served, and the worst case
+///   is higher by `debt`
 /// - `per_key`: False for one bucket for everybody
 /// - `key_by`: maps the caller's key to the bucket's
 /// - `evict`: what becomes of a newcomer where all of `max_buckets` are in use. "nearest_new": it
@@ -45,7 +50,7 @@ pub(crate) struct TokenBucket;
 impl TokenBucket {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, initial=None, debt=0, per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -53,7 +58,7 @@ impl TokenBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, initial=None, debt=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -63,13 +68,15 @@ impl TokenBucket {
         ttl: Option<&Bound<'_, PyAny>>,
         max_buckets: Option<&Bound<'_, PyAny>>,
         cleanup_interval: Given<'_>,
+        initial: Option<&Bound<'_, PyAny>>,
+        debt: Given<'_>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
     ) -> PyResult<()> {
-        let (rate, pace) = (refill_rate, Pace::Burst);
+        let (rate, pace, debt) = (refill_rate, Pace::Burst, debt.get());
         slf.as_super().init(&Options {
-            numbers: Numbers::Bucket { capacity, rate, pace },
+            numbers: Numbers::Bucket { capacity, rate, pace, initial, debt },
             clock,
             ttl,
             max_buckets,
@@ -112,7 +119,19 @@ impl TokenBucket {
         Ok(slf.as_super().keyed()?.store().bucket().rate().as_per_second())
     }
 
-    /// Return the tokens that a key has now.
+    /// How many tokens each bucket had when the limiter was made.
+    #[getter]
+    fn initial(slf: PyRef<'_, Self>) -> PyResult<u32> {
+        Ok(slf.as_super().keyed()?.store().bucket().initial())
+    }
+
+    /// How many permits may be owed.
+    #[getter]
+    fn debt(slf: PyRef<'_, Self>) -> PyResult<u32> {
+        Ok(slf.as_super().keyed()?.store().bucket().debt())
+    }
+
+    /// Return the tokens that a key has now; none while some are owed.
     #[pyo3(signature = (key = Key::DEFAULT), text_signature = "($self, key='default')")]
     fn get_tokens(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<f64> {
         slf.as_super().view(&key, Keyed::tokens)

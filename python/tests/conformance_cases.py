@@ -22,6 +22,8 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "leaky_bucket": LIMITER,
     "fair_bucket": LIMITER,
     "windows": LIMITER,
+    "strict": LIMITER,
+    "warm_up": LIMITER,
     "composite": LIMITER,
     "waiting": ({"limiter", "steps", "outcomes"}, {"sleepers"}),
     "concurrency": ({"limiter", "steps", "outcomes"}, set()),

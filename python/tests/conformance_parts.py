@@ -38,9 +38,13 @@ class Limiter:
             fair = flavour.window("FairBucket")
             self.own = fair(left["capacity"], number(left["rate"]), clock, **options)
             return
+        if spec["kind"] in ("strict", "warm_up_bucket"):
+            self.own = _options(dict(spec), clock, flavour)
+            return
         left = dict(spec)
         kind, capacity, rate = (left.pop(name) for name in ("kind", "capacity", "rate"))
-        _only(left, {"ttl", "max_buckets", "evict", "cleanup_interval", "per_key", "key_by"})
+        options = {"ttl", "max_buckets", "evict", "cleanup_interval", "per_key", "key_by"}
+        _only(left, options | {"initial", "debt"})
         if "ttl" in left:
             left["ttl"] = seconds(left["ttl"])
         if "key_by" in left:
@@ -78,6 +82,18 @@ class Limiter:
         if what in ("tokens", "wait_time"):
             return {what: decimal(await call(getattr(own, f"get_{what}"), key))}
         raise WrongCase(f"nothing is called `{what}` here")
+
+
+def _options(left: Fields, clock: Any, flavour: Flavour) -> Any:
+    """Make a strict limiter or a bucket that warms up."""
+    if left.pop("kind") == "strict":
+        _only(left, {"rate", "burst"})
+        strict = limitpal.strict if flavour.name == "sync" else limitpal.async_strict
+        return strict(left.pop("rate"), clock=clock, **left)
+    _only(left, {"capacity", "rate", "warm_up", "cold_factor"})
+    cold = number(left.get("cold_factor", "3"))
+    capacity, rate, warm_up = left["capacity"], number(left["rate"]), seconds(left["warm_up"])
+    return flavour.window("WarmUpBucket")(capacity, rate, warm_up, clock, cold_factor=cold)
 
 
 def decision(answer: limitpal.Decision) -> Fields:

@@ -70,13 +70,29 @@ async def acquire(limiter: Any, clock: limitpal.MockClock, step: Step) -> Fields
     return {"granted_at": written(now(clock))}
 
 
-@cases("token_bucket", "leaky_bucket", "fair_bucket", "windows", "composite")
+@cases(
+    "token_bucket",
+    "leaky_bucket",
+    "fair_bucket",
+    "windows",
+    "strict",
+    "warm_up",
+    "composite",
+)
 def test_sync_limiters_decide_as_written(case: Fields) -> None:
     """Every decision, delay and state of a sync limiter is the one written down."""
     finish(decide(case, SYNC))
 
 
-@cases("token_bucket", "leaky_bucket", "fair_bucket", "windows", "composite")
+@cases(
+    "token_bucket",
+    "leaky_bucket",
+    "fair_bucket",
+    "windows",
+    "strict",
+    "warm_up",
+    "composite",
+)
 def test_async_limiters_decide_as_written(case: Fields) -> None:
     """Every decision, delay and state of an async limiter is the one written down."""
     asyncio.run(decide(case, ASYNC))

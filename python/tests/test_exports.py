@@ -21,6 +21,7 @@ CONTRACT = {
     "AsyncSlidingWindowCounter",
     "AsyncSlidingWindowLog",
     "AsyncTokenBucket",
+    "AsyncWarmUpBucket",
     "CircuitBreaker",
     "CircuitBreakerOpen",
     "ClientThrottle",
@@ -46,9 +47,13 @@ CONTRACT = {
     "SlidingWindowLog",
     "SyncLimiter",
     "TokenBucket",
+    "WarmUpBucket",
     "__version__",
+    "async_strict",
+    "strict",
 }
-WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog"}
+WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog", "WarmUpBucket"}
+FUNCTIONS = {"async_strict", "strict"}
 NEW_SINCE_0_1_1 = {
     "AdaptiveConcurrency",
     "AsyncConcurrencyLimiter",
@@ -59,10 +64,11 @@ NEW_SINCE_0_1_1 = {
     "Decision",
     "FairBucket",
     "Rate",
+    *FUNCTIONS,
     *WINDOWS,
     *(f"Async{name}" for name in WINDOWS),
 }
-CLASSES = sorted(CONTRACT - {"__version__"})
+CLASSES = sorted(CONTRACT - {"__version__"} - FUNCTIONS)
 
 
 def test_the_names_are_those_of_the_contract():
@@ -161,9 +167,11 @@ LIMITER_OPTIONS = [
     "key_by",
     "evict",
 ]
+at = LIMITER_OPTIONS.index("*") + 1
+TOKEN_OPTIONS = [*LIMITER_OPTIONS[:at], "initial", "debt", *LIMITER_OPTIONS[at:]]
 EXECUTOR = ["limiter", "retry_policy", "circuit_breaker", "clock", "*", "charge", "acquire_timeout"]
 SIGNATURES = {
-    "TokenBucket": ["capacity", "refill_rate", *LIMITER_OPTIONS],
+    "TokenBucket": ["capacity", "refill_rate", *TOKEN_OPTIONS],
     "LeakyBucket": ["capacity", "leak_rate", *LIMITER_OPTIONS],
     "CompositeLimiter": ["limiters", "clock"],
     "ConcurrencyLimiter": ["limit", "*", "per_key", "key_by", "max_waiting", "clock"],

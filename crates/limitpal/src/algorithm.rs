@@ -12,6 +12,7 @@ mod saved;
 mod share;
 mod sliding_count;
 mod sliding_log;
+mod warm_up;
 mod window;
 
 use std::fmt;
@@ -24,6 +25,8 @@ pub use self::saved::{Bytes, Saved};
 pub(crate) use self::share::Share;
 pub use self::sliding_count::SlidingCount;
 pub use self::sliding_log::SlidingLog;
+pub use self::warm_up::WarmUp;
+pub(crate) use self::window::Undone;
 pub use self::window::Window;
 pub(crate) use self::window::mark;
 use crate::config::{HUNDRED_YEARS, InvalidConfig};
@@ -128,6 +131,13 @@ pub struct Bucket {
     interval: Interval,
     /// `capacity * interval`: how far ahead of now the level may lie.
     full: Level,
+    /// By how many permits one that costs several may overdraw.
+    debt: u32,
+    /// The highest cost that is ever served.
+    most: u64,
+    /// How many a bucket started with, and the level of a key that was never used.
+    initial: u32,
+    start: Level,
 }
 
 impl Bucket {
@@ -139,13 +149,40 @@ impl Bucket {
         }
         let interval = rate.interval();
         let full = Level::times(interval, capacity.into());
-        let bucket = Self { capacity, rate, pace, interval, full };
+        let (debt, most, initial, start) = (0, capacity.into(), capacity, Level::FRESH);
+        let bucket = Self { capacity, rate, pace, interval, full, debt, most, initial, start };
         if full.ceil() > Instant::ZERO + HUNDRED_YEARS {
             let name = bucket.rate_name();
             let advice = format!("raise it, so that capacity / {name} is 100 years at most");
             return Err(InvalidConfig::new(name, rate.as_per_second(), advice));
         }
         Ok(bucket)
+    }
+
+    /// Lets a call that costs several permits go when one is there, and owe up to so many.
+    pub fn with_debt(self, debt: u32) -> Result<Self, InvalidConfig> {
+        let Some(most) = self.capacity.checked_add(debt) else {
+            let advice = "lower it, so that capacity + debt is 4294967295 at most";
+            return Err(InvalidConfig::new("debt", debt, advice));
+        };
+        if self.span(most.into()).ceil() > Instant::ZERO + HUNDRED_YEARS {
+            let name = self.rate_name();
+            let advice =
+                format!("lower it, so that (capacity + debt) / {name} is 100 years at most");
+            return Err(InvalidConfig::new("debt", debt, advice));
+        }
+        Ok(Self { debt, most: most.into(), ..self })
+    }
+
+    /// Has so many permits in each bucket now, and not all of them. A key that is first seen later
+    /// has what has come in since: whoever is forgotten loses nothing, and gains nothing.
+    pub fn with_initial(self, initial: u32, now: Instant) -> Result<Self, InvalidConfig> {
+        let Some(missing) = self.capacity.checked_sub(initial) else {
+            let advice = format!("give a whole number from 0 to the capacity, {}", self.capacity);
+            return Err(InvalidConfig::new("initial", initial, advice));
+        };
+        let full_again = Level::at(now).plus(self.span(missing.into()), self.interval.parts);
+        Ok(Self { initial, start: if missing == 0 { Level::FRESH } else { full_again }, ..self })
     }
 
     /// Returns what such a bucket is called.
@@ -171,34 +208,65 @@ impl Bucket {
         self.rate
     }
 
-    /// Returns the most permits admitted in any window, both ends included: `capacity + rate * W`,
-    /// rounded down.
+    /// Returns by how many permits a call may overdraw.
+    pub fn debt(&self) -> u32 {
+        self.debt
+    }
+
+    /// Returns how many permits a bucket had when the limiter was made.
+    pub fn initial(&self) -> u32 {
+        self.initial
+    }
+
+    /// Returns the level of a key that was never used.
+    #[inline]
+    pub(crate) fn start(&self) -> Level {
+        self.start
+    }
+
+    /// Returns the most permits admitted in any window, both ends included:
+    /// `capacity + debt + rate * W`, rounded down.
     pub fn bound(&self, window: Duration) -> u64 {
         let parts = u128::from(self.interval.parts);
         let whole = u128::from(self.interval.whole.unsigned_abs());
         // 2^94 nanoseconds at most, in 2^32 parts.
         let refilled = window.as_nanos() * parts / (whole * parts + u128::from(self.interval.part));
-        u64::try_from(u128::from(self.capacity) + refilled).unwrap_or(u64::MAX)
+        u64::try_from(u128::from(self.most) + refilled).unwrap_or(u64::MAX)
     }
 
     /// Returns whether a cost can ever be served.
     #[inline]
     pub(crate) fn serves(&self, cost: u64) -> bool {
-        cost <= u64::from(self.capacity)
+        cost <= self.most
     }
 
     /// Takes if possible now: the level after it.
     #[inline]
     pub(crate) fn take(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
         let after = self.after(level, cost, now);
-        (self.serves(cost) && after <= self.limit(now)).then_some(after)
+        (self.serves(cost) && self.has_room(after, cost, now)).then_some(after)
     }
 
     /// Takes if one who waits would not have to: the level after it.
-    #[inline]
+    #[inline(always)] // it is asked in one place
     pub(crate) fn take_in_turn(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
         let after = self.after(level, cost, now);
-        (self.serves(cost) && self.due(after, cost) <= now).then_some(after)
+        let is_turn = match self.pace {
+            Pace::Burst => self.has_room(after, cost, now),
+            Pace::Even => self.pulled(after, self.span(cost)).ceil() <= now,
+        };
+        (self.serves(cost) && is_turn).then_some(after)
+    }
+
+    #[inline(always)] // as `take_in_turn`
+    fn has_room(&self, after: Level, cost: u64, now: Instant) -> bool {
+        after <= self.limit(now) || self.debt > 0 && self.may_owe(after, cost, now)
+    }
+
+    /// Returns whether a take that the bucket has no room for may go and owe the rest.
+    #[inline(never)] // buckets without debt do not prepare for it
+    fn may_owe(&self, after: Level, cost: u64, now: Instant) -> bool {
+        self.due(after, cost) <= now
     }
 
     /// Returns the level once `cost` has been taken, whether or not it may be.
@@ -210,7 +278,8 @@ impl Bucket {
     /// Returns when one who waits, and leaves the bucket at `after`, may go.
     pub(crate) fn due(&self, after: Level, cost: u64) -> Instant {
         let ahead = match self.pace {
-            Pace::Burst => self.full,
+            Pace::Burst if self.debt == 0 => self.full,
+            Pace::Burst => self.pushed(self.full, self.span(self.owed(cost))),
             Pace::Even => self.span(cost),
         };
         after.minus(ahead, self.interval.parts).ceil()
@@ -221,6 +290,12 @@ impl Bucket {
         self.pulled(after, self.span(cost))
     }
 
+    /// Returns how many permits a call leaves owing at most: it goes when one is there, and pays
+    /// the others later, `debt` of them at most.
+    fn owed(&self, cost: u64) -> u64 {
+        u64::from(self.debt).min(cost.saturating_sub(1))
+    }
+
     /// Returns how those who wait follow one another; nothing if only some go as soon as a whole
     /// nanosecond allows, so that who moves up may round where it did not before.
     pub(crate) fn spacing(&self, cost: u64) -> Option<Spacing> {
@@ -229,7 +304,7 @@ impl Bucket {
             _ if self.interval.part == 0 => Some(Spacing::Exact),
             Pace::Even => Some(Spacing::Whole),
             Pace::Burst if capacity == 1 => Some(Spacing::Whole),
-            Pace::Burst => (cost < capacity).then_some(Spacing::Exact),
+            Pace::Burst => (cost < capacity + self.owed(cost)).then_some(Spacing::Exact),
         }
     }
 
@@ -250,7 +325,8 @@ impl Bucket {
             return RetryAfter::Never;
         }
         let after = self.after(level, cost, now);
-        let due = after.minus(self.full, self.interval.parts).ceil();
+        let ahead = self.pushed(self.full, self.span(self.owed(cost)));
+        let due = self.pulled(after, ahead).ceil();
         RetryAfter::wait(due.saturating_duration_since(now))
     }
 

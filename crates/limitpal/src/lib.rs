@@ -50,8 +50,8 @@ pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExha
 pub use crate::limiter::{
     AnyLimiter, Ask, BucketBuilder, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
     ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FairBucket, FairBucketBuilder, FixedWindow,
-    HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
-    WindowBuilder,
+    HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter, SlidingWindowLog, StrictBuilder,
+    TokenBucket, WarmUpBucket, WarmUpBuilder, WindowBuilder, strict,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
@@ -69,13 +69,13 @@ pub use crate::time::Instant;
 pub mod parts {
     pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
     pub use crate::algorithm::{
-        Algorithm, Bucket, Bytes, FixedCount, Pace, Saved, SlidingCount, SlidingLog, Window,
+        Algorithm, Bucket, Bytes, FixedCount, Pace, Saved, SlidingCount, SlidingLog, WarmUp, Window,
     };
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
         Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
-        Step as CompositeStep, Wish,
+        Step as CompositeStep, Wish, strict_burst,
     };
     pub use crate::shards::Fingerprint;
     pub use crate::store::{

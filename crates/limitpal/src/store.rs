@@ -77,12 +77,13 @@ impl<A: Stored> Store<A> {
         };
         let shard = || Shard::new(&options, scope.steady_clock);
         let is_direct = scope.one_bucket && scope.steady_clock && options.ttl.is_none();
+        let direct = is_direct.then(|| A::Shortcut::new(&bucket)).flatten();
         let (evicted_live, refused_new) = (AtomicU64::new(0), AtomicU64::new(0));
         let count = AtomicUsize::new(0);
         Ok(Self {
             shards: Shards::new(shards, shard),
             settings: Settings { bucket, options, count, evicted_live, refused_new },
-            direct: is_direct.then(A::Shortcut::new).flatten(),
+            direct,
             one_bucket: scope.one_bucket,
         })
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::saved::put_count;
-use super::window::{Quantum, mark, minus, plus, span};
+use super::window::{Quantum, Undone, mark, minus, plus, span};
 use super::{Algorithm, Bytes, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -117,8 +117,7 @@ impl Algorithm for FixedCount {
         if count.saturating_add(cost) > u64::from(self.quantum.limit) {
             return None;
         }
-        self.put(state, cost, now);
-        Some(mark(now))
+        Some(self.put(state, cost, now))
     }
 
     fn turn(&self, state: &OneWindow, cost: u64, now: Instant) -> Instant {
@@ -147,28 +146,30 @@ impl Window for FixedCount {
     }
 
     #[inline]
-    fn put(&self, state: &mut OneWindow, cost: u64, at: Instant) {
+    fn put(&self, state: &mut OneWindow, cost: u64, at: Instant) -> Mark {
         let count = Self::count(state, at);
         if count == 0 {
             state.until = self.end(at);
         }
         state.count = plus(count, cost);
+        mark(at)
     }
 
-    fn undo(&self, state: &mut OneWindow, cost: u64, at: Instant) -> bool {
+    fn undo(&self, state: &mut OneWindow, cost: u64, mark: Mark, _now: Instant) -> Undone {
+        let at = mark.after.ceil();
         let start = state.until.saturating_sub(self.quantum.per);
         let is_here = (start..state.until).contains(&at.as_nanos());
-        let Some(count) = minus(state.count, cost).filter(|_| is_here) else { return false };
+        let Some(count) = minus(state.count, cost).filter(|_| is_here) else { return Undone::Not };
         if count == 0 {
             *state = self.fresh();
-            return true;
+            return Undone::Wholly;
         }
         // Without the first take the window would have started with another.
         if self.align == Align::FirstUse && at.as_nanos() == start {
-            return false;
+            return Undone::Not;
         }
         state.count = count;
-        true
+        Undone::Wholly
     }
 
     fn put_many(&self, state: &mut OneWindow, cost: u64, count: u64, from: Instant) -> Instant {

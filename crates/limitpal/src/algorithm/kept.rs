@@ -19,9 +19,6 @@ pub struct KeptLevel {
 }
 
 impl KeptLevel {
-    /// The level of a bucket that was never used.
-    pub(crate) const FRESH: Self = Self::of(Level::FRESH);
-
     #[inline]
     pub(crate) const fn of(level: Level) -> Self {
         let Level { whole, part } = level;
@@ -43,6 +40,12 @@ impl Algorithm for Bucket {
 
     fn show(&self, into: &mut fmt::DebugStruct<'_, '_>) {
         into.field("capacity", &self.capacity()).field(self.rate_name(), &self.rate());
+        if self.initial() < self.capacity() {
+            into.field("initial", &self.initial());
+        }
+        if self.debt() > 0 {
+            into.field("debt", &self.debt());
+        }
     }
 
     #[inline]
@@ -55,8 +58,13 @@ impl Algorithm for Bucket {
     }
 
     #[inline]
+    fn serves(&self, cost: u64) -> bool {
+        self.serves(cost)
+    }
+
+    #[inline]
     fn fresh(&self) -> KeptLevel {
-        KeptLevel::FRESH
+        KeptLevel::of(self.start())
     }
 
     #[inline]
@@ -95,12 +103,13 @@ impl Algorithm for Bucket {
 }
 
 /// The furthest ahead that a level may lie: as far as those who wait may have pushed it.
-const FURTHEST: i64 = i64::MAX / 2;
+pub(super) const FURTHEST: i64 = i64::MAX / 2;
 
 impl Saved for Bucket {
     fn numbers(&self) -> [u64; 4] {
         let Interval { whole, part, parts } = self.interval;
-        [self.capacity.into(), whole.unsigned_abs(), part.into(), parts.into()]
+        let numbers = u64::from(self.capacity) | u64::from(self.debt) << 32;
+        [numbers, whole.unsigned_abs(), part.into(), parts.into()]
     }
 
     fn save(&self, state: &KeptLevel, now: Instant, into: &mut Vec<u8>) {

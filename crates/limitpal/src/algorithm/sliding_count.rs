@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::saved::put_count;
-use super::window::{Quantum, mark, minus, plus, span};
+use super::window::{Quantum, Undone, mark, minus, plus, span};
 use super::{Algorithm, Bytes, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -198,14 +198,15 @@ impl Window for SlidingCount {
         TwoWindows { until: i64::MAX, before: u32::MAX, count: u32::MAX }
     }
 
-    fn put(&self, state: &mut TwoWindows, cost: u64, at: Instant) {
+    fn put(&self, state: &mut TwoWindows, cost: u64, at: Instant) -> Mark {
         let rolled = self.rolled(state, at);
         *state = TwoWindows { count: plus(rolled.count, cost), ..rolled };
+        mark(at)
     }
 
-    fn undo(&self, state: &mut TwoWindows, cost: u64, at: Instant) -> bool {
+    fn undo(&self, state: &mut TwoWindows, cost: u64, mark: Mark, _now: Instant) -> Undone {
         let TwoWindows { until, before, count } = *state;
-        let old = self.quantum.end(at);
+        let old = self.quantum.end(mark.after.ceil());
         let undone = if old == until {
             minus(count, cost).map(|count| TwoWindows { count, ..*state })
         } else if old == until.saturating_sub(self.quantum.per) {
@@ -214,7 +215,7 @@ impl Window for SlidingCount {
             None
         };
         *state = undone.unwrap_or(*state);
-        undone.is_some()
+        Undone::wholly(undone.is_some())
     }
 
     fn put_many(&self, state: &mut TwoWindows, cost: u64, count: u64, from: Instant) -> Instant {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::saved::{put_count, put_from};
-use super::window::{Quantum, mark, plus, span};
+use super::window::{Quantum, Undone, mark, plus, span};
 use super::{Algorithm, Bytes, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -68,6 +68,11 @@ impl SlidingLog {
     /// Checks the settings.
     pub fn new(limit: u32, per: Duration) -> Result<Self, InvalidConfig> {
         Ok(Self { quantum: Quantum::new(limit, per)? })
+    }
+
+    /// As `new`, of a window that counts with both of its ends: a nanosecond longer.
+    pub fn strict(limit: u32, per: Duration) -> Result<Self, InvalidConfig> {
+        Self::new(limit, per.saturating_add(Duration::from_nanos(1)))
     }
 
     /// Returns how long the window is.
@@ -195,17 +200,19 @@ impl Window for SlidingLog {
         Log { entries: VecDeque::new(), sum: HELD }
     }
 
-    fn put(&self, state: &mut Log, cost: u64, at: Instant) {
+    fn put(&self, state: &mut Log, cost: u64, at: Instant) -> Mark {
         self.prune(state, at);
         self.push(state, cost, at);
+        mark(at)
     }
 
-    fn undo(&self, state: &mut Log, cost: u64, at: Instant) -> bool {
+    fn undo(&self, state: &mut Log, cost: u64, mark: Mark, _now: Instant) -> Undone {
+        let at = mark.after.ceil();
         let Ok(index) = state.entries.binary_search_by_key(&at.as_nanos(), |entry| entry.at) else {
-            return false;
+            return Undone::Not;
         };
         let there = state.sum_of(index + 1) - state.sum_of(index);
-        let Some(left) = there.checked_sub(cost) else { return false };
+        let Some(left) = there.checked_sub(cost) else { return Undone::Not };
         if left == 0 {
             state.entries.remove(index);
         }
@@ -213,7 +220,7 @@ impl Window for SlidingLog {
             entry.through = entry.through.wrapping_sub(cost);
         }
         state.sum -= cost;
-        true
+        Undone::Wholly
     }
 
     /// Those who went before the last `limit / cost` do not count any more when the last goes.

@@ -18,11 +18,11 @@ pub trait Window: Saved<State: Clone> {
     fn held(&self) -> Self::State;
 
     /// Counts a take that goes at `at`, whether or not it may.
-    fn put(&self, state: &mut Self::State, cost: u64, at: Instant);
+    fn put(&self, state: &mut Self::State, cost: u64, at: Instant) -> Mark;
 
-    /// Takes a take that went at `at` out of the count again, if it still counts and all is then
-    /// as if it had never been; false if not, and nothing has changed.
-    fn undo(&self, state: &mut Self::State, cost: u64, at: Instant) -> bool;
+    /// Takes a take out of the count again, if it still counts and all is then as if it had never
+    /// been.
+    fn undo(&self, state: &mut Self::State, cost: u64, mark: Mark, now: Instant) -> Undone;
 
     /// Counts so many takes of one cost, each as soon as it may go and not before `from` or the one
     /// ahead; returns when the last of them goes.
@@ -39,6 +39,24 @@ pub trait Window: Saved<State: Clone> {
         let mut state = state.clone();
         let last = self.put_many(&mut state, cost, ahead, from);
         self.turn(&state, cost, last)
+    }
+}
+
+/// What became of a take that was to be undone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Undone {
+    /// It stays, and nothing has changed.
+    Not,
+    /// All is as if it had never been.
+    Wholly,
+    /// It is undone, and takes that came after it no longer lie where they were told.
+    Amid,
+}
+
+impl Undone {
+    /// Says it of a take that either is in the count or is not.
+    pub(super) fn wholly(undone: bool) -> Self {
+        if undone { Self::Wholly } else { Self::Not }
     }
 }
 

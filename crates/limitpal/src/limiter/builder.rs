@@ -56,7 +56,7 @@ pub trait Draft: fmt::Debug {
     /// # Errors
     ///
     /// A number that makes no sense.
-    fn checked(self) -> Result<Self::Algorithm, InvalidConfig>;
+    fn checked(self, clock: &SharedClock) -> Result<Self::Algorithm, InvalidConfig>;
 }
 
 /// The numbers of a bucket.
@@ -67,17 +67,21 @@ pub struct BucketDraft {
     capacity_name: &'static str,
     rate: Rate,
     pace: Pace,
+    debt: u32,
+    initial: Option<u32>,
 }
 
 impl Draft for BucketDraft {
     type Algorithm = Bucket;
 
-    fn checked(self) -> Result<Bucket, InvalidConfig> {
+    fn checked(self, clock: &SharedClock) -> Result<Bucket, InvalidConfig> {
         let named = |error: InvalidConfig| match error.parameter() {
             "capacity" => error.about(self.capacity_name),
             _ => error,
         };
-        Bucket::new(self.capacity, self.rate, self.pace).map_err(named)
+        let bucket = Bucket::new(self.capacity, self.rate, self.pace).map_err(named)?;
+        let bucket = bucket.with_debt(self.debt)?;
+        self.initial.map_or(Ok(bucket), |initial| bucket.with_initial(initial, clock.now()))
     }
 }
 
@@ -96,14 +100,15 @@ type MakeWindow<A> = fn(u32, Duration, Align) -> Result<A, InvalidConfig>;
 impl<A: Stored> Draft for WindowDraft<A> {
     type Algorithm = A;
 
-    fn checked(self) -> Result<A, InvalidConfig> {
+    fn checked(self, _clock: &SharedClock) -> Result<A, InvalidConfig> {
         (self.make)(self.limit, self.per, self.align)
     }
 }
 
 impl<L> BucketBuilder<L> {
     pub(super) fn new(capacity: u32, rate: Rate, pace: Pace) -> Self {
-        Self::of(BucketDraft { capacity, capacity_name: "capacity", rate, pace })
+        let capacity_name = "capacity";
+        Self::of(BucketDraft { capacity, capacity_name, rate, pace, debt: 0, initial: None })
     }
 
     /// Starts one from a limit in words, whose count is the capacity.
@@ -128,9 +133,19 @@ impl<L> WindowBuilder<L, FixedCount> {
 }
 
 impl<L, D> BucketBuilder<L, D> {
-    fn of(draft: D) -> Self {
+    pub(super) fn of(draft: D) -> Self {
         let (clock, options) = (SharedClock::default(), KeyedOptions::default());
         Self { draft, clock, options, limiter: PhantomData }
+    }
+
+    pub(super) fn draft_mut(&mut self) -> &mut D {
+        &mut self.draft
+    }
+
+    /// Makes of the numbers those of another limiter; the options stay.
+    pub(super) fn redrafted<L2, D2>(self, redraft: impl FnOnce(D) -> D2) -> BucketBuilder<L2, D2> {
+        let Self { draft, clock, options, limiter: _ } = self;
+        BucketBuilder { draft: redraft(draft), clock, options, limiter: PhantomData }
     }
 
     /// Reads this clock and sleeps by it.
@@ -192,13 +207,15 @@ impl<L, D> BucketBuilder<L, D> {
     /// # Errors
     ///
     /// A capacity, burst or limit of 0; a bucket that takes more than 100 years to fill; a window or a
-    /// `ttl` of 0 or above 100 years; a `max_buckets` or `cleanup_interval` of 0.
+    /// `ttl` of 0 or above 100 years; a `max_buckets` or `cleanup_interval` of 0; an `initial`
+    /// above the capacity, or a `debt` with which the capacity is more than 2^32-1 or fills in more
+    /// than 100 years.
     pub fn build(self) -> Result<L, InvalidConfig>
     where
         D: Draft,
         L: From<Arc<Keyed<SharedClock, D::Algorithm>>>,
     {
-        let bucket = self.draft.checked()?;
+        let bucket = self.draft.checked(&self.clock)?;
         Ok(Arc::new(Keyed::new(bucket, self.options, self.clock)?).into())
     }
 }
@@ -215,6 +232,57 @@ impl BucketBuilder<TokenBucket> {
     /// ```
     pub fn burst(mut self, burst: u32) -> Self {
         (self.draft.capacity, self.draft.capacity_name) = (burst, "burst");
+        self
+    }
+
+    /// Has so many permits in each bucket when the limiter is made, 0 to the capacity; without it
+    /// all of them.
+    ///
+    /// It is counted from then on for every key: one that is first seen later has what has come in
+    /// since, and once a bucket can be full it starts full. So a program that starts again and
+    /// again hands out no burst each time, and to be forgotten neither helps nor harms.
+    ///
+    /// ```
+    /// use limitpal::{MockClock, Rate, TokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let clock = MockClock::new();
+    /// let builder = TokenBucket::builder(10, Rate::per_second(1.0)?).initial(2);
+    /// let limiter = builder.clock(clock.clone()).build()?;
+    /// assert_eq!(2.0, limiter.tokens("ann"));
+    ///
+    /// clock.advance(Duration::from_secs(3));
+    /// assert_eq!([5.0, 5.0], [limiter.tokens("ann"), limiter.tokens("bob, who is new")]);
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn initial(mut self, permits: u32) -> Self {
+        self.draft.initial = Some(permits);
+        self
+    }
+
+    /// Lets a call that costs several permits go as soon as one is there, and owe the others, up
+    /// to so many; those that come later wait until that is paid. 0 unless given.
+    ///
+    /// So a call goes if one whole permit is there, and the bucket is then no more than `debt`
+    /// below empty. A cost of up to `capacity + debt` can be served. A call for one permit never
+    /// overdraws. The worst case in any window `W` is `capacity + debt + refill_rate * W`.
+    ///
+    /// ```
+    /// use limitpal::{Cost, MockClock, Rate, TokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let clock = MockClock::new();
+    /// let builder = TokenBucket::builder(10, Rate::per_second(1.0)?).debt(5);
+    /// let limiter = builder.clock(clock.clone()).build()?;
+    /// assert!(limiter.allow(("ann", Cost::new(14)?)), "four of them are owed");
+    /// assert_eq!(Some(Duration::from_secs(5)), limiter.check("ann").retry_after.duration());
+    ///
+    /// clock.advance(Duration::from_secs(5));
+    /// assert!(limiter.allow(("ann", Cost::new(6)?)), "one is there");
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn debt(mut self, permits: u32) -> Self {
+        self.draft.debt = permits;
         self
     }
 }

@@ -16,9 +16,9 @@ use crate::time::Instant;
 
 impl Shard {
     /// Returns the level of a key, whether or not it is remembered.
-    pub(super) fn level(&self, key: Fingerprint) -> Level {
+    pub(super) fn level(&self, settings: &Settings, key: Fingerprint) -> Level {
         let slot = self.table.find(key);
-        slot.map_or(Level::FRESH, |slot| slot.state.level())
+        slot.map_or(settings.bucket.start(), |slot| slot.state.level())
     }
 }
 
@@ -30,7 +30,9 @@ impl Store {
         read: impl FnMut() -> Result<Instant, E>,
         view: impl Fn(&Bucket, Level, Instant) -> T,
     ) -> Result<T, E> {
-        self.with(key, read, |shard, now| view(self.bucket(), shard.level(key), now))
+        self.with(key, read, |shard, now| {
+            view(self.bucket(), shard.level(&self.settings, key), now)
+        })
     }
 }
 
@@ -62,7 +64,7 @@ impl Stored for Bucket {
         now: Instant,
     ) -> RetryAfter {
         let bucket = &settings.bucket;
-        let answer = bucket.retry_after(shard.level(key), cost, now);
+        let answer = bucket.retry_after(shard.level(settings, key), cost, now);
         match shard.find_freed(bucket, key, cost, now) {
             Some(place) => answer.min(RetryAfter::wait(place.due.saturating_duration_since(now))),
             None => answer,
@@ -76,7 +78,7 @@ impl Stored for Bucket {
         answer: RetryAfter,
         now: Instant,
     ) -> Decision {
-        settings.bucket.decision(shard.level(key), answer, now)
+        settings.bucket.decision(shard.level(settings, key), answer, now)
     }
 
     fn reserve(

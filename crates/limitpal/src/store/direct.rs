@@ -17,7 +17,11 @@ const HELD: u32 = 1 << 31;
 
 /// The level and the tag of the only bucket.
 #[derive(Debug)]
-pub struct Direct(AtomicU128);
+pub struct Direct {
+    word: AtomicU128,
+    /// The level of a bucket that the shard does not remember.
+    fresh: Level,
+}
 
 fn word(level: Level, tag: u32) -> u128 {
     u128::from(level.whole as u64) | u128::from(level.part) << 64 | u128::from(tag) << 96
@@ -32,8 +36,9 @@ fn tag(word: u128) -> u32 {
 }
 
 impl Shortcut<Bucket> for Direct {
-    fn new() -> Option<Self> {
-        Some(Self(AtomicU128::new(word(Level::FRESH, 0))))
+    fn new(bucket: &Bucket) -> Option<Self> {
+        let fresh = bucket.start();
+        Some(Self { word: AtomicU128::new(word(fresh, 0)), fresh })
     }
 
     // A take leaves the level ahead of its reading, so none goes by a reading that lost a race.
@@ -43,7 +48,7 @@ impl Shortcut<Bucket> for Direct {
         cost: u64,
         take: impl Fn(&mut KeptLevel) -> Option<Mark>,
     ) -> Result<Option<Grant>, Held> {
-        let mut old = self.0.load(Ordering::Acquire);
+        let mut old = self.word.load(Ordering::Acquire);
         loop {
             let (mut state, tag) = (KeptLevel::of(level(old)), tag(old));
             if tag & HELD != 0 {
@@ -51,7 +56,7 @@ impl Shortcut<Bucket> for Direct {
             }
             let Some(Mark { before, after }) = take(&mut state) else { return Ok(None) };
             let new = word(after, tag);
-            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
+            match self.word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     return Ok(Some(Grant { key: KEY, cost, after, before, epoch: tag.into() }));
                 }
@@ -62,9 +67,9 @@ impl Shortcut<Bucket> for Direct {
 
     fn hold(&self, shard: &mut Shard, settings: &Settings) {
         let held = u128::from(HELD) << 96;
-        let old = self.0.fetch_or(held, Ordering::AcqRel);
+        let old = self.word.fetch_or(held, Ordering::AcqRel);
         let level = level(old);
-        if tag(old) & HELD != 0 || level == shard.level(KEY) {
+        if tag(old) & HELD != 0 || level == shard.level(settings, KEY) {
             return;
         }
         if shard.slot(KEY).is_some() {
@@ -81,7 +86,9 @@ impl Shortcut<Bucket> for Direct {
     fn release(&self, shard: &Shard) {
         if shard.lines.is_empty() {
             let epoch = shard.voids.epoch() as u32 & !HELD;
-            self.0.store(word(shard.level(KEY), epoch), Ordering::Release);
+            let slot = shard.table.find(KEY);
+            let level = slot.map_or(self.fresh, |slot| slot.state.level());
+            self.word.store(word(level, epoch), Ordering::Release);
         }
     }
 }

@@ -83,9 +83,9 @@ impl Shard {
         if after.ceil() <= now || self.voids.has(key, epoch) {
             return None;
         }
-        let level = self.slot(key)?.state.level();
+        let (level, start) = (self.slot(key)?.state.level(), settings.bucket.start());
         match before {
-            Some(Level::FRESH) if level == after => self.remove(settings, key),
+            Some(before) if level == after && before == start => self.remove(settings, key),
             Some(before) if level == after => self.lower(settings, key, KeptLevel::of(before)),
             _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
         }
@@ -101,7 +101,7 @@ impl Shard {
         if !all && refund == Level::ZERO {
             return;
         }
-        let top = self.level(key);
+        let top = self.level(settings, key);
         // A take that came after this one, and is not in the line, no longer lies where it was
         // told: what it could give back is in doubt, so it gives nothing.
         let last = self.lines.get(&key).and_then(|lineup| lineup.last_take(bucket));
@@ -130,7 +130,7 @@ impl Shard {
     /// Gives freed places behind which all can be moved to them; ends a line that is empty.
     fn settle_freed(&mut self, settings: &Settings, key: Fingerprint, now: Instant) {
         let bucket = &settings.bucket;
-        let mut top = self.level(key);
+        let mut top = self.level(settings, key);
         let Some(lineup) = self.lines.get_mut(&key) else { return };
         let mut any = false;
         while let Some(place) = lineup.pop_movable_freed(bucket) {

@@ -100,9 +100,9 @@ impl Lineup {
         by.top(bucket, top, now)
     }
 
-    /// Puts all behind one another from a full bucket; returns its level then.
+    /// Puts all behind one another from a bucket as new; returns its level then.
     pub(super) fn start_over(&mut self, bucket: &Bucket, now: Instant) -> Level {
-        let mut level = Level::FRESH;
+        let mut level = bucket.start();
         self.line.clear_freed();
         let change = |cost: u64, position: &mut Position| {
             let due = bucket.due(bucket.after(level, cost, now), cost).max(now);

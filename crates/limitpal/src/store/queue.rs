@@ -9,12 +9,13 @@ mod course;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
 use self::course::Plan;
 use super::answer::Request;
-use crate::algorithm::Window;
+use crate::algorithm::{Mark, Undone, Window, mark};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
@@ -35,6 +36,8 @@ pub struct Queue<W: Window> {
     moved: Instant,
     /// How far it was worked out who goes when, last time somebody behind several runs asked.
     plan: Option<Plan<W::State>>,
+    /// Where the takes lie of those who are due, where that is more than when they were due.
+    marks: BTreeMap<NonZeroU64, Mark>,
 }
 
 /// Where one more would stand, and when it goes.
@@ -48,8 +51,8 @@ pub(super) struct Stand {
 impl<W: Window> Queue<W> {
     /// Makes an empty one.
     pub(super) fn new(facts: W::State) -> Self {
-        let (gone, moved) = (Instant::MIN, Instant::MIN);
-        Self { line: Line::new(), facts, gone, unsettled: None, moved, plan: None }
+        let (gone, moved, marks) = (Instant::MIN, Instant::MIN, BTreeMap::new());
+        Self { line: Line::new(), facts, gone, unsettled: None, moved, plan: None, marks }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -82,12 +85,20 @@ impl<W: Window> Queue<W> {
                 return;
             }
             self.waiter_mut(spot).settle(Some(due));
-            bucket.put(&mut self.facts, cost, due);
+            self.fact(bucket, spot, cost, due);
             self.gone = due;
             self.unsettled = self.line.row().next(spot);
             if self.plan.as_ref().is_some_and(|plan| plan.begins_at(Some(spot))) {
                 self.plan = None;
             }
+        }
+    }
+
+    /// Counts one who is due among the facts.
+    fn fact(&mut self, bucket: &W, spot: Spot, cost: u64, due: Instant) {
+        let mark = bucket.put(&mut self.facts, cost, due);
+        if mark.before.is_some() {
+            self.marks.insert(self.line.row().name(spot), mark);
         }
     }
 
@@ -103,14 +114,14 @@ impl<W: Window> Queue<W> {
     }
 
     /// Takes for one who does not wait, if nobody waits who is not due.
-    pub(super) fn take(&mut self, bucket: &W, cost: u64, now: Instant) -> bool {
+    pub(super) fn take(&mut self, bucket: &W, cost: u64, now: Instant) -> Option<Mark> {
         self.settle(bucket, now);
-        let is_free = self.unsettled.is_none();
-        let taken = is_free && bucket.take(&mut self.facts, cost, now).is_some();
-        if taken {
-            self.gone = now;
+        if self.unsettled.is_some() {
+            return None;
         }
-        taken
+        let mark = bucket.take(&mut self.facts, cost, now)?;
+        self.gone = now;
+        Some(mark)
     }
 
     /// Returns when one who does not wait may take.
@@ -144,10 +155,11 @@ impl<W: Window> Queue<W> {
     }
 
     /// Counts one who goes at once from where it stands.
-    pub(super) fn pass(&mut self, bucket: &W, cost: u64, due: Instant) {
-        bucket.put(&mut self.facts, cost, due);
+    pub(super) fn pass(&mut self, bucket: &W, cost: u64, due: Instant) -> Mark {
+        let mark = bucket.put(&mut self.facts, cost, due);
         self.gone = due;
         self.plan = None;
+        mark
     }
 
     /// Lets one in to wait where it stands; returns what it is called.
@@ -174,49 +186,73 @@ impl<W: Window> Queue<W> {
         self.line.set_distance(spot, Distance { whole: 1, part: is_last.into() });
     }
 
-    /// Takes one out, wherever it stands.
-    fn remove(&mut self, spot: Spot) -> Waiter {
+    /// Takes one out, wherever it stands; returns where its take lies if it was due.
+    fn remove(&mut self, spot: Spot) -> (Waiter, Option<Mark>) {
         let row = self.line.row();
-        let (previous, next) = (row.previous(spot), row.next(spot));
+        let (previous, next, own) = (row.previous(spot), row.next(spot), row.name(spot));
         if self.unsettled == Some(spot) {
             self.unsettled = next;
         }
         let waiter = self.line.remove(spot);
         self.measure(previous);
-        waiter
+        let marked = waiter.settled().map(|due| self.marks.remove(&own).unwrap_or(mark(due)));
+        (waiter, marked)
     }
 
-    /// Lets one go; returns it, and from when on its take counts. Who goes early counts at once.
-    pub(super) fn go(&mut self, bucket: &W, spot: Spot, now: Instant) -> (Waiter, Instant) {
+    /// Lets one go; returns it, and where its take lies. Who goes early counts at once.
+    pub(super) fn go(&mut self, bucket: &W, spot: Spot, now: Instant) -> (Waiter, Mark) {
         self.settle(bucket, now);
-        let waiter = self.remove(spot);
-        let due = waiter.settled().unwrap_or_else(|| {
+        let (waiter, marked) = self.remove(spot);
+        let marked = marked.unwrap_or_else(|| {
             let due = self.gone.max(now);
-            bucket.put(&mut self.facts, waiter.cost(), due);
+            let early = bucket.put(&mut self.facts, waiter.cost(), due);
             self.gone = due;
             self.move_up(now);
-            due
+            early
         });
-        (waiter, due)
+        (waiter, marked)
     }
 
-    /// Lets one leave: what it would have taken is there for those behind it.
-    pub(super) fn leave(&mut self, bucket: &W, spot: Spot, now: Instant) -> Waiter {
+    /// Lets one leave: what it would have taken is there for those behind it. As `undo` if it was
+    /// due.
+    pub(super) fn leave(
+        &mut self,
+        bucket: &W,
+        spot: Spot,
+        now: Instant,
+    ) -> (Waiter, Option<Instant>) {
         self.settle(bucket, now);
-        let waiter = self.remove(spot);
-        let due = waiter.settled();
-        if due.is_none_or(|due| bucket.undo(&mut self.facts, waiter.cost(), due)) {
+        let (waiter, marked) = self.remove(spot);
+        let Some(mark) = marked else {
             self.move_up(now);
-        }
-        waiter
+            return (waiter, None);
+        };
+        let void = self.undo(bucket, waiter.cost(), mark, now);
+        (waiter, void)
     }
 
-    /// Takes a take out of the facts again, if it still counts.
-    pub(super) fn undo(&mut self, bucket: &W, cost: u64, at: Instant, now: Instant) {
+    /// Takes a take out of the facts again, if it still counts. Where other takes no longer lie
+    /// where they were told by that, returns until when they could have given something back.
+    pub(super) fn undo(
+        &mut self,
+        bucket: &W,
+        cost: u64,
+        mark: Mark,
+        now: Instant,
+    ) -> Option<Instant> {
         self.settle(bucket, now);
-        if bucket.undo(&mut self.facts, cost, at) {
-            self.move_up(now);
+        // Of a window nothing is ever void, and nobody's turn is worked out.
+        let fresh_at = mark.before.map(|_| self.fresh_at(bucket));
+        let undone = bucket.undo(&mut self.facts, cost, mark, now);
+        if undone == Undone::Not {
+            return None;
         }
+        self.move_up(now);
+        if undone == Undone::Wholly {
+            return None;
+        }
+        self.marks.clear();
+        fresh_at
     }
 
     fn move_up(&mut self, now: Instant) {
@@ -232,7 +268,8 @@ impl<W: Window> Queue<W> {
         while let Some(spot) = next.filter(|spot| Some(*spot) != self.unsettled) {
             let waiter = self.line.waiter_mut(spot);
             waiter.settle(Some(now));
-            bucket.put(&mut self.facts, waiter.cost(), now);
+            let cost = waiter.cost();
+            self.fact(bucket, spot, cost, now);
             next = self.line.row().next(spot);
         }
         self.gone = now;

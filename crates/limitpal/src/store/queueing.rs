@@ -83,7 +83,7 @@ impl Shard {
         Position { before, after, .. }: Position,
         now: Instant,
     ) -> Result<(), Full> {
-        let mut top = self.level(key);
+        let mut top = self.level(settings, key);
         if let Some(lineup) = self.lines.get_mut(&key) {
             let back = Move::Chain { old: before, new: after };
             top = lineup.move_up(&settings.bucket, (Some(junior), Level::FRESH), back, top, now);
@@ -117,7 +117,7 @@ impl Shard {
             let position = Position { before, after: bucket.after(before, cost, due), due };
             Plan { position, freed: None, juniors: None }
         };
-        let plan = behind(self.level(key));
+        let plan = behind(self.level(settings, key));
         if plan.position.due <= now {
             return plan;
         }

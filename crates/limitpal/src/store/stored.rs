@@ -122,7 +122,7 @@ pub trait Stored: Saved + Sized {
 /// The only bucket of a limiter that tells no keys apart, where a take changes it without a lock.
 pub trait Shortcut<A: Stored>: fmt::Debug + Send + Sync + Sized {
     /// Makes one as new, if there is such a thing.
-    fn new() -> Option<Self>;
+    fn new(bucket: &A) -> Option<Self>;
 
     /// Takes if `take` finds room. A reading that lost a race may refuse what a later one would
     /// not, and never the reverse.

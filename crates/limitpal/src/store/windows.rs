@@ -8,7 +8,7 @@ use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::queue::{Queue, Stand};
 use super::shard::{Settings, Shard};
 use super::stored::{Held, Shortcut, Stored};
-use crate::algorithm::{Level, Mark, Window, mark};
+use crate::algorithm::{Level, Mark, Undone, Window};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -20,7 +20,7 @@ use crate::waiting::Waiter;
 pub enum NoShortcut {}
 
 impl<W: Window> Shortcut<W> for NoShortcut {
-    fn new() -> Option<Self> {
+    fn new(_bucket: &W) -> Option<Self> {
         None
     }
 
@@ -59,15 +59,15 @@ impl<W: Window> Shard<W> {
         let used = self.stamp(now);
         let Some(slot) = self.slot(key) else {
             let mut state = bucket.fresh();
-            bucket.put(&mut state, cost, now);
+            let mark = bucket.put(&mut state, cost, now);
             self.put(settings, key, state, now)?;
-            return Ok(Turn::Now(self.grant(key, cost, mark(now))));
+            return Ok(Turn::Now(self.grant(key, cost, mark)));
         };
         let due = bucket.turn(&slot.state, cost, now);
         if due <= now {
-            bucket.put(&mut slot.state, cost, now);
+            let mark = bucket.put(&mut slot.state, cost, now);
             slot.used = used;
-            return Ok(Turn::Now(self.grant(key, cost, mark(now))));
+            return Ok(Turn::Now(self.grant(key, cost, mark)));
         }
         let wait = due.saturating_duration_since(now);
         if request.timeout.is_some_and(|timeout| wait > timeout) {
@@ -98,21 +98,20 @@ impl<W: Window> Shard<W> {
         if timeout.is_some_and(|timeout| wait > timeout) {
             return Ok(Turn::Refused(RetryAfter::After(wait)));
         }
-        let mut name = None;
-        if wait.is_zero() {
-            queue.pass(bucket, cost, now);
+        let stands = if wait.is_zero() {
+            Err(queue.pass(bucket, cost, now))
         } else {
             let cost = u32::try_from(cost).expect("only what the limit can serve waits");
             let waiter = Waiter::new(cost, ticket, fixed, due);
             self.places = self.places.wrapping_add(1);
-            name = Some(queue.join(waiter, self.places, stand));
-        }
+            Ok(queue.join(waiter, self.places, stand))
+        };
         if let Some(slot) = self.slot(key) {
             slot.used = used;
         }
-        Ok(match name {
-            Some(id) => Turn::Wait(Place { key, id }, wait),
-            None => Turn::Now(self.grant(key, cost, mark(now))),
+        Ok(match stands {
+            Ok(id) => Turn::Wait(Place { key, id }, wait),
+            Err(mark) => Turn::Now(self.grant(key, cost, mark)),
         })
     }
 
@@ -148,8 +147,8 @@ impl<W: Window> Stored for W {
         if shard.lines.is_empty() {
             return None;
         }
-        let taken = shard.lines.get_mut(&key)?.take(&settings.bucket, cost, now);
-        taken.then(|| shard.grant(key, cost, mark(now)))
+        let mark = shard.lines.get_mut(&key)?.take(&settings.bucket, cost, now)?;
+        Some(shard.grant(key, cost, mark))
     }
 
     fn retry_in(
@@ -267,9 +266,9 @@ impl<W: Window> Stored for W {
             let after = Level::FRESH;
             return (Grant { key, cost: 0, after, before: None, epoch: 0 }, [None, None]);
         };
-        let (waiter, due) = queue.go(&settings.bucket, spot, now);
+        let (waiter, mark) = queue.go(&settings.bucket, spot, now);
         let next = shard.end(settings, key);
-        (shard.grant(key, waiter.cost(), mark(due)), [next, waiter.waker])
+        (shard.grant(key, waiter.cost(), mark), [next, waiter.waker])
     }
 
     fn leave(
@@ -284,7 +283,10 @@ impl<W: Window> Stored for W {
         else {
             return [None, None];
         };
-        let waiter = queue.leave(&settings.bucket, spot, now);
+        let (waiter, void) = queue.leave(&settings.bucket, spot, now);
+        if let Some(fresh_at) = void {
+            shard.voids.add(place.key, fresh_at, now);
+        }
         [shard.end(settings, place.key), waiter.waker]
     }
 
@@ -294,24 +296,31 @@ impl<W: Window> Stored for W {
         grant: Grant,
         now: Instant,
     ) -> Option<Waker> {
-        let Grant { key, cost, after, epoch, .. } = grant;
+        let Grant { key, cost, after, before, epoch } = grant;
         // Without a reading of the clock it is in doubt what there is to give.
         if cost == 0 || now > shard.time.now() || shard.voids.has(key, epoch) {
             return None;
         }
-        let (bucket, at) = (&settings.bucket, after.ceil());
+        let (bucket, mark) = (&settings.bucket, Mark { before, after });
         if let Some(queue) = shard.lines.get_mut(&key) {
-            queue.undo(bucket, cost, at, now);
-            return queue.oversleeper(bucket);
+            if let Some(fresh_at) = queue.undo(bucket, cost, mark, now) {
+                shard.voids.add(key, fresh_at, now);
+            }
+            return shard.lines.get_mut(&key)?.oversleeper(bucket);
         }
         let slot = shard.slot(key)?;
-        if bucket.undo(&mut slot.state, cost, at) {
-            if bucket.fresh_at(&slot.state) == Instant::MIN {
-                shard.remove(settings, key);
-            } else {
-                let state = std::mem::replace(&mut slot.state, bucket.held());
-                shard.lower(settings, key, state);
-            }
+        let fresh_at = bucket.fresh_at(&slot.state);
+        match bucket.undo(&mut slot.state, cost, mark, now) {
+            Undone::Not => return None,
+            Undone::Wholly => {}
+            Undone::Amid => shard.voids.add(key, fresh_at, now),
+        }
+        let slot = shard.slot(key)?;
+        if bucket.fresh_at(&slot.state) == Instant::MIN {
+            shard.remove(settings, key);
+        } else {
+            let state = std::mem::replace(&mut slot.state, bucket.held());
+            shard.lower(settings, key, state);
         }
         None
     }

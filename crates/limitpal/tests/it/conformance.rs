@@ -32,7 +32,7 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     "adaptive_concurrency",
     "backoff",
     "breaker",
@@ -42,8 +42,10 @@ const FILES: [&str; 13] = [
     "fair_bucket",
     "leaky_bucket",
     "pipeline",
+    "strict",
     "token_bucket",
     "waiting",
+    "warm_up",
     "windows",
     "words",
 ];
@@ -84,12 +86,16 @@ fn fair_buckets_decide_as_written_async() {
 
 #[test]
 fn windows_decide_as_written_blocking() {
-    limiters("windows", Mode::Blocking);
+    for file in ["windows", "strict", "warm_up"] {
+        limiters(file, Mode::Blocking);
+    }
 }
 
 #[test]
 fn windows_decide_as_written_async() {
-    limiters("windows", Mode::Async);
+    for file in ["windows", "strict", "warm_up"] {
+        limiters(file, Mode::Async);
+    }
 }
 
 #[test]

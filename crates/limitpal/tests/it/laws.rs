@@ -26,13 +26,13 @@ pub(crate) fn cases(cases: u32) -> ProptestConfig {
 /// Builds a bucket, with options that only some laws have.
 macro_rules! bucket {
     ($settings:expr, $clock:expr $(, $option:ident = $value:expr)*) => {{
-        let Settings { kind, capacity, rate } = $settings;
-        let any: limitpal::AnyLimiter = match kind {
+        let settings: Settings = $settings;
+        let any: limitpal::AnyLimiter = match settings.kind {
             crate::models::Kind::Token => {
-                let builder = limitpal::TokenBucket::builder(capacity, rate.rate);
-                builder.clock($clock)$(.$option($value))*.build().unwrap().into()
+                settings.token().clock($clock)$(.$option($value))*.build().unwrap().into()
             }
             crate::models::Kind::Leaky => {
+                let Settings { capacity, rate, .. } = settings;
                 let builder = limitpal::LeakyBucket::builder(capacity, rate.rate);
                 builder.clock($clock)$(.$option($value))*.build().unwrap().into()
             }
@@ -238,7 +238,7 @@ proptest! {
         if let Err(refusal) = limiter.acquire_timeout_blocking(ask, Duration::ZERO) {
             let RetryAfter::After(wait) = refusal.retry_after() else {
                 prop_assert_eq!(RetryAfter::Never, refusal.retry_after());
-                prop_assert!(cost > settings.capacity.into());
+                prop_assert!(cost > settings.most());
                 return Ok(());
             };
             let decision = limiter.check(ask);

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use limitpal::{Decision, Rate, RetryAfter};
+use limitpal::{BucketBuilder, Decision, Rate, RetryAfter, TokenBucket};
 use proptest::prelude::*;
 
 /// A rate and the fraction it stands for: `count` in `nanos` nanoseconds.
@@ -67,18 +67,52 @@ pub(crate) struct Settings {
     pub(crate) kind: Kind,
     pub(crate) capacity: u32,
     pub(crate) rate: ExactRate,
+    /// How many are there at zero, and how many may be owed: of a token bucket.
+    pub(crate) initial: Option<u32>,
+    pub(crate) debt: u32,
 }
 
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let capacity = prop_oneof![1_u32..6, 1_u32..200];
-    (kinds(), capacity, rates()).prop_map(|(kind, capacity, rate)| Settings {
-        kind,
-        capacity,
-        rate,
+    let initial = prop_oneof![2 => Just(None), 1 => (0_u32..1000).prop_map(Some)];
+    let debt = prop_oneof![2 => Just(0_u32), 1 => 1_u32..9];
+    (kinds(), capacity, rates(), initial, debt).prop_map(|(kind, capacity, rate, initial, debt)| {
+        let plain = Settings::new(kind, capacity, rate);
+        match kind {
+            Kind::Token => plain.with(initial.map(|initial| initial % (capacity + 1)), debt),
+            Kind::Leaky => plain,
+        }
     })
 }
 
 impl Settings {
+    pub(crate) fn new(kind: Kind, capacity: u32, rate: ExactRate) -> Self {
+        Self { kind, capacity, rate, initial: None, debt: 0 }
+    }
+
+    pub(crate) fn with(self, initial: Option<u32>, debt: u32) -> Self {
+        Self { initial, debt, ..self }
+    }
+
+    /// Returns it without what only token buckets have.
+    pub(crate) fn plain(self) -> Self {
+        self.with(None, 0)
+    }
+
+    /// Returns the highest cost that is served.
+    pub(crate) fn most(&self) -> u64 {
+        u64::from(self.capacity) + u64::from(self.debt)
+    }
+
+    /// Starts a token bucket of these.
+    pub(crate) fn token(&self) -> BucketBuilder<TokenBucket> {
+        let builder = TokenBucket::builder(self.capacity, self.rate.rate).debt(self.debt);
+        match self.initial {
+            Some(initial) => builder.initial(initial),
+            None => builder,
+        }
+    }
+
     fn units(&self, cost: u64) -> i128 {
         i128::from(cost) * self.rate.nanos
     }
@@ -87,7 +121,7 @@ impl Settings {
         self.units(self.capacity.into())
     }
 
-    /// Returns a window in which more than `capacity + rate * W` was granted, as (time, cost).
+    /// Returns a window in which more than `capacity + debt + rate * W` was granted, as (time, cost).
     pub(crate) fn broken_window(&self, grants: &[(i64, u64)]) -> Option<String> {
         let rate = self.rate.count;
         (0..grants.len()).find_map(|first| {
@@ -95,7 +129,7 @@ impl Settings {
             let begin = grants[first].0;
             grants[first..].iter().find_map(|(time, cost)| {
                 units += self.units(*cost);
-                let excess = units - self.whole() - rate * i128::from(time - begin);
+                let excess = units - self.units(self.most()) - rate * i128::from(time - begin);
                 let early = excess.div_euclid(rate);
                 (excess > 0)
                     .then(|| format!("{early} ns too early from {begin} to {time}: {grants:?}"))
@@ -114,7 +148,11 @@ pub(crate) struct NaiveBucket {
 
 impl NaiveBucket {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, backlog: 0, at: i64::MIN }
+        let Some(initial) = settings.initial else {
+            return Self { settings, backlog: 0, at: i64::MIN };
+        };
+        let missing = settings.capacity - initial;
+        Self { settings, backlog: settings.units(missing.into()), at: 0 }
     }
 
     /// Drains up to `now`.
@@ -131,9 +169,10 @@ impl NaiveBucket {
 
     /// Returns how long `allow` has to wait, nothing if for ever.
     fn allow_wait(&self, cost: u64) -> Option<i64> {
-        let missing = self.backlog + self.settings.units(cost) - self.settings.whole();
-        (cost <= self.settings.capacity.into())
-            .then(|| div_ceil(missing.max(0), self.settings.rate.count))
+        // It goes when one is there, if it leaves no more owed than may be.
+        let owed = cost.saturating_sub(1).min(self.settings.debt.into());
+        let missing = self.backlog + self.settings.units(cost - owed) - self.settings.whole();
+        (cost <= self.settings.most()).then(|| div_ceil(missing.max(0), self.settings.rate.count))
     }
 
     /// Returns how long `acquire` has to wait if nobody is before it, nothing if for ever.

@@ -47,14 +47,9 @@ struct Side {
 impl Side {
     fn new(settings: Settings, per_key: bool) -> Self {
         let clock = MockClock::new();
-        let Settings { kind, capacity, rate } = settings;
+        let Settings { kind, capacity, rate, .. } = settings;
         let limiter = match kind {
-            Kind::Token => TokenBucket::builder(capacity, rate.rate)
-                .clock(&clock)
-                .per_key(per_key)
-                .build()
-                .unwrap()
-                .into(),
+            Kind::Token => settings.token().clock(&clock).per_key(per_key).build().unwrap().into(),
             Kind::Leaky => limitpal::LeakyBucket::builder(capacity, rate.rate)
                 .clock(&clock)
                 .per_key(per_key)

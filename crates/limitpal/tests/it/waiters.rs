@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use limitpal::{AnyLimiter, LeakyBucket, SharedClock, TokenBucket};
+use limitpal::{AnyLimiter, LeakyBucket, SharedClock};
 
 use crate::models::{Kind, Settings};
 
@@ -15,10 +15,10 @@ pub(crate) fn bucket(
     per_key: bool,
     clock: impl Into<SharedClock>,
 ) -> AnyLimiter {
-    let Settings { kind, capacity, rate } = settings;
+    let Settings { kind, capacity, rate, .. } = settings;
     match kind {
         Kind::Token => {
-            let builder = TokenBucket::builder(capacity, rate.rate).clock(clock).per_key(per_key);
+            let builder = settings.token().clock(clock).per_key(per_key);
             builder.build().expect("a model's settings are in range").into()
         }
         Kind::Leaky => {

@@ -73,7 +73,7 @@ fn buckets() -> impl Iterator<Item = Settings> {
     let kinds = [(Kind::Token, 1), (Kind::Token, 5), (Kind::Leaky, 1), (Kind::Leaky, 5)];
     kinds.into_iter().flat_map(|(kind, capacity)| {
         let rates = [ExactRate::new(5.0, 5, 1), ExactRate::new(3.0, 3, 1)];
-        rates.map(|rate| Settings { kind, capacity, rate })
+        rates.map(|rate| Settings::new(kind, capacity, rate))
     })
 }
 
@@ -111,7 +111,7 @@ fn one_that_takes_all_is_not_starved_by_small_ones() {
         for (big, small) in
             [(Way::Task, Way::Task), (Way::Task, Way::Thread), (Way::Thread, Way::Task)]
         {
-            let settings = Settings { kind, capacity: 5, rate: ExactRate::new(10.0, 10, 1) };
+            let settings = Settings::new(kind, 5, ExactRate::new(10.0, 10, 1));
             let mut crowd = Crowd::new(settings);
             assert!((0..5).all(|_| crowd.limiter.allow("k")));
 
@@ -135,7 +135,7 @@ fn a_thousand_who_wait_are_woken_once_each_and_go_in_the_order_in_which_they_cam
     const N: usize = 1000;
     for kind in [Kind::Token, Kind::Leaky] {
         let clock = MockClock::new();
-        let settings = Settings { kind, capacity: 1, rate: ExactRate::new(1000.0, 1000, 1) };
+        let settings = Settings::new(kind, 1, ExactRate::new(1000.0, 1000, 1));
         let limiter = bucket(settings, true, &clock);
         assert!(limiter.allow("k"));
         let (bells, mut polls, mut granted) = (Bells::default(), 0, Vec::new());

@@ -68,7 +68,7 @@ const THIRDS: (f64, i128) = (3.0, 3);
 /// A bucket of thirds of a nanosecond, and the four who come for it.
 fn case(kind: Kind, capacity: u32, costs: &'static [u64]) -> Case {
     let (per_second, count) = THIRDS;
-    let settings = Settings { kind, capacity, rate: ExactRate::new(per_second, count, 1) };
+    let settings = Settings::new(kind, capacity, ExactRate::new(per_second, count, 1));
     // A token bucket makes one wait once it is empty, a leaky one at once.
     let taken = if kind == Kind::Token { capacity } else { 1 };
     let (before, pollers, new_wakers, idle_polls) = (0, Pollers::Prompt, false, false);

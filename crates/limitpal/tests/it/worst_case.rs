@@ -5,7 +5,9 @@ mod plan;
 
 use std::time::Duration;
 
-use limitpal::{AnyLimiter, CompositeLimiter, LeakyBucket, MockClock, Rate, TokenBucket};
+use limitpal::{
+    AnyLimiter, CompositeLimiter, LeakyBucket, MockClock, Rate, TokenBucket, WarmUpBucket, strict,
+};
 
 use self::plan::{Plan, Scale, most_in_a_window};
 
@@ -114,6 +116,51 @@ fn the_worst_case_of_a_limit_in_words_is_twice_its_count() {
         &minute,
     );
     assert_eq!(40, TokenBucket::per("20/minute").unwrap().build().unwrap().bound(minute[0]));
+}
+
+#[test]
+fn the_worst_case_of_a_strict_limit_is_its_count() {
+    let log: Make = |clock| strict("20/s").unwrap().clock(clock).build().unwrap().into();
+    let even: Make = |clock| strict("20/s").unwrap().burst(1).clock(clock).build().unwrap().into();
+    let half: Make = |clock| strict("21/s").unwrap().burst(11).clock(clock).build().unwrap().into();
+    for (make, most) in [(log, 20), (even, 20), (half, 21)] {
+        let second = Duration::from_secs(1);
+        assert_eq!(most, make(&MockClock::new()).bound(second));
+        finds_the_bound(make, &[second, nanos(333_333_333), nanos(999_999_999)]);
+    }
+}
+
+/// As soon as it is warm, and full to the nanosecond, it is a token bucket like any other.
+#[test]
+fn the_worst_case_of_a_bucket_that_warms_up_is_its_bound() {
+    let ramp: Make = |clock| {
+        let rate = Rate::per_second(5.0).unwrap();
+        let builder = WarmUpBucket::builder(6, rate, Duration::from_secs(2));
+        builder.clock(clock).build().unwrap().into()
+    };
+    for window in WINDOWS {
+        search(ramp, window, 7, 2);
+        let clock = MockClock::new();
+        let limiter = ramp(&clock);
+        (0..60).for_each(|_| limiter.acquire_blocking("k").unwrap());
+        clock.advance(Duration::from_millis(1200));
+        let (end, mut went) = (clock.now() + window, 0);
+        while clock.now() <= end {
+            went += u64::from(limiter.allow("k"));
+            clock.advance(limiter.peek("k").retry_after.duration().unwrap());
+        }
+        assert_eq!(limiter.bound(window), went, "{window:?}");
+    }
+}
+
+#[test]
+fn the_worst_case_of_a_bucket_that_may_owe_is_its_bound() {
+    let owing: Make = |clock| {
+        let builder = TokenBucket::builder(6, Rate::per_second(5.0).unwrap()).debt(2);
+        builder.clock(clock).build().unwrap().into()
+    };
+    assert_eq!(8, owing(&MockClock::new()).bound(Duration::ZERO));
+    finds_the_bound(owing, &WINDOWS);
 }
 
 #[test]

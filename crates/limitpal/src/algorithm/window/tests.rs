@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::Window;
+use super::{Undone, Window, mark};
 use crate::algorithm::{Algorithm, Align, FixedCount, SlidingCount, SlidingLog};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
@@ -102,7 +102,8 @@ fn run<W: Window>(window: &W, model: &Model, start: i64, events: &[Event]) {
             Event::Undo(back) => {
                 let Some(index) = takes.len().checked_sub(back + 1) else { continue };
                 let (at, cost) = takes[index];
-                if window.undo(&mut state, cost, Instant::from_nanos(at)) {
+                let mark = mark(Instant::from_nanos(at));
+                if window.undo(&mut state, cost, mark, Instant::from_nanos(now)) == Undone::Wholly {
                     takes.remove(index);
                 }
             }

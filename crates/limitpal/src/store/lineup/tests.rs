@@ -103,8 +103,18 @@ fn buckets() -> impl Strategy<Value = Bucket> {
     ];
     let pace = prop_oneof![Just(Pace::Burst), Just(Pace::Even)];
     let capacity = prop_oneof![Just(1), 2_u32..6, 2_u32..40];
-    (capacity, rate, pace).prop_filter_map("at most a hundred years", |(capacity, rate, pace)| {
-        Bucket::new(capacity, Rate::per_second(rate).unwrap(), pace).ok()
+    let (debt, initial) =
+        (prop_oneof![2 => Just(0), 1 => 1_u32..9], proptest::option::of(0_u32..40));
+    let given = (capacity, rate, pace, debt, initial);
+    given.prop_filter_map("at most a hundred years", |(capacity, rate, pace, debt, initial)| {
+        let bucket = Bucket::new(capacity, Rate::per_second(rate).unwrap(), pace).ok()?;
+        if pace == Pace::Even {
+            return Some(bucket);
+        }
+        let bucket = bucket.with_debt(debt).ok()?;
+        initial.map_or(Some(bucket), |initial| {
+            bucket.with_initial(initial.min(capacity), Instant::ZERO).ok()
+        })
     })
 }
 
@@ -240,7 +250,7 @@ impl Twins {
     /// Holds one against the other.
     fn compare(&self) {
         let shard = self.store.shard(KEY);
-        assert_eq!(self.eager.level(), shard.level(KEY));
+        assert_eq!(self.eager.level(), shard.level(&self.store.settings, KEY));
         assert_eq!(self.eager.woken, *self.woken.lock().unwrap());
         let Some(lineup) = shard.lines.get(&KEY) else {
             assert!(self.eager.waiters.is_empty() && self.eager.freed.is_empty());

@@ -12,7 +12,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::eager::Eager;
-use crate::algorithm::{Align, FixedCount, SlidingCount, SlidingLog, Window};
+use crate::algorithm::{Align, FixedCount, Mark, SlidingCount, SlidingLog, WarmUp, Window};
+use crate::rate::Rate;
 use crate::store::{Fingerprint, Grant, Place, Request, Scope, Store, StoreOptions, Turn};
 use crate::time::Instant;
 
@@ -55,6 +56,20 @@ enum Event {
     Reset,
 }
 
+impl Event {
+    /// Returns it with so many times the time.
+    fn slower(self, times: u64) -> Self {
+        match self {
+            Self::Pass(nanos) => Self::Pass(nanos * times),
+            Self::Join { cost, fixed, ticket, patience } => {
+                let patience = patience.map(|nanos| nanos * times);
+                Self::Join { cost, fixed, ticket, patience }
+            }
+            event => event,
+        }
+    }
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let cost = || prop_oneof![4 => Just(1_u64), 2 => 1_u64..=LIMIT.into()];
     let ticket = || prop_oneof![2 => Just(None), 1 => (0_usize..4).prop_map(Some)];
@@ -89,7 +104,7 @@ struct Twins<W: Window> {
     eager: Eager<W>,
     now: Instant,
     places: Vec<Option<Place>>,
-    taken: Vec<(Grant, (Instant, u64, u64))>,
+    taken: Vec<(Grant, (Mark, u64, u64))>,
     woken: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -121,7 +136,7 @@ impl<W: Window + Clone> Twins<W> {
             Event::Take(cost) => {
                 let grant = self.store.take(KEY, cost, read(now)).unwrap();
                 let taken = self.eager.take(cost, now);
-                self.both_took(grant, taken.then_some((now, cost)));
+                self.both_took(grant, taken.map(|mark| (mark, cost)));
             }
             Event::Join { cost, fixed, ticket, patience } => {
                 let timeout = patience.map(Duration::from_nanos);
@@ -161,10 +176,10 @@ impl<W: Window + Clone> Twins<W> {
             }
             Event::GiveBack(back) => {
                 let Some(index) = self.taken.len().checked_sub(back + 1) else { return };
-                let (grant, (at, cost, epoch)) = self.taken.remove(index);
+                let (grant, (mark, cost, epoch)) = self.taken.remove(index);
                 self.store.give_back(grant, Some(now));
                 if epoch == self.eager.epoch {
-                    self.eager.give_back(cost, at, now);
+                    self.eager.give_back(cost, mark, now);
                 }
             }
             Event::Reset => {
@@ -196,8 +211,8 @@ impl<W: Window + Clone> Twins<W> {
         match self.store.reserve(KEY, request, read(now)).unwrap() {
             Turn::Now(grant) => {
                 assert_eq!(now, due);
-                self.eager.pass(request, now);
-                self.both_took(Some(grant), Some((now, request.cost)));
+                let mark = self.eager.pass(request, now);
+                self.both_took(Some(grant), Some((mark, request.cost)));
             }
             Turn::Wait(place, wait) => {
                 assert_eq!((false, due), (is_refused, now + wait));
@@ -210,11 +225,11 @@ impl<W: Window + Clone> Twins<W> {
         }
     }
 
-    fn both_took(&mut self, grant: Option<Grant>, taken: Option<(Instant, u64)>) {
+    fn both_took(&mut self, grant: Option<Grant>, taken: Option<(Mark, u64)>) {
         assert_eq!(taken.is_some(), grant.is_some());
-        let Some((grant, (at, cost))) = grant.zip(taken) else { return };
-        assert_eq!((at, cost), (grant.after.ceil(), grant.cost));
-        self.taken.push((grant, (at, cost, self.eager.epoch)));
+        let Some((grant, (mark, cost))) = grant.zip(taken) else { return };
+        assert_eq!((mark.after, mark.before, cost), (grant.after, grant.before, grant.cost));
+        self.taken.push((grant, (mark, cost, self.eager.epoch)));
     }
 }
 
@@ -257,5 +272,16 @@ proptest! {
     #[test]
     fn those_who_wait_for_the_log_go_as_planned(events in events()) {
         run(&SlidingLog::new(LIMIT, Duration::from_nanos(PER)).unwrap(), &events);
+    }
+
+    #[test]
+    fn those_who_wait_for_a_bucket_that_warms_up_go_as_planned(
+        events in events(), per in 2000_u64..6000, warm_up in 1_u64..60_000, cold in 1.001_f64..6.0,
+    ) {
+        let rate = Rate::new(2, Duration::from_nanos(per)).unwrap();
+        // The rate is a million a second at most.
+        let events: Vec<_> = events.into_iter().map(|event| event.slower(300)).collect();
+        let warm_up = WarmUp::new(LIMIT, rate, Duration::from_nanos(warm_up), cold);
+        run(&warm_up.unwrap(), &events);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use limitpal::{
     Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, Evict, FairBucket, FixedWindow,
     LeakyBucket, Rate, SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
+    WarmUpBucket, strict,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub(super) enum LimiterSpec {
     SlidingWindowCounter(WindowSpec),
     SlidingWindowLog(WindowSpec),
     Composite { parts: Vec<LimiterSpec> },
+    Strict { rate: String, burst: Option<u32> },
+    WarmUpBucket { capacity: u32, rate: String, warm_up: Seconds, cold_factor: Option<String> },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +41,8 @@ pub(super) struct WindowSpec {
 pub(super) struct BucketSpec {
     capacity: u32,
     rate: String,
+    initial: Option<u32>,
+    debt: Option<u32>,
     ttl: Option<Seconds>,
     max_buckets: Option<usize>,
     evict: Option<String>,
@@ -87,8 +92,12 @@ impl LimiterSpec {
     pub(super) fn build(&self, clock: &SharedClock) -> Built {
         match self {
             Self::TokenBucket(spec) => {
-                let token =
-                    with_options!(TokenBucket::builder(spec.capacity, spec.rate()), spec, clock);
+                let mut builder = TokenBucket::builder(spec.capacity, spec.rate());
+                builder = builder.debt(spec.debt.unwrap_or(0));
+                if let Some(initial) = spec.initial {
+                    builder = builder.initial(initial);
+                }
+                let token = with_options!(builder, spec, clock);
                 let any = token.clone().into();
                 Built { any, token: Some(token), leaky: None, fair: None, parts: Vec::new() }
             }
@@ -107,6 +116,19 @@ impl LimiterSpec {
                 };
                 let fair = builder.build().unwrap();
                 Built { fair: Some(fair.clone()), ..Built::window(fair) }
+            }
+            Self::Strict { rate, burst } => {
+                let builder = strict(rate).unwrap().clock(clock.clone());
+                match burst {
+                    Some(burst) => Built::window(builder.burst(*burst).build().unwrap()),
+                    None => Built::window(builder.build().unwrap()),
+                }
+            }
+            Self::WarmUpBucket { capacity, rate, warm_up, cold_factor } => {
+                let rate = Rate::per_second(number(rate)).unwrap();
+                let builder = WarmUpBucket::builder(*capacity, rate, warm_up.duration());
+                let cold = cold_factor.as_deref().map_or(3.0, number);
+                Built::window(builder.cold_factor(cold).clock(clock.clone()).build().unwrap())
             }
             Self::FixedWindow(WindowSpec { limit, per, align }) => {
                 let align = match align.as_deref() {

@@ -64,7 +64,7 @@ proptest! {
         let window = Duration::from_nanos(nanos);
 
         let added = i128::from(nanos) * settings.rate.count / settings.rate.nanos;
-        let exact = u64::try_from(i128::from(settings.capacity) + added).unwrap();
+        let exact = u64::try_from(i128::from(settings.most()) + added).unwrap();
         prop_assert_eq!(exact, limiter.bound(window));
     }
 

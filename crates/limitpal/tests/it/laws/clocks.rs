@@ -71,6 +71,7 @@ proptest! {
         events in events(),
     ) {
         let clock = Wild::default();
+        let settings = settings.plain();
         let limiter = bucket_on(settings, clock.shared());
         let interval = settings.rate.interval();
         let (mut admitted, mut forward, mut steps) = (0_i128, 0_i128, 0_i128);

@@ -146,7 +146,7 @@ fn buckets() -> impl Iterator<Item = Settings> {
     let kinds = [(Kind::Token, 1), (Kind::Token, 5), (Kind::Leaky, 5)];
     kinds.into_iter().flat_map(|(kind, capacity)| {
         let rates = [ExactRate::new(5.0, 5, 1), ExactRate::new(7.0, 7, 1)];
-        rates.map(|rate| Settings { kind, capacity, rate })
+        rates.map(|rate| Settings::new(kind, capacity, rate))
     })
 }
 

@@ -134,7 +134,7 @@ proptest! {
                     line.pass(clock.now().as_nanos());
                 }
                 Event::Join(cost, parts) => {
-                    let cost = cost.min(settings.capacity.into());
+                    let cost = cost.min(settings.most());
                     let timeout = thousandths(&settings, parts);
                     crowd.join(came, cost, span(timeout));
                     refused.extend(line.join(came, cost, timeout).err().map(|wait| (came, wait)));
@@ -176,7 +176,7 @@ proptest! {
             match event {
                 Event::Pass(parts, nanos) => crowd.pass(pass(&settings, parts, nanos)),
                 Event::Join(cost, parts) => {
-                    let cost = cost.min(settings.capacity.into());
+                    let cost = cost.min(settings.most());
                     crowd.join(costs.len(), cost, span(thousandths(&settings, parts)));
                     costs.push(cost);
                 }
@@ -217,8 +217,8 @@ proptest! {
             match event {
                 Event::Pass(parts_of, nanos) => crowd.pass(pass(&parts[0], parts_of, nanos)),
                 Event::Join(cost, patience) => {
-                    let most = parts.iter().map(|part| part.capacity).min().unwrap();
-                    let cost = cost.min(most.into());
+                    let most = parts.iter().map(|part| part.most()).min().unwrap();
+                    let cost = cost.min(most);
                     crowd.join(costs.len(), cost, span(thousandths(&parts[0], patience)));
                     costs.push(cost);
                 }

@@ -36,12 +36,8 @@ proptest! {
         visits in prop_oneof![visits(9, 40_000), visits(9, 3_000)],
     ) {
         let clock = MockClock::new();
-        let limiter = TokenBucket::builder(settings.capacity, settings.rate.rate)
-            .max_buckets(max_buckets)
-            .clock(&clock)
-            .build()
-            .unwrap();
         let settings = Settings { kind: crate::models::Kind::Token, ..settings };
+        let limiter = settings.token().max_buckets(max_buckets).clock(&clock).build().unwrap();
         let mut model = NaiveStore::new(settings);
 
         for visit in visits {

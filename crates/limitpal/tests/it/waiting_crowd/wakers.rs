@@ -100,7 +100,7 @@ impl Scene {
 /// Makes one of two buckets or four windows, of three permits a second.
 fn make(kind: usize, clock: &MockClock) -> AnyLimiter {
     let buckets = [Kind::Token, Kind::Leaky].map(|kind| {
-        let settings = Settings { kind, capacity: 3, rate: ExactRate::new(3.0, 3, 1) };
+        let settings = Settings::new(kind, 3, ExactRate::new(3.0, 3, 1));
         bucket(settings, true, clock)
     });
     let windows = windows::each(3, Duration::from_secs(1), clock);

@@ -71,7 +71,7 @@ struct Mixed {
 
 impl Mixed {
     fn new(case: Case) -> Self {
-        let Settings { kind, capacity, rate } = case.settings;
+        let Settings { kind, capacity, rate, .. } = case.settings;
         let pace = if kind == Kind::Token { Pace::Burst } else { Pace::Even };
         let start = Instant::from_nanos(1_000_000_007);
         let clock = MockClock::starting_at(start);
@@ -223,7 +223,7 @@ impl World for Mixed {
 /// an instant at which one was allowed.
 #[test]
 fn a_freed_place_goes_to_one_who_moves_up_or_to_a_newcomer_and_not_to_both() {
-    let settings = Settings { kind: Kind::Token, capacity: 1, rate: ExactRate::new(5.0, 5, 1) };
+    let settings = Settings::new(Kind::Token, 1, ExactRate::new(5.0, 5, 1));
     for per_key in [true, false] {
         let case = Case { settings, per_key, costs: ONES, fixed: 0b1000 };
         let mut world = Mixed::new(case);
@@ -246,7 +246,7 @@ fn a_place_freed_before_one_who_cannot_be_moved_is_given_once_and_not_lost() {
     for (kind, capacity, rate, per_key, costs) in buckets {
         // With none of them fixed it is as without: see `super`.
         for fixed in 1..16 {
-            let settings = Settings { kind, capacity, rate };
+            let settings = Settings::new(kind, capacity, rate);
             let case = Case { settings, per_key, costs, fixed };
             let schedules = explore(&case, longer_in_release(4), || Mixed::new(case));
             assert!(schedules > 1000, "{schedules} schedules are not all");

@@ -9,7 +9,6 @@ use crate::shards::Fingerprint;
 use crate::store::Request;
 use crate::time::Instant;
 
-const FRESH: Level = Level::at(Instant::MIN);
 const KEY: Fingerprint = Fingerprint::chosen(1, 1);
 
 /// One bucket and those who wait for it.
@@ -80,7 +79,7 @@ impl Eager {
     }
 
     pub(super) fn level(&self) -> Level {
-        self.level.unwrap_or(FRESH)
+        self.level.unwrap_or(self.bucket.start())
     }
 
     /// A bucket that is not remembered has no level to set.
@@ -139,7 +138,7 @@ impl Eager {
                 self.use_freed(place, (cost, after));
                 self.level()
             }
-            (None, Some(rank)) => self.chain((rank, FRESH), (before, after), now),
+            (None, Some(rank)) => self.chain((rank, Level::at(Instant::MIN)), (before, after), now),
             (None, None) => after,
         });
         if wait.is_zero() {
@@ -226,7 +225,7 @@ impl Eager {
         }
         let Some(level) = self.level else { return };
         match before {
-            Some(FRESH) if level == after => self.level = None,
+            Some(before) if level == after && before == self.bucket.start() => self.level = None,
             Some(before) if level == after => self.level = Some(before),
             _ => self.hand_back(cost, before, after, now, now),
         }
@@ -345,7 +344,7 @@ impl Eager {
             self.level = None;
             return;
         }
-        let (bucket, mut level) = (self.bucket, FRESH);
+        let (bucket, mut level) = (self.bucket, self.bucket.start());
         self.freed.clear();
         for waiting in &mut self.waiters {
             let due = bucket.due(bucket.after(level, waiting.cost, now), waiting.cost).max(now);

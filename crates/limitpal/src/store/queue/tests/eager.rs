@@ -1,10 +1,11 @@
 //! A queue as a plain list: everybody's turn is planned anew whenever anything happens.
 
-use crate::algorithm::Window;
+use crate::algorithm::{Mark, Undone, Window, mark as mark_of};
 use crate::retry_after::RetryAfter;
 use crate::store::Request;
 use crate::time::Instant;
 
+#[derive(Clone, Copy)]
 struct Waiting {
     who: usize,
     request: Request,
@@ -12,12 +13,14 @@ struct Waiting {
     armed: Instant,
     rings: bool,
     is_due: bool,
+    mark: Option<Mark>,
 }
 
-pub(super) struct Eager<W> {
+pub(super) struct Eager<W: Window> {
     window: W,
-    /// What went, in its order.
+    /// What went, in its order, since a state that no list tells any more.
     facts: Vec<(Instant, u64)>,
+    since: W::State,
     waiters: Vec<Waiting>,
     moved: Instant,
     pub(super) epoch: u64,
@@ -27,12 +30,13 @@ pub(super) struct Eager<W> {
 impl<W: Window> Eager<W> {
     pub(super) fn new(window: W) -> Self {
         let (facts, waiters, woken) = (Vec::new(), Vec::new(), Vec::new());
-        Self { window, facts, waiters, moved: Instant::MIN, epoch: 0, woken }
+        let since = window.fresh();
+        Self { window, facts, since, waiters, moved: Instant::MIN, epoch: 0, woken }
     }
 
     /// Returns the state that some takes leave behind, and when the last of them goes.
     fn state(&self, takes: impl Iterator<Item = (Instant, u64)>) -> (W::State, Instant) {
-        let (mut state, mut last) = (self.window.fresh(), Instant::MIN);
+        let (mut state, mut last) = (self.since.clone(), Instant::MIN);
         for (at, cost) in takes {
             self.window.put(&mut state, cost, at);
             last = last.max(at);
@@ -47,13 +51,25 @@ impl<W: Window> Eager<W> {
         self.state(self.facts.iter().copied().chain(planned))
     }
 
+    /// Adds a fact; returns where it lies.
+    fn push(&mut self, at: Instant, cost: u64) -> Mark {
+        let (mut state, _) = self.ahead(0);
+        self.facts.push((at, cost));
+        self.window.put(&mut state, cost, at)
+    }
+
     pub(super) fn settle(&mut self, now: Instant) {
-        for waiting in self.waiters.iter_mut().filter(|waiting| !waiting.is_due) {
-            if waiting.due > now {
+        for rank in 0..self.waiters.len() {
+            let Waiting { due, request, is_due, .. } = self.waiters[rank];
+            if is_due {
+                continue;
+            }
+            if due > now {
                 return;
             }
-            waiting.is_due = true;
-            self.facts.push((waiting.due, waiting.request.cost));
+            let mark = self.push(due, request.cost);
+            let waiting = &mut self.waiters[rank];
+            (waiting.is_due, waiting.mark) = (true, Some(mark));
         }
     }
 
@@ -93,13 +109,13 @@ impl<W: Window> Eager<W> {
         self.waiters.first().map(|waiting| (waiting.who, waiting.due))
     }
 
-    pub(super) fn take(&mut self, cost: u64, now: Instant) -> bool {
+    pub(super) fn take(&mut self, cost: u64, now: Instant) -> Option<Mark> {
         if self.waiters.iter().any(|waiting| !waiting.is_due) {
-            return false;
+            return None;
         }
         let (mut state, _) = self.ahead(0);
-        let taken = self.window.take(&mut state, cost, now).is_some();
-        self.facts.extend(taken.then_some((now, cost)));
+        let taken = self.window.take(&mut state, cost, now);
+        self.facts.extend(taken.map(|_| (now, cost)));
         taken
     }
 
@@ -124,14 +140,16 @@ impl<W: Window> Eager<W> {
         (rank, self.window.turn(&state, request.cost, last.max(self.moved).max(now)))
     }
 
-    pub(super) fn pass(&mut self, request: Request, now: Instant) {
-        self.facts.push((now, request.cost));
+    pub(super) fn pass(&mut self, request: Request, now: Instant) -> Mark {
+        let mark = self.push(now, request.cost);
         self.plan();
+        mark
     }
 
     pub(super) fn join(&mut self, who: usize, request: Request, now: Instant) {
         let (rank, due) = self.due(request, now);
-        let waiting = Waiting { who, request, due, armed: due, rings: false, is_due: false };
+        let waiting =
+            Waiting { who, request, due, armed: due, rings: false, is_due: false, mark: None };
         self.waiters.insert(rank, waiting);
         self.plan();
     }
@@ -149,42 +167,54 @@ impl<W: Window> Eager<W> {
         Some(self.waiters[rank].due)
     }
 
-    pub(super) fn go(&mut self, who: usize, now: Instant) -> (Instant, u64) {
+    pub(super) fn go(&mut self, who: usize, now: Instant) -> (Mark, u64) {
         let rank = self.rank(who).expect("who goes has waited");
-        let Waiting { request, due, is_due, .. } = self.waiters.remove(rank);
+        let Waiting { request, mark, .. } = self.waiters.remove(rank);
         let gone = self.facts.iter().map(|(at, _)| *at).max().unwrap_or(Instant::MIN);
-        let at = if is_due { due } else { now.max(gone) };
-        if !is_due {
-            self.facts.push((at, request.cost));
+        let mark = mark.unwrap_or_else(|| {
+            let mark = self.push(now.max(gone), request.cost);
             self.move_up(now);
-        }
+            mark
+        });
         self.wake();
-        (at, request.cost)
+        (mark, request.cost)
     }
 
     pub(super) fn leave(&mut self, who: usize, now: Instant) {
         let Some(rank) = self.rank(who) else { return };
-        let Waiting { request, due, is_due, .. } = self.waiters.remove(rank);
-        if !is_due || self.undo(request.cost, due) {
+        let Waiting { request, mark, .. } = self.waiters.remove(rank);
+        if mark.is_none_or(|mark| self.undo(request.cost, mark, now)) {
             self.move_up(now);
         }
         self.wake();
     }
 
     /// Takes a take out of the facts, if the window says that it can be.
-    fn undo(&mut self, cost: u64, at: Instant) -> bool {
+    fn undo(&mut self, cost: u64, mark: Mark, now: Instant) -> bool {
         let (mut state, _) = self.state(self.facts.iter().copied());
-        let undone = self.window.undo(&mut state, cost, at);
-        if let Some(index) = self.facts.iter().position(|fact| *fact == (at, cost))
-            && undone
-        {
-            self.facts.remove(index);
+        match self.window.undo(&mut state, cost, mark, now) {
+            Undone::Not => return false,
+            Undone::Wholly => {
+                let index = self.facts.iter().rposition(|(at, one)| {
+                    // The last, where the mark says more than when it was.
+                    *one == cost && (mark.before.is_some() || *at == mark.after.ceil())
+                });
+                self.facts.remove(index.expect("only what went is undone"));
+            }
+            Undone::Amid => {
+                (self.since, self.epoch) = (state, self.epoch + 1);
+                self.facts.clear();
+                let lost = |waiting: &mut Waiting| {
+                    waiting.mark = waiting.mark.map(|_| mark_of(waiting.due));
+                };
+                self.waiters.iter_mut().for_each(lost);
+            }
         }
-        undone
+        true
     }
 
-    pub(super) fn give_back(&mut self, cost: u64, at: Instant, now: Instant) {
-        if self.undo(cost, at) {
+    pub(super) fn give_back(&mut self, cost: u64, mark: Mark, now: Instant) {
+        if self.undo(cost, mark, now) {
             self.move_up(now);
         }
         self.wake();
@@ -193,9 +223,13 @@ impl<W: Window> Eager<W> {
     pub(super) fn reset(&mut self, now: Instant) {
         self.epoch += 1;
         self.facts.clear();
-        for waiting in self.waiters.iter_mut().filter(|waiting| waiting.is_due) {
-            waiting.due = now;
-            self.facts.push((now, waiting.request.cost));
+        self.since = self.window.fresh();
+        for rank in 0..self.waiters.len() {
+            if self.waiters[rank].is_due {
+                let mark = self.push(now, self.waiters[rank].request.cost);
+                let waiting = &mut self.waiters[rank];
+                (waiting.due, waiting.mark) = (now, Some(mark));
+            }
         }
         self.move_up(now);
         self.wake();
