@@ -110,7 +110,7 @@ impl KeyedLimiter {
     pub(crate) fn is_fixed(&self) -> PyResult<bool> {
         Ok(match &self.inner()?.counting {
             Counting::Fair(fair) => place::is_fixed(&**fair),
-            Counting::Buckets(_) | Counting::Windows(_) => true,
+            Counting::Buckets(_) | Counting::Windows(_) | Counting::Ramp(_) => true,
         })
     }
 
