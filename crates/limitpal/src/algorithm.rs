@@ -5,6 +5,7 @@
 //! `interval` further; it may lie `capacity * interval` ahead of now. The two differ in when one
 //! who waits may go: see [`Pace`].
 
+mod adaptive_rate;
 mod fixed_count;
 mod kept;
 mod level;
@@ -18,6 +19,7 @@ mod window;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::adaptive_rate::{AdaptiveRate, AdaptiveRateSettings, Heard, RateAlgorithm};
 pub use self::fixed_count::{Align, FixedCount};
 pub(crate) use self::kept::KeptLevel;
 pub(crate) use self::level::Level;
@@ -65,6 +67,11 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
 
     /// Returns from when on a state is as new: nobody could tell whether it was forgotten.
     fn fresh_at(&self, state: &Self::State) -> Instant;
+
+    /// Returns from when on all permits are there.
+    fn full_at(&self, state: &Self::State) -> Instant {
+        self.fresh_at(state)
+    }
 
     /// Takes if possible now; a refusal changes nothing that anybody could tell.
     fn take(&self, state: &mut Self::State, cost: u64, now: Instant) -> Option<Mark>;

@@ -31,7 +31,7 @@ mod waiting;
 pub use crate::adaptive_concurrency::{
     AdaptiveAlgorithm, AdaptiveConcurrency, AdaptiveConcurrencyBuilder, AdaptivePermit,
 };
-pub use crate::algorithm::Align;
+pub use crate::algorithm::{Align, RateAlgorithm};
 pub use crate::call::{Call, Charge, Plan, Step, Stop};
 #[doc(hidden)]
 pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
@@ -48,7 +48,8 @@ pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
-    AnyLimiter, Ask, BucketBuilder, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
+    AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder, AnyLimiter, Ask,
+    BucketBuilder, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
     ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FairBucket, FairBucketBuilder, FixedWindow,
     HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter, SlidingWindowLog, StrictBuilder,
     TokenBucket, WarmUpBucket, WarmUpBuilder, WindowBuilder, strict,
@@ -69,7 +70,8 @@ pub use crate::time::Instant;
 pub mod parts {
     pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
     pub use crate::algorithm::{
-        Algorithm, Bucket, Bytes, FixedCount, Pace, Saved, SlidingCount, SlidingLog, WarmUp, Window,
+        AdaptiveRate, AdaptiveRateSettings, Algorithm, Bucket, Bytes, FixedCount, Heard, Pace,
+        Saved, SlidingCount, SlidingLog, WarmUp, Window,
     };
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};

@@ -1,6 +1,7 @@
 //! What a user holds to limit a rate: buckets, a clock, and a way to wait.
 
 mod acquire;
+mod adaptive_limiter;
 mod ask;
 mod builder;
 mod composite;
@@ -27,6 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::acquire::Acquire;
+pub use self::adaptive_limiter::{
+    AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder,
+};
 pub use self::ask::{Ask, Cost};
 pub use self::builder::{BucketBuilder, WindowBuilder};
 use self::composite::Parts;

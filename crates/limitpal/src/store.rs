@@ -11,6 +11,7 @@ mod buckets;
 mod crowd;
 mod direct;
 mod evict;
+mod feedback;
 mod leaving;
 mod lineup;
 mod moving;

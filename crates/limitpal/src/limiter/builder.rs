@@ -34,7 +34,7 @@ use crate::store::{Evict, Stored};
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct BucketBuilder<L, D = BucketDraft> {
-    draft: D,
+    pub(super) draft: D,
     clock: SharedClock,
     options: KeyedOptions<Infallible>,
     limiter: PhantomData<fn() -> L>,

@@ -139,7 +139,7 @@ impl<W: Window> Queue<W> {
         self.settle(bucket, now);
         let (state, last) = self.course(bucket, None).end(bucket);
         let decision = bucket.decision(&state, answer, last.max(now));
-        let reset_after = bucket.fresh_at(&state).saturating_duration_since(now);
+        let reset_after = bucket.full_at(&state).saturating_duration_since(now);
         let remaining = if last > now { 0 } else { decision.remaining };
         Decision { remaining, reset_after, ..decision }
     }
@@ -253,6 +253,21 @@ impl<W: Window> Queue<W> {
         }
         self.marks.clear();
         fresh_at
+    }
+
+    /// Changes what follows from the facts; says whether that moves those who are not due.
+    pub(super) fn change(
+        &mut self,
+        bucket: &W,
+        now: Instant,
+        change: impl FnOnce(&mut W::State) -> bool,
+    ) -> bool {
+        self.settle(bucket, now);
+        let moves = change(&mut self.facts);
+        if moves {
+            self.move_up(now);
+        }
+        moves
     }
 
     fn move_up(&mut self, now: Instant) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod adaptive_concurrency;
+mod adaptive_limiter;
 mod breaker;
 mod call;
 mod client_throttle;

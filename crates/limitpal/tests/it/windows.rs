@@ -2,7 +2,7 @@
 
 mod bounds;
 mod together;
-mod waiting;
+pub(crate) mod waiting;
 
 use std::sync::Barrier;
 use std::thread;

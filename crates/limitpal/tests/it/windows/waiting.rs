@@ -14,20 +14,25 @@ use crate::waiters::Bells;
 type Waiting<'l> = Pin<Box<dyn Future<Output = Result<(), RateLimitExceeded>> + Send + 'l>>;
 
 /// Those who wait for one key, as tasks that are polled when they are woken.
-struct Crowd<'l> {
+pub(crate) struct Crowd<'l> {
     limiter: &'l AnyLimiter,
+    key: &'static str,
     waiting: Vec<Option<Waiting<'l>>>,
-    bells: Bells,
-    went: Vec<usize>,
+    pub(crate) bells: Bells,
+    pub(crate) went: Vec<usize>,
 }
 
 impl<'l> Crowd<'l> {
     fn new(limiter: &'l AnyLimiter) -> Self {
-        Self { limiter, waiting: Vec::new(), bells: Bells::default(), went: Vec::new() }
+        Self::at(limiter, "ann")
     }
 
-    fn come(&mut self, cost: u64) -> usize {
-        let ask = ("ann", Cost::new(cost).unwrap());
+    pub(crate) fn at(limiter: &'l AnyLimiter, key: &'static str) -> Self {
+        Self { limiter, key, waiting: Vec::new(), bells: Bells::default(), went: Vec::new() }
+    }
+
+    pub(crate) fn come(&mut self, cost: u64) -> usize {
+        let ask = (self.key, Cost::new(cost).unwrap());
         self.waiting.push(Some(Box::pin(self.limiter.acquire(ask))));
         self.poll(self.waiting.len() - 1);
         self.waiting.len() - 1
@@ -43,12 +48,12 @@ impl<'l> Crowd<'l> {
         }
     }
 
-    fn leave(&mut self, who: usize) {
+    pub(crate) fn leave(&mut self, who: usize) {
         self.waiting[who] = None;
     }
 
     /// Polls those who were woken.
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while let Some(who) = self.bells.next() {
             self.poll(who);
         }

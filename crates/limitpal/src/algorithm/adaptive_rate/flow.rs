@@ -1,0 +1,127 @@
+//! A bucket whose rate changes: what it has earned so far, and up to where that is taken.
+//!
+//! A permit has so many parts that whole rates a second are whole parts a nanosecond. Whatever the
+//! rate was, what is taken is compared with what was earned: so a change of the rate changes
+//! neither, and rounds nothing.
+
+use crate::time::Instant;
+
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
+/// A permit in parts.
+const PERMIT: i128 = NANOS_PER_SECOND << 40;
+/// Up to where nobody can have earned.
+const HELD: i128 = i128::MAX;
+
+/// Returns the parts of a permit that come each nanosecond, never on the generous side.
+pub(super) fn parts_per_nano(rate: f64) -> u64 {
+    // At most 1e6 * 2^40, which is below 2^60; from 1e-9 on it is above 1000.
+    (rate * (1_u64 << 40) as f64) as u64
+}
+
+/// What was earned and taken, in parts of a permit.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Flow {
+    /// Since when the rate has been what it is, and what had been earned by then.
+    since: Instant,
+    earned: i128,
+    step: u64,
+    /// Up to where what was earned, and what will be, is taken.
+    taken: i128,
+    /// When somebody last took, and what had been earned by then.
+    last: Instant,
+    earned_last: i128,
+}
+
+impl Flow {
+    /// Makes a full one. What was earned starts at a number that only time decides, and that is no
+    /// less than any earlier one can have come to.
+    pub(super) fn new(step: u64, fastest: u64, now: Instant) -> Self {
+        let earned = i128::from(now.as_nanos()) * i128::from(fastest);
+        Self { since: now, earned, step, taken: earned, last: now, earned_last: earned }
+    }
+
+    /// Returns one that has nothing ever.
+    pub(super) fn held(self) -> Self {
+        Self { taken: HELD, ..self }
+    }
+
+    fn earned(&self, now: Instant) -> i128 {
+        let elapsed = i128::from(now.as_nanos()) - i128::from(self.since.as_nanos());
+        self.earned + elapsed.max(0) * i128::from(self.step)
+    }
+
+    /// Returns from when on so much is earned.
+    fn earned_at(&self, parts: i128) -> Instant {
+        let missing = parts.saturating_sub(self.earned);
+        if missing <= 0 {
+            return self.since;
+        }
+        let step = i128::from(self.step.max(1));
+        let nanos = missing / step + i128::from(missing % step > 0);
+        let at = i128::from(self.since.as_nanos()).saturating_add(nanos);
+        Instant::from_nanos(i64::try_from(at).unwrap_or(i64::MAX))
+    }
+
+    /// Returns when it is full.
+    pub(super) fn full_at(&self) -> Instant {
+        self.earned_at(self.taken)
+    }
+
+    /// Returns up to where a take that comes now takes, beyond what a full bucket holds.
+    fn target(&self, cost: u64, burst: u32, now: Instant) -> i128 {
+        let more = i128::from(cost).saturating_mul(PERMIT);
+        let after = self.taken.max(self.earned(now)).saturating_add(more);
+        if after == HELD { HELD } else { after - i128::from(burst) * PERMIT }
+    }
+
+    /// Returns whether so much is there now.
+    #[inline]
+    pub(super) fn has(&self, cost: u64, burst: u32, now: Instant) -> bool {
+        self.target(cost, burst, now) <= self.earned(now)
+    }
+
+    /// Returns when so much is there, for one who comes now.
+    pub(super) fn due(&self, cost: u64, burst: u32, now: Instant) -> Instant {
+        self.earned_at(self.target(cost, burst, now)).max(now)
+    }
+
+    /// Returns the whole permits that are there now.
+    pub(super) fn left(&self, burst: u32, now: Instant) -> u32 {
+        let backlog = self.taken.saturating_sub(self.earned(now)).max(0);
+        let left = (i128::from(burst) * PERMIT).saturating_sub(backlog) / PERMIT;
+        u32::try_from(left).unwrap_or(0)
+    }
+
+    /// Takes, whether or not it is there.
+    #[inline]
+    pub(super) fn put(&mut self, cost: u64, at: Instant) {
+        let (earned, more) = (self.earned(at), i128::from(cost).saturating_mul(PERMIT));
+        self.taken = self.taken.max(earned).saturating_add(more);
+        (self.last, self.earned_last) = (at, earned);
+    }
+
+    /// Earns at another rate from now on.
+    pub(super) fn change(&mut self, step: u64, now: Instant) {
+        let now = now.max(self.since);
+        self.earned = self.earned(now);
+        (self.since, self.step) = (now, step);
+    }
+
+    /// Gives back what is left of a take that went at `at`; false if that is nothing.
+    ///
+    /// What it would have held since, had the take never happened, may have run over whenever
+    /// somebody took later: by what was earned from `at` until then, at most.
+    pub(super) fn undo(&mut self, cost: u64, at: Instant, fastest: u64) -> bool {
+        if at > self.last {
+            return false;
+        }
+        let step = if at >= self.since { self.step } else { fastest };
+        let elapsed = i128::from(self.last.as_nanos()) - i128::from(at.as_nanos());
+        let left = i128::from(cost).saturating_mul(PERMIT) - elapsed * i128::from(step);
+        if left <= 0 {
+            return false;
+        }
+        self.taken -= left;
+        true
+    }
+}

@@ -1,0 +1,206 @@
+//! What holds for every history of an adaptive rate.
+
+use std::time::Duration;
+
+use limitpal::{AdaptiveLimiter, Cost, MockClock, RateAlgorithm};
+use proptest::prelude::*;
+
+use super::{NANO, per_second, starting};
+
+/// What can happen to a limiter.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Allow(u64),
+    Acquire(u64),
+    Success,
+    Throttled,
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1_u64..=3).prop_map(Event::Allow),
+        2 => (1_u64..=3).prop_map(Event::Acquire),
+        4 => Just(Event::Success),
+        1 => Just(Event::Throttled),
+        3 => (0_u64..400_000_000).prop_map(Event::Pass),
+        1 => (0_u64..20_000_000_000).prop_map(Event::Pass),
+    ]
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(), 1..150)
+}
+
+fn algorithm() -> impl Strategy<Value = RateAlgorithm> {
+    prop::sample::select(&[RateAlgorithm::Cubic, RateAlgorithm::Aimd][..])
+}
+
+/// Lets one thing happen; returns what it took.
+fn happen(limiter: &AdaptiveLimiter, clock: &MockClock, event: Event) -> u64 {
+    let ask = |cost| ("api", Cost::new(cost).unwrap());
+    match event {
+        Event::Allow(cost) => u64::from(limiter.allow(ask(cost))) * cost,
+        Event::Acquire(cost) => limiter.acquire_blocking(ask(cost)).map_or(0, |()| cost),
+        Event::Success => {
+            limiter.record_success("api");
+            0
+        }
+        Event::Throttled => {
+            limiter.record_throttled("api");
+            0
+        }
+        Event::Pass(nanos) => {
+            clock.advance(Duration::from_nanos(nanos));
+            0
+        }
+    }
+}
+
+fn limiter(algorithm: RateAlgorithm, start: f64, clock: &MockClock) -> AdaptiveLimiter {
+    let builder = starting(20.0, clock).algorithm(algorithm).initial_rate(per_second(start));
+    builder.burst(3).forget_after(Duration::from_secs(15)).build().unwrap()
+}
+
+/// Returns the most that went in any window of this length, both ends included.
+fn most(went: &[(i64, u64)], window: i64) -> u64 {
+    let within = |from: i64| {
+        let inside = went.iter().filter(move |(at, _)| (from..=from + window).contains(at));
+        inside.map(|(_, cost)| cost).sum()
+    };
+    went.iter().map(|(from, _)| within(*from)).max().unwrap_or(0)
+}
+
+proptest! {
+    /// Whatever is heard, the rate keeps its bounds, and no window admits more than `bound`.
+    #[test]
+    fn no_window_admits_more_than_the_bound(
+        events in events(),
+        algorithm in algorithm(),
+        start in 1.0..20.0_f64,
+        windows in prop::collection::vec(0_i64..5_000_000_000, 6),
+    ) {
+        let clock = MockClock::new();
+        let limiter = limiter(algorithm, start, &clock);
+        let mut went = Vec::new();
+        for event in events {
+            let cost = happen(&limiter, &clock, event);
+            went.push((clock.now().as_nanos(), cost));
+            prop_assert!((0.5..=20.0).contains(&limiter.rate("api")), "{}", limiter.rate("api"));
+        }
+        for window in windows {
+            let bound = limiter.bound(Duration::from_nanos(window.unsigned_abs()));
+            prop_assert!(most(&went, window) <= bound, "in {window} ns: {bound}");
+        }
+    }
+
+    /// Refused a nanosecond before, admitted at it.
+    #[test]
+    fn retry_after_is_exact_at_whatever_rate(
+        events in events(),
+        algorithm in algorithm(),
+        start in 1.0..20.0_f64,
+        cost in 1_u64..=3,
+    ) {
+        let clock = MockClock::new();
+        let limiter = limiter(algorithm, start, &clock);
+        for event in events {
+            happen(&limiter, &clock, event);
+        }
+        let ask = ("api", Cost::new(cost).unwrap());
+        let wait = limiter.peek(ask).retry_after.duration().unwrap();
+        if wait > Duration::ZERO {
+            clock.advance(wait - NANO);
+            prop_assert!(!limiter.allow(ask));
+            clock.advance(NANO);
+        }
+        prop_assert!(limiter.allow(ask));
+    }
+
+    /// Only successes raise a rate: not refusals, not looks, not time.
+    #[test]
+    fn own_refusals_never_raise_a_rate(
+        events in events(),
+        algorithm in algorithm(),
+        start in 1.0..20.0_f64,
+    ) {
+        let clock = MockClock::new();
+        let limiter = limiter(algorithm, start, &clock);
+        for event in events {
+            let (before, at) = (limiter.rate("api"), clock.now());
+            happen(&limiter, &clock, event);
+            let is_forgotten = clock.now().saturating_duration_since(at) >= Duration::from_secs(10);
+            if !matches!(event, Event::Success) && !is_forgotten {
+                for _ in 0..20 {
+                    limiter.allow("api");
+                    limiter.peek("api");
+                }
+                prop_assert!(limiter.rate("api") <= before.max(start), "{event:?}");
+            }
+        }
+    }
+
+    /// A store with room for few decides as one that forgets nothing, while others are idle.
+    #[test]
+    fn forgetting_what_is_as_new_loses_nothing(
+        events in prop::collection::vec((event(), 0_u8..4), 1..150),
+        algorithm in algorithm(),
+        start in 1.0..20.0_f64,
+    ) {
+        let clocks = [MockClock::new(), MockClock::new()];
+        let make = |clock: &MockClock| {
+            let builder = starting(20.0, clock).algorithm(algorithm).burst(3);
+            let builder = builder.initial_rate(per_second(start));
+            builder.forget_after(Duration::from_secs(15))
+        };
+        let all = make(&clocks[0]).build().unwrap();
+        let few = make(&clocks[1]).ttl(NANO).cleanup_interval(1).max_buckets(9).build().unwrap();
+        for (event, other) in events {
+            let taken = [(&all, &clocks[0]), (&few, &clocks[1])].map(|(limiter, clock)| {
+                limiter.allow(&format!("other {other}"));
+                happen(limiter, clock, event)
+            });
+            prop_assert_eq!(taken[0], taken[1]);
+            prop_assert_eq!(all.rate("api"), few.rate("api"));
+            prop_assert_eq!(all.peek("api"), few.peek("api"));
+        }
+        prop_assert_eq!(0, few.evicted_live());
+    }
+
+    /// What is given back is there again, and never more than the take left.
+    #[test]
+    fn quota_that_is_given_back_never_exceeds_the_bound(
+        events in prop::collection::vec((event(), any::<bool>()), 1..120),
+        algorithm in algorithm(),
+        windows in prop::collection::vec(0_i64..3_000_000_000, 4),
+    ) {
+        let clock = MockClock::new();
+        let limiter = limiter(algorithm, 10.0, &clock);
+        let mut quotas = std::collections::VecDeque::new();
+        let mut went = Vec::new();
+        for (event, gives) in events {
+            if let Event::Allow(cost) = event {
+                let ask = ("api", Cost::new(cost).unwrap());
+                let quota = limiter.acquire_quota_blocking(ask, Some(Duration::ZERO));
+                if let Ok(quota) = quota {
+                    quotas.push_back((quota, clock.now().as_nanos(), cost));
+                }
+            } else {
+                happen(&limiter, &clock, event);
+            }
+            if let (true, Some((quota, at, cost))) = (gives, quotas.pop_front()) {
+                let before = limiter.peek("api").remaining;
+                limiter.give_back(quota);
+                let after = limiter.peek("api").remaining;
+                prop_assert!(u64::from(after - before) <= cost);
+                let _ = at;
+            }
+        }
+        // What was never given back keeps to the bound.
+        went.extend(quotas.iter().map(|(_, at, cost)| (*at, *cost)));
+        for window in windows {
+            let bound = limiter.bound(Duration::from_nanos(window.unsigned_abs()));
+            prop_assert!(most(&went, window) <= bound, "in {window} ns: {bound}");
+        }
+    }
+}
