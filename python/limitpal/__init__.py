@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from ._adaptive import AsyncAdaptiveLimiter
 from ._clock import Clock, MockClock, MonotonicClock
 from ._composite import AsyncCompositeLimiter
 from ._concurrency import AsyncConcurrencyLimiter
@@ -17,6 +18,7 @@ from ._fair import AsyncFairBucket
 from ._limiters import AsyncLeakyBucket, AsyncLimiter, AsyncTokenBucket, SyncLimiter
 from ._limitpal import (
     AdaptiveConcurrency,
+    AdaptiveLimiter,
     CircuitBreaker,
     ClientThrottle,
     CompositeLimiter,
@@ -43,6 +45,8 @@ __version__ = _version("limitpal")
 
 __all__ = [
     "AdaptiveConcurrency",
+    "AdaptiveLimiter",
+    "AsyncAdaptiveLimiter",
     "AsyncCompositeLimiter",
     "AsyncConcurrencyLimiter",
     "AsyncFairBucket",

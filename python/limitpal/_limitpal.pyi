@@ -11,6 +11,7 @@ from limitpal._limiters import AsyncPart, BucketOptions, Evict, SyncLimiter, Tok
 
 __all__ = [
     "AdaptiveConcurrency",
+    "AdaptiveLimiter",
     "AdaptivePermit",
     "CircuitBreaker",
     "ClientThrottle",
@@ -308,6 +309,47 @@ class WarmUpBucket(KeyedLimiter):
     def warm_up(self) -> float: ...
     @property
     def cold_factor(self) -> float: ...
+
+@disjoint_base
+class AdaptiveLimiter(KeyedLimiter):
+    """Lets as many calls a second through as the other side takes, and finds out how many."""
+
+    def __init__(
+        self,
+        max_rate: float | Rate,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        algorithm: Literal["cubic", "aimd"] = "cubic",
+        min_rate: float | Rate | None = None,
+        initial_rate: float | Rate | None = None,
+        burst: float = 1,
+        decrease: float | None = None,
+        increase: float | None = None,
+        cooldown: float = 0.5,
+        forget_after: float = 600.0,
+        throttled_on: type[Exception] | Iterable[type[Exception]] | None = None,
+        per_key: bool = True,
+        key_by: Callable[[str], str | int] | None = None,
+    ) -> None: ...
+    def record_success(self, key: str | int = "default") -> None: ...
+    def record_throttled(self, key: str | int = "default") -> None: ...
+    def call(
+        self, key: str | int, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
+    def rate(self, key: str | int = "default") -> float: ...
+    @property
+    def max_rate(self) -> float: ...
+    @property
+    def min_rate(self) -> float: ...
+    @property
+    def algorithm(self) -> Literal["cubic", "aimd"]: ...
+    @property
+    def burst(self) -> int: ...
+    def _ready(self, func: object) -> None: ...
+    def _failed(self, key: str | int, error: BaseException) -> None: ...
 
 @disjoint_base
 class CompositeLimiter(SyncLimiter):

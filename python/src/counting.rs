@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::parts::{FairKeyed, Keyed, Part, WarmUp};
+use limitpal::parts::{AdaptiveRate, FairKeyed, Keyed, Part, WarmUp};
 
 use crate::clock::PyClock;
 
 /// How a limiter counts: by buckets, which are asked without a detour, by windows, by buckets
-/// that warm up, or by one that is shared.
+/// that warm up, by one that is shared, or by a rate that adapts.
 pub(crate) enum Counting {
     Buckets(Arc<Keyed<PyClock>>),
     Windows(Windows),
     Ramp(Ramp),
     Fair(Arc<FairKeyed<PyClock>>),
+    Adaptive(Arc<Keyed<PyClock, AdaptiveRate>>),
 }
 
 /// A limiter that counts by windows, and its settings.
@@ -39,6 +40,7 @@ impl Counting {
             Self::Windows(windows) => &*windows.part,
             Self::Ramp(ramp) => &*ramp.part,
             Self::Fair(fair) => &**fair,
+            Self::Adaptive(keyed) => &**keyed,
         }
     }
 
@@ -49,6 +51,7 @@ impl Counting {
             Self::Windows(windows) => windows.part.clone(),
             Self::Ramp(ramp) => ramp.part.clone(),
             Self::Fair(fair) => fair.clone(),
+            Self::Adaptive(keyed) => keyed.clone(),
         }
     }
 }

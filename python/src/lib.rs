@@ -1,6 +1,7 @@
 //! The extension module behind the Python package: glue only, one file per concept.
 
 mod adaptive_concurrency;
+mod adaptive_limiter;
 mod ask;
 mod async_executor;
 mod breaker;
@@ -45,6 +46,8 @@ use pyo3::prelude::*;
 mod _limitpal {
     #[pymodule_export]
     use crate::adaptive_concurrency::{AdaptiveConcurrency, AdaptivePermit};
+    #[pymodule_export]
+    use crate::adaptive_limiter::AdaptiveLimiter;
     #[pymodule_export]
     use crate::breaker::{CircuitBreaker, LentPermit};
     #[pymodule_export]

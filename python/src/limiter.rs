@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{FairKeyed, Fingerprint, Keyed, Part, Turn, WarmUp};
+use limitpal::parts::{AdaptiveRate, FairKeyed, Fingerprint, Keyed, Part, Turn, WarmUp};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -79,6 +79,14 @@ impl KeyedLimiter {
         }
     }
 
+    /// Returns the limiter whose rate adapts.
+    pub(crate) fn adaptive(&self) -> PyResult<&Arc<Keyed<PyClock, AdaptiveRate>>> {
+        match &self.inner()?.counting {
+            Counting::Adaptive(keyed) => Ok(keyed),
+            _ => Err(PyTypeError::new_err("the limiter has a rate that does not adapt")),
+        }
+    }
+
     /// Returns the bucket of one that warms up.
     pub(crate) fn ramp(&self) -> PyResult<&WarmUp> {
         match &self.inner()?.counting {
@@ -130,6 +138,27 @@ impl KeyedLimiter {
                 keyed.store().enter(key, request, || source.now())
             }
             other => other.part().enter(key.as_str(), request),
+        }
+    }
+
+    /// Takes, and sleeps until the turn comes.
+    #[inline]
+    pub(crate) fn wait_for(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        timeout: Option<Duration>,
+        cost: Cost,
+    ) -> PyResult<()> {
+        match self.enter(key, cost, timeout, self.is_fixed()?)? {
+            Turn::Now(()) => Ok(()),
+            Turn::Wait(place, wait) => {
+                let patience = Patience { key: key.as_str(), cost, timeout };
+                sit_out(py, &self.shared()?, (place, wait), patience).map(drop)
+            }
+            Turn::Refused(retry_after) => {
+                Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
+            }
         }
     }
 
@@ -224,16 +253,7 @@ impl KeyedLimiter {
         cost: Cost,
     ) -> PyResult<()> {
         let timeout = seconds::timeout("timeout", timeout)?;
-        match self.enter(&key, cost, timeout, self.is_fixed()?)? {
-            Turn::Now(()) => Ok(()),
-            Turn::Wait(place, wait) => {
-                let patience = Patience { key: key.as_str(), cost, timeout };
-                sit_out(py, &self.shared()?, (place, wait), patience).map(drop)
-            }
-            Turn::Refused(retry_after) => {
-                Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
-            }
-        }
+        self.wait_for(py, &key, timeout, cost)
     }
 
     /// As `allow`, with the numbers.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use crate::clock::PyClock;
 use crate::counting::{Counting, Ramp, Windows};
 use crate::limiter::KeyedLimiter;
-use crate::{fair_bucket, seconds};
+use crate::{adaptive_limiter, fair_bucket, seconds};
 
 /// Writes the settings down as they are given.
 fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
@@ -37,6 +37,7 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
             let align = align.map(|align| format!(", align='{align}'")).unwrap_or_default();
             Ok(format!("limit={limit}, per={per}{align}"))
         }
+        Counting::Adaptive(keyed) => adaptive_limiter::shown(py, keyed),
         Counting::Fair(fair) => fair_bucket::settings(py, fair.shares()),
     }
 }
@@ -44,7 +45,7 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
 /// Writes a limiter down, by the name of its class.
 pub(crate) fn of(limiter: &KeyedLimiter, py: Python<'_>, name: &str) -> PyResult<String> {
     let (part, key_by) = (limiter.part()?, &limiter.inner()?.key_by);
-    let mut text = format!("{name}({}", settings(limiter, py)?);
+    let mut text = format!("{name}({}", limiter.inner()?.counting.shown(py)?);
     if !matches!(part.source(), PyClock::Monotonic) {
         text += &format!(", clock={}", part.source().for_python(py)?.repr()?);
     }

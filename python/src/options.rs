@@ -10,6 +10,7 @@ use limitpal::{Align, Evict, TimeSource};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
+use crate::adaptive_limiter::AdaptiveNumbers;
 use crate::ask::{Key, count};
 use crate::clock::PyClock;
 use crate::counting::{Counting, Ramp, Windows};
@@ -55,6 +56,7 @@ pub(crate) enum Numbers<'a, 'py> {
         per: &'a Bound<'py, PyAny>,
         slide: Slide<'a, 'py>,
     },
+    Adaptive(AdaptiveNumbers<'a, 'py>),
 }
 
 /// How a window goes on.
@@ -89,6 +91,10 @@ impl Options<'_, '_> {
             }
             Numbers::Window { limit, per, slide } => {
                 self.windows(limit, per, slide, key_by).map(Counting::Windows)
+            }
+            Numbers::Adaptive(numbers) => {
+                let keyed = self.keyed(numbers.checked()?, numbers.max_rate, key_by)?;
+                Ok(Counting::Adaptive(keyed))
             }
         }
     }

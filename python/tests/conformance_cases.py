@@ -32,6 +32,7 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "breaker": ({"breaker", "steps"}, set()),
     "client_throttle": ({"throttle", "steps"}, set()),
     "adaptive_concurrency": ({"adaptive", "steps"}, set()),
+    "adaptive_limiter": ({"adaptive", "steps"}, set()),
     "pipeline": ({"steps"}, {"limiter", "retry", "breaker", "charge", "acquire_timeout"}),
 }
 

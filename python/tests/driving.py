@@ -32,6 +32,10 @@ class Flavour:
 
     def window(self, name: str) -> Any:
         """Return the class of a window by its sync name."""
+        return self.named(name)
+
+    def named(self, name: str) -> Any:
+        """Return a class by its sync name."""
         return getattr(limitpal, name if self.name == "sync" else f"Async{name}")
 
 

@@ -8,7 +8,8 @@ import pytest
 
 import limitpal
 from conformance_cases import Fields, Step, WrongCase, decimal, load, nanos, number, seconds
-from conformance_parts import move_to
+from conformance_parts import decision, move_to
+from driving import Flavour, call
 
 
 def cases(name: str) -> Any:
@@ -62,6 +63,38 @@ def test_adaptive_limits_move_as_written(case: Fields) -> None:
         for permit in admitted:
             getattr(permit, end)()
         step.compare({"limit": limiter.limit, "admitted": len(admitted)})
+
+
+def rate_of(spec: Fields, flavour: Flavour, clock: limitpal.MockClock) -> Any:
+    """Make the adaptive limiter of a case."""
+    readers = {"algorithm": str, "burst": int, "cooldown": seconds, "forget_after": seconds}
+    given = {name: readers.get(name, number)(value) for name, value in spec.items()}
+    return flavour.named("AdaptiveLimiter")(clock=clock, **given)
+
+
+@cases("adaptive_limiter")
+async def test_adaptive_rates_move_as_written(case: Fields, flavour: Flavour) -> None:
+    """After each call the rate and the permits are those that are written down."""
+    clock = limitpal.MockClock()
+    limiter = rate_of(case["adaptive"], flavour, clock)
+    for step in map(Step, case["steps"]):
+        what, at = step.take("do"), nanos(step.take("at"))
+        move_to(clock, at)
+        if what == "bound":
+            step.compare({what: limiter.bound(seconds(step.take("window")))})
+            continue
+        key, cost, times = step.take("key"), step.take("cost", 1), step.take("times", 1)
+        if what == "read":
+            step.compare({"rate": decimal(limiter.rate(key))})
+        elif what == "allow":
+            step.compare({"allowed": await call(limiter.allow, key, cost)})
+        elif what in ("check", "peek"):
+            step.compare(decision(await call(getattr(limiter, what), key, cost)))
+        else:
+            assert what in ("record_success", "record_throttled")
+            for _ in range(times):
+                getattr(limiter, what)(key)
+            step.compare({})
 
 
 def test_a_wrong_case_fails() -> None:

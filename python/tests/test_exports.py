@@ -11,6 +11,8 @@ import limitpal
 
 CONTRACT = {
     "AdaptiveConcurrency",
+    "AdaptiveLimiter",
+    "AsyncAdaptiveLimiter",
     "AsyncCompositeLimiter",
     "AsyncConcurrencyLimiter",
     "AsyncFairBucket",
@@ -56,6 +58,8 @@ WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog", "WarmUpBuc
 FUNCTIONS = {"async_strict", "strict"}
 NEW_SINCE_0_1_1 = {
     "AdaptiveConcurrency",
+    "AdaptiveLimiter",
+    "AsyncAdaptiveLimiter",
     "AsyncConcurrencyLimiter",
     "ClientThrottle",
     "CompositePermit",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken case fails with its file and line as well")]
 
 mod adaptive;
+mod adaptive_rate;
 mod backoff;
 mod breaker;
 mod build;
@@ -32,8 +33,9 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "adaptive_concurrency",
+    "adaptive_limiter",
     "backoff",
     "breaker",
     "client_throttle",
@@ -146,6 +148,11 @@ fn breakers_change_state_as_written_async() {
 #[test]
 fn throttles_count_and_refuse_as_written() {
     run_all("client_throttle", adaptive::run_throttle);
+}
+
+#[test]
+fn adaptive_rates_move_as_written() {
+    run_all("adaptive_limiter", adaptive_rate::run);
 }
 
 #[test]

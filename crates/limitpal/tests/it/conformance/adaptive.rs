@@ -94,7 +94,7 @@ impl LimitSpec {
 }
 
 /// Takes all steps, each after the clock was moved to its time.
-fn run(
+pub(super) fn run(
     steps: &[Step],
     clock: &MockClock,
     take: impl Fn(&str, &mut Step) -> Result<Seen, String>,

@@ -240,7 +240,7 @@ pub(super) fn cost(step: &mut Step) -> Result<Cost, String> {
     Ok(Cost::new(step.optional("cost")?.unwrap_or(1)).unwrap())
 }
 
-fn decision(decision: limitpal::Decision) -> Seen {
+pub(super) fn decision(decision: limitpal::Decision) -> Seen {
     seen([
         ("allowed", decision.allowed.into()),
         ("limit", decision.limit.into()),
