@@ -92,6 +92,8 @@ mod pages {
     struct Readme;
     #[doc = include_str!("../../../docs/adaptive.md")]
     struct Adaptive;
+    #[doc = include_str!("../../../docs/adaptive-rate.md")]
+    struct AdaptiveRate;
     #[doc = include_str!("../../../docs/concurrency.md")]
     struct Concurrency;
     #[doc = include_str!("../../../docs/fair-shares.md")]

@@ -2,7 +2,14 @@
 
 from typing_extensions import assert_type
 
-from limitpal import AdaptiveConcurrency, ClientThrottle, MockClock
+from limitpal import (
+    AdaptiveConcurrency,
+    AdaptiveLimiter,
+    AsyncAdaptiveLimiter,
+    ClientThrottle,
+    MockClock,
+    Rate,
+)
 
 
 def price(item: int, currency: str = "EUR") -> float:
@@ -51,3 +58,26 @@ def adaptive_concurrency() -> None:
         other.dropped()
         other.ignore()
     limiter.try_acquire().success()  # type: ignore[union-attr]
+
+
+def adaptive_limiter() -> None:
+    limiter = AdaptiveLimiter(100, MockClock(), 300.0, 10_000, algorithm="aimd", increase=2)
+    AdaptiveLimiter(Rate(100), min_rate=Rate(1), throttled_on=(TimeoutError, KeyError), burst=5)
+    AdaptiveLimiter(100, algorithm="bbr")  # type: ignore[arg-type]
+    AdaptiveLimiter()  # type: ignore[call-arg]
+    limiter.record_success("api")
+    limiter.record_throttled(7)
+    assert_type(limiter.rate("api"), float)
+    assert_type(limiter.call("api", price, 3, currency="USD"), float)
+    limiter.call("api", price, "3")  # type: ignore[arg-type]
+    assert_type(limiter.allow("api"), bool)
+
+
+async def adaptive_limiter_async() -> None:
+    limiter = AsyncAdaptiveLimiter(100, initial_rate=10, throttled_on=TimeoutError)
+    assert_type(await limiter.call("api", fetch, 3, currency="USD"), bytes)
+    assert_type(await limiter.call("api", price, 3), float)
+    await limiter.call("api", fetch, "3")  # type: ignore[call-overload]
+    assert_type(limiter.rate(), float)
+    limiter.record_throttled()
+    assert_type(await limiter.allow("api"), bool)

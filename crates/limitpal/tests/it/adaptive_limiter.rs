@@ -262,6 +262,13 @@ fn no_key_is_created_by_a_composite_that_refuses() {
 }
 
 #[test]
+fn a_key_takes_what_the_docs_say() {
+    use limitpal::parts::{AdaptiveRate, Algorithm};
+
+    assert_eq!(160, size_of::<<AdaptiveRate as Algorithm>::State>());
+}
+
+#[test]
 fn nonsense_is_refused_by_name() {
     let clock = MockClock::new();
     let new = || starting(100.0, &clock);
