@@ -2,19 +2,19 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use limitpal::parts::{AdaptiveCell, AdaptiveSettings, Taken};
+use limitpal::parts::{AdaptiveCell, AdaptiveSettings, Partitions, Taken};
 use limitpal::{AdaptiveAlgorithm, TimeSource};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::ask::count;
 use crate::clock::PyClock;
-use crate::errors;
 use crate::exception_types::{Failure, is_one_of, tuple_of};
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::retry::seed_of;
+use crate::{errors, seconds};
 
 /// Lets as many calls be in flight as the other side bears, and finds out how many that is.
 ///
@@ -26,6 +26,9 @@ use crate::retry::seed_of;
 ///   lowest one how many calls queue, "aimd" knows drops alone
 /// - `min`, `max`, `initial`: whole numbers; left out, `initial` is 20 or the bound nearest to it
 /// - `drop_on`: an exception type, or any iterable of them, that means overload: a timeout, a 503
+/// - `partitions`: classes of calls and their shares of the limit, which sum to 1. `acquire("live")`
+///   is never refused while fewer of its class are in flight than its share, rounded up; beyond it
+///   a class goes while the whole has room
 /// - `seed`: with one, "vegas" repeats when it measures its lowest latency anew
 ///
 /// Nobody waits for a place: `acquire()` raises `RateLimitExceeded` when all are taken.
@@ -46,10 +49,20 @@ pub(crate) struct AdaptiveConcurrency {
     drop_on: Py<PyTuple>,
 }
 
+impl AdaptiveConcurrency {
+    /// Returns the rank of a class that a user named.
+    fn class(&self, partition: &Bound<'_, PyAny>) -> PyResult<usize> {
+        // No class is the empty text, so what is no text is refused with the same advice.
+        let name = partition.cast::<PyString>().ok().and_then(|name| name.to_str().ok());
+        let found = self.cell.class(name.unwrap_or_default());
+        found.map_err(|error| errors::from_core(partition.py(), &error, partition))
+    }
+}
+
 #[pymethods]
 impl AdaptiveConcurrency {
     #[new]
-    #[pyo3(signature = (algorithm=Given::LEFT_OUT, *, min=Given::LEFT_OUT, max=Given::LEFT_OUT, initial=Given::LEFT_OUT, drop_on=Given::LEFT_OUT, seed=None, clock=None), text_signature = "(algorithm='gradient2', *, min=1, max=200, initial=20, drop_on=(), seed=None, clock=None)")]
+    #[pyo3(signature = (algorithm=Given::LEFT_OUT, *, min=Given::LEFT_OUT, max=Given::LEFT_OUT, initial=Given::LEFT_OUT, drop_on=Given::LEFT_OUT, partitions=None, seed=None, clock=None), text_signature = "(algorithm='gradient2', *, min=1, max=200, initial=20, drop_on=(), partitions=None, seed=None, clock=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -58,6 +71,7 @@ impl AdaptiveConcurrency {
         max: Given<'_>,
         initial: Given<'_>,
         drop_on: Given<'_>,
+        partitions: Option<&Bound<'_, PyAny>>,
         seed: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -90,7 +104,9 @@ impl AdaptiveConcurrency {
             Some(types) => tuple_of("drop_on", types)?,
             None => PyTuple::empty(py),
         };
-        let cell = AdaptiveCell::new(settings, seed.map(seed_of).transpose()?);
+        let partitions = partitions.map(partitions_of).transpose()?;
+        let seed = seed.map(seed_of).transpose()?;
+        let cell = AdaptiveCell::partitioned(settings, partitions, seed);
         Ok(Self { cell, clock: PyClock::resolve(clock)?, drop_on: drop_on.unbind() })
     }
 
@@ -106,21 +122,42 @@ impl AdaptiveConcurrency {
         self.cell.in_flight()
     }
 
-    /// Take a place for one call; raise `RateLimitExceeded` if there is none left.
-    fn acquire(slf: &Bound<'_, Self>) -> PyResult<AdaptivePermit> {
+    /// Take a place for one call, of a class if there are some; raise `RateLimitExceeded` if there
+    /// is none left.
+    #[pyo3(signature = (partition = None))]
+    fn acquire(
+        slf: &Bound<'_, Self>,
+        partition: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<AdaptivePermit> {
         let full = || errors::no_place(slf.py(), slf.get().limit());
-        Self::try_acquire(slf)?.ok_or_else(full)
+        Self::try_acquire(slf, partition)?.ok_or_else(full)
     }
 
-    /// Take a place for one call, or return None if there is none left.
-    fn try_acquire(slf: &Bound<'_, Self>) -> PyResult<Option<AdaptivePermit>> {
+    /// Take a place for one call, of a class if there are some, or return None if there is none
+    /// left.
+    #[pyo3(signature = (partition = None))]
+    fn try_acquire(
+        slf: &Bound<'_, Self>,
+        partition: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<AdaptivePermit>> {
         let limiter = slf.get();
-        let taken = limiter.cell.try_acquire(|| limiter.clock.now())?;
+        let class = partition.map(|partition| limiter.class(partition)).transpose()?;
+        let taken = limiter.cell.try_acquire_as(class, || limiter.clock.now())?;
         let permit = |taken| AdaptivePermit {
             limiter: slf.clone().unbind(),
             taken: Mutex::new(Some(taken)),
         };
         Ok(taken.map(permit))
+    }
+
+    /// Return how many calls of a class are in flight.
+    fn in_flight_of(&self, partition: &Bound<'_, PyAny>) -> PyResult<u32> {
+        Ok(self.cell.in_flight_of(self.class(partition)?))
+    }
+
+    /// Return how many calls in flight a class is guaranteed now: its share, rounded up.
+    fn places_of(&self, partition: &Bound<'_, PyAny>) -> PyResult<u32> {
+        Ok(self.cell.places_of(self.class(partition)?))
     }
 
     fn __repr__(&self) -> String {
@@ -182,8 +219,8 @@ impl AdaptivePermit {
 
     /// The call tells nothing about the load: it was cancelled, or failed for a reason of its own.
     fn ignore(&self) {
-        if self.take().is_some() {
-            self.limiter.get().cell.ignore();
+        if let Some(taken) = self.take() {
+            self.limiter.get().cell.ignore(taken);
         }
     }
 
@@ -230,6 +267,19 @@ impl Drop for AdaptivePermit {
     fn drop(&mut self) {
         self.ignore();
     }
+}
+
+/// Reads the shares of classes by their names.
+fn partitions_of(given: &Bound<'_, PyAny>) -> PyResult<Partitions> {
+    const ADVICE: &str = "give a dict of classes and shares, such as {'live': 0.8, 'batch': 0.2}";
+    let refuse = || errors::invalid_config(given.py(), "partitions", given, ADVICE);
+    let mut shares = Vec::new();
+    for (name, share) in given.cast::<PyDict>().map_err(|_| refuse())? {
+        let name = name.cast::<PyString>().ok().and_then(|name| name.to_str().ok());
+        let name = name.filter(|name| !name.is_empty()).ok_or_else(refuse)?;
+        shares.push((name.to_owned(), seconds::number("partitions", &share, ADVICE)?));
+    }
+    Partitions::new(shares).map_err(|error| errors::from_core(given.py(), &error, given))
 }
 
 fn algorithm_of(algorithm: &Bound<'_, PyAny>) -> PyResult<AdaptiveAlgorithm> {

@@ -51,11 +51,21 @@ def test_throttles_count_and_refuse_as_written(case: Fields) -> None:
 def test_adaptive_limits_move_as_written(case: Fields) -> None:
     """After each round the limit is the one that is written down."""
     clock = limitpal.MockClock()
-    limiter = limitpal.AdaptiveConcurrency(clock=clock, **case["adaptive"])
+    spec = dict(case["adaptive"])
+    if "partitions" in spec:
+        spec["partitions"] = {name: number(it) for name, it in spec["partitions"].items()}
+    limiter, held = limitpal.AdaptiveConcurrency(clock=clock, **spec), []
     for step in map(Step, case["steps"]):
         what, at = step.take("do"), nanos(step.take("at"))
-        assert what == "round"
         move_to(clock, at)
+        if what == "hold":
+            partition = step.take("partition", None)
+            permits = [limiter.try_acquire(partition) for _ in range(step.take("calls"))]
+            admitted = [permit for permit in permits if permit is not None]
+            held += admitted
+            step.compare({"admitted": len(admitted), "in_flight": limiter.in_flight})
+            continue
+        assert what == "round"
         permits = [limiter.try_acquire() for _ in range(step.take("calls"))]
         admitted = [permit for permit in permits if permit is not None]
         clock.advance(seconds(step.take("took")))

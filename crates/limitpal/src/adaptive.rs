@@ -3,6 +3,7 @@
 mod aimd;
 mod gradient2;
 mod guard;
+mod partitions;
 mod round;
 mod vegas;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use self::gradient2::Gradient2;
 use self::guard::Guard;
+pub use self::partitions::Partitions;
 use self::round::Round;
 use self::vegas::Vegas;
 use crate::config::InvalidConfig;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::cell::{AdaptiveCell, Taken};
-pub use crate::adaptive::{Adaptive, AdaptiveAlgorithm, AdaptiveSettings};
+pub use crate::adaptive::{Adaptive, AdaptiveAlgorithm, AdaptiveSettings, Partitions};
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 
@@ -34,6 +34,7 @@ use crate::config::InvalidConfig;
 /// | `min`, `max` | 1, 200 |
 /// | `initial` | 20, or the bound that is nearest |
 /// | `seed` | none; seeded, `Vegas` repeats when it measures its lowest latency anew |
+/// | `partitions` | none; see [`try_acquire_in`](Self::try_acquire_in) |
 /// | `clock` | [`MonotonicClock`](crate::MonotonicClock) |
 ///
 /// It is a handle: a clone shares the limit and the calls in flight. Nobody waits for a place.
@@ -66,10 +67,56 @@ impl AdaptiveConcurrency {
         AdaptiveConcurrencyBuilder::default()
     }
 
-    /// Takes a place for one call if there is one left.
+    /// Takes a place for one call if there is one left. Where there are partitions, it is a call
+    /// of none, and is guaranteed nothing.
     pub fn try_acquire(&self) -> Option<AdaptivePermit> {
-        let Ok(taken) = self.cell.try_acquire(|| TimeSource::now(&self.clock));
+        self.try_acquire_as(None)
+    }
+
+    /// Takes a place for one call of a class, if there is one left or the class has fewer in
+    /// flight than it is guaranteed. So those within their share are never refused, whatever
+    /// others do.
+    ///
+    /// ```
+    /// use limitpal::AdaptiveConcurrency;
+    ///
+    /// let shares = [("live", 0.8), ("batch", 0.2)];
+    /// let limiter = AdaptiveConcurrency::builder().initial(10).partitions(shares).build()?;
+    /// let batch: Vec<_> = std::iter::from_fn(|| limiter.try_acquire_in("batch").unwrap()).collect();
+    /// assert_eq!(10, batch.len(), "what is idle is lent");
+    /// assert!(limiter.try_acquire_in("live")?.is_some(), "and is there all the same");
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A class that there is not: the error lists those there are.
+    pub fn try_acquire_in(&self, partition: &str) -> Result<Option<AdaptivePermit>, InvalidConfig> {
+        Ok(self.try_acquire_as(Some(self.cell.class(partition)?)))
+    }
+
+    fn try_acquire_as(&self, class: Option<usize>) -> Option<AdaptivePermit> {
+        let Ok(taken) = self.cell.try_acquire_as(class, || TimeSource::now(&self.clock));
         taken.map(|taken| AdaptivePermit { limiter: self.clone(), taken: Some(taken) })
+    }
+
+    /// Returns how many calls of a class are in flight.
+    ///
+    /// # Errors
+    ///
+    /// A class that there is not.
+    pub fn in_flight_of(&self, partition: &str) -> Result<u32, InvalidConfig> {
+        Ok(self.cell.in_flight_of(self.cell.class(partition)?))
+    }
+
+    /// Returns how many calls in flight a class is guaranteed now: its share of the limit, rounded
+    /// up.
+    ///
+    /// # Errors
+    ///
+    /// A class that there is not.
+    pub fn places_of(&self, partition: &str) -> Result<u32, InvalidConfig> {
+        Ok(self.cell.places_of(self.cell.class(partition)?))
     }
 
     /// Returns how many calls may be in flight.
@@ -130,8 +177,8 @@ impl AdaptivePermit {
 
 impl Drop for AdaptivePermit {
     fn drop(&mut self) {
-        if self.taken.take().is_some() {
-            self.limiter.cell.ignore();
+        if let Some(taken) = self.taken.take() {
+            self.limiter.cell.ignore(taken);
         }
     }
 }
@@ -143,6 +190,7 @@ pub struct AdaptiveConcurrencyBuilder {
     min: u32,
     max: u32,
     initial: Option<u32>,
+    partitions: Option<Vec<(String, f64)>>,
     seed: Option<u64>,
     clock: SharedClock,
 }
@@ -176,6 +224,17 @@ impl AdaptiveConcurrencyBuilder {
         self
     }
 
+    /// Guarantees each class of calls its share of the limit; their sum is 1.
+    #[must_use]
+    pub fn partitions<N: Into<String>>(
+        mut self,
+        partitions: impl IntoIterator<Item = (N, f64)>,
+    ) -> Self {
+        let named = partitions.into_iter().map(|(name, share)| (name.into(), share));
+        self.partitions = Some(named.collect());
+        self
+    }
+
     /// Sets by which chances `Vegas` measures its lowest latency anew.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -194,11 +253,13 @@ impl AdaptiveConcurrencyBuilder {
     ///
     /// # Errors
     ///
-    /// A `min` of 0, a `max` below it, or an `initial` that is not between them.
+    /// A `min` of 0, a `max` below it, or an `initial` that is not between them; no partitions, the
+    /// same twice, a share that is not above 0, or a sum that is not 1.
     pub fn build(self) -> Result<AdaptiveConcurrency, InvalidConfig> {
         let bounds = (self.min, self.max);
         let settings = AdaptiveSettings::new(self.algorithm, bounds, self.initial)?;
-        let cell = Arc::new(AdaptiveCell::new(settings, self.seed));
+        let partitions = self.partitions.map(Partitions::new).transpose()?;
+        let cell = Arc::new(AdaptiveCell::partitioned(settings, partitions, self.seed));
         Ok(AdaptiveConcurrency { cell, clock: self.clock })
     }
 }
@@ -210,6 +271,7 @@ impl Default for AdaptiveConcurrencyBuilder {
             min: AdaptiveSettings::MIN,
             max: AdaptiveSettings::MAX,
             initial: None,
+            partitions: None,
             seed: None,
             clock: SharedClock::default(),
         }

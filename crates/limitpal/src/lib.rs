@@ -68,7 +68,9 @@ pub use crate::time::Instant;
 /// The Python package is built on these. They may change with any release.
 #[doc(hidden)]
 pub mod parts {
-    pub use crate::adaptive_concurrency::{Adaptive, AdaptiveCell, AdaptiveSettings, Taken};
+    pub use crate::adaptive_concurrency::{
+        Adaptive, AdaptiveCell, AdaptiveSettings, Partitions, Taken,
+    };
     pub use crate::algorithm::{
         AdaptiveRate, AdaptiveRateSettings, Algorithm, Bucket, Bytes, FixedCount, Heard, Pace,
         Saved, SlidingCount, SlidingLog, WarmUp, Window,

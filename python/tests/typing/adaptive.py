@@ -58,6 +58,11 @@ def adaptive_concurrency() -> None:
         other.dropped()
         other.ignore()
     limiter.try_acquire().success()  # type: ignore[union-attr]
+    shared = AdaptiveConcurrency(partitions={"live": 0.8, "batch": 0.2})
+    with shared.acquire("live"):
+        assert_type(shared.in_flight_of("live"), int)
+    assert_type(shared.places_of("batch"), int)
+    shared.acquire(7)  # type: ignore[arg-type]
 
 
 def adaptive_limiter() -> None:

@@ -2,7 +2,8 @@
 
 use std::sync::PoisonError;
 
-use crate::adaptive::{Adaptive, AdaptiveSettings};
+use crate::adaptive::{Adaptive, AdaptiveSettings, Partitions};
+use crate::config::InvalidConfig;
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::Instant;
 
@@ -13,6 +14,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct AdaptiveCell {
     settings: AdaptiveSettings,
+    partitions: Option<Partitions>,
     state: Mutex<State>,
 }
 
@@ -20,6 +22,17 @@ pub struct AdaptiveCell {
 struct State {
     adaptive: Adaptive,
     in_flight: u32,
+    /// Of each class.
+    classes: Vec<u32>,
+}
+
+impl State {
+    fn give_back(&mut self, taken: Taken) {
+        self.in_flight -= 1;
+        if let Some(class) = taken.class {
+            self.classes[class] -= 1;
+        }
+    }
 }
 
 /// A place among the calls in flight: when it was taken, and how many there were then.
@@ -27,13 +40,54 @@ struct State {
 pub struct Taken {
     start: Instant,
     in_flight: u32,
+    class: Option<usize>,
 }
 
 impl AdaptiveCell {
     /// Makes a limit at its start, with nothing in flight.
     pub fn new(settings: AdaptiveSettings, seed: Option<u64>) -> Self {
+        Self::partitioned(settings, None, seed)
+    }
+
+    /// As `new`, for classes of calls that are guaranteed shares.
+    pub fn partitioned(
+        settings: AdaptiveSettings,
+        partitions: Option<Partitions>,
+        seed: Option<u64>,
+    ) -> Self {
         let adaptive = Adaptive::new(settings, seed);
-        Self { settings, state: Mutex::new(State { adaptive, in_flight: 0 }) }
+        let classes = vec![0; partitions.as_ref().map_or(0, Partitions::count)];
+        let state = Mutex::new(State { adaptive, in_flight: 0, classes });
+        Self { settings, partitions, state }
+    }
+
+    /// Returns the classes of calls, if there are any.
+    pub fn partitions(&self) -> Option<&Partitions> {
+        self.partitions.as_ref()
+    }
+
+    /// Returns a class's rank.
+    ///
+    /// # Errors
+    ///
+    /// One that there is not: the error lists those there are.
+    pub fn class(&self, name: &str) -> Result<usize, InvalidConfig> {
+        let Some(partitions) = &self.partitions else {
+            let advice = "leave it out, or make the limiter with partitions";
+            return Err(InvalidConfig::new("partition", format_args!("\"{name}\""), advice));
+        };
+        partitions.find(name)
+    }
+
+    /// Returns how many calls of a class are in flight.
+    pub fn in_flight_of(&self, class: usize) -> u32 {
+        self.lock().classes[class]
+    }
+
+    /// Returns how many places a class is guaranteed now.
+    pub fn places_of(&self, class: usize) -> u32 {
+        let limit = self.limit();
+        self.partitions.as_ref().map_or(limit, |partitions| partitions.places(class, limit))
     }
 
     /// Returns the settings it was made with.
@@ -51,7 +105,7 @@ impl AdaptiveCell {
         self.lock().in_flight
     }
 
-    /// Takes a place, if there is one left.
+    /// Takes a place, if there is one left; for whoever is of no class.
     ///
     /// Give it back once, with [`succeeded`](Self::succeeded), [`dropped`](Self::dropped) or
     /// [`ignore`](Self::ignore).
@@ -63,13 +117,36 @@ impl AdaptiveCell {
         &self,
         read: impl FnOnce() -> Result<Instant, E>,
     ) -> Result<Option<Taken>, E> {
+        self.try_acquire_as(None, read)
+    }
+
+    /// As `try_acquire`; one of a class also takes a place where none is left, if its class has
+    /// fewer than it is guaranteed.
+    ///
+    /// # Errors
+    ///
+    /// What `read` fails with; nothing is taken then.
+    pub fn try_acquire_as<E>(
+        &self,
+        class: Option<usize>,
+        read: impl FnOnce() -> Result<Instant, E>,
+    ) -> Result<Option<Taken>, E> {
         let start = read()?;
         let mut state = self.lock();
-        if state.in_flight >= state.adaptive.limit() {
-            return Ok(None);
+        let limit = state.adaptive.limit();
+        if state.in_flight >= limit {
+            let (Some(partitions), Some(class)) = (&self.partitions, class) else {
+                return Ok(None);
+            };
+            if state.classes[class] >= partitions.places(class, limit) {
+                return Ok(None);
+            }
         }
         state.in_flight += 1;
-        Ok(Some(Taken { start, in_flight: state.in_flight }))
+        if let Some(class) = class {
+            state.classes[class] += 1;
+        }
+        Ok(Some(Taken { start, in_flight: state.in_flight, class }))
     }
 
     /// Gives a place back whose call did what it should: its latency counts.
@@ -82,9 +159,9 @@ impl AdaptiveCell {
         taken: Taken,
         read: impl FnOnce() -> Result<Instant, E>,
     ) -> Result<(), E> {
-        let end = read().inspect_err(|_| self.ignore())?;
+        let end = read().inspect_err(|_| self.ignore(taken))?;
         let mut state = self.lock();
-        state.in_flight -= 1;
+        state.give_back(taken);
         let rtt = end.saturating_duration_since(taken.start);
         state.adaptive.sample(rtt, taken.in_flight, false);
         Ok(())
@@ -93,13 +170,13 @@ impl AdaptiveCell {
     /// Gives a place back whose call timed out or was thrown out for overload.
     pub fn dropped(&self, taken: Taken) {
         let mut state = self.lock();
-        state.in_flight -= 1;
+        state.give_back(taken);
         state.adaptive.sample(std::time::Duration::ZERO, taken.in_flight, true);
     }
 
     /// Gives a place back whose call tells nothing.
-    pub fn ignore(&self) {
-        self.lock().in_flight -= 1;
+    pub fn ignore(&self, taken: Taken) {
+        self.lock().give_back(taken);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,6 +3,7 @@
 
 mod laws;
 mod mechanism;
+mod partitions;
 mod service;
 
 use std::sync::Barrier;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{ALL, limiter};
 
-fn algorithm() -> impl Strategy<Value = AdaptiveAlgorithm> {
+pub(super) fn algorithm() -> impl Strategy<Value = AdaptiveAlgorithm> {
     prop::sample::select(&ALL[..])
 }
 

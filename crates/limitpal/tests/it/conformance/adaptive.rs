@@ -1,5 +1,8 @@
 //! Limits that find themselves: what a throttle counts, and how an adaptive limit moves.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use limitpal::{AdaptiveAlgorithm, AdaptiveConcurrency, AdaptivePermit, ClientThrottle, MockClock};
 use serde::Deserialize;
 
@@ -41,6 +44,7 @@ struct LimitSpec {
     max: Option<u32>,
     initial: Option<u32>,
     seed: Option<u64>,
+    partitions: Option<BTreeMap<String, String>>,
 }
 
 macro_rules! case {
@@ -85,6 +89,10 @@ impl LimitSpec {
         }
         if let Some(initial) = self.initial {
             builder = builder.initial(initial);
+        }
+        if let Some(partitions) = &self.partitions {
+            let shares = partitions.iter().map(|(name, share)| (name.as_str(), number(share)));
+            builder = builder.partitions(shares);
         }
         if let Some(seed) = self.seed {
             builder = builder.seed(seed);
@@ -142,7 +150,20 @@ pub(super) fn run_throttle(case: &ThrottleCase) -> Result<(), String> {
 pub(super) fn run_limit(case: &LimitCase) -> Result<(), String> {
     let clock = MockClock::new();
     let limiter = case.adaptive.build(&clock);
+    let held = RefCell::new(Vec::new());
     run(&case.steps, &clock, |call, step| {
+        if call == "hold" {
+            let partition: Option<String> = step.optional("partition")?;
+            let take = || match &partition {
+                Some(partition) => limiter.try_acquire_in(partition).unwrap(),
+                None => limiter.try_acquire(),
+            };
+            let permits: Vec<_> = (0..step.take::<u32>("calls")?).filter_map(|_| take()).collect();
+            let admitted = permits.len();
+            held.borrow_mut().extend(permits);
+            let in_flight = limiter.in_flight();
+            return Ok(seen([("admitted", admitted.into()), ("in_flight", in_flight.into())]));
+        }
         if call != "round" {
             return Err(format!("nothing is called `{call}` here"));
         }
