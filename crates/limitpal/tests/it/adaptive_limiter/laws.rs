@@ -203,4 +203,32 @@ proptest! {
             prop_assert!(most(&went, window) <= bound, "in {window} ns: {bound}");
         }
     }
+
+    /// Whoever took and gave back has no more than who never took; at the same instant, as much.
+    #[test]
+    fn giving_back_gains_nothing(
+        steps in prop::collection::vec((0_u64..400_000_000, 1_u64..=3), 0..12),
+        slower in any::<bool>(),
+    ) {
+        let clock = MockClock::new();
+        let [gives, never] = [(); 2].map(|()| limiter(RateAlgorithm::Cubic, 4.0, &clock));
+        let three = ("api", Cost::new(3).unwrap());
+        let quota = gives.acquire_quota_blocking(three, Some(Duration::ZERO)).unwrap();
+        for (pass, cost) in &steps {
+            clock.advance(Duration::from_nanos(*pass));
+            let ask = ("api", Cost::new(*cost).unwrap());
+            if gives.allow(ask) {
+                prop_assert!(never.allow(ask));
+            }
+        }
+        if slower {
+            gives.record_throttled("api");
+        }
+
+        gives.give_back(quota);
+
+        let [gives, never] = [gives, never].map(|limiter| limiter.peek("api").remaining);
+        prop_assert!(gives <= never, "{gives} of {never}");
+        prop_assert!(!steps.is_empty() || gives == never);
+    }
 }
