@@ -11,6 +11,7 @@ from ._limitpal import AdaptiveLimiter
 
 if TYPE_CHECKING:
     from ._clock import Clock
+    from ._limiters import Evict
     from ._limitpal import Rate
 
 __all__ = ["AsyncAdaptiveLimiter"]
@@ -52,6 +53,7 @@ class AsyncAdaptiveLimiter(AsyncKeyedLimiter):
         throttled_on: type[Exception] | Iterable[type[Exception]] | None = None,
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: AdaptiveLimiter = AdaptiveLimiter(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -71,6 +73,7 @@ class AsyncAdaptiveLimiter(AsyncKeyedLimiter):
             throttled_on=throttled_on,
             per_key=per_key,
             key_by=key_by,
+            evict=evict,
         )
 
     def record_success(self, key: str | int = "default") -> None:

@@ -175,7 +175,7 @@ impl AdaptiveLimiter {
 impl AdaptiveLimiter {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, algorithm='cubic', min_rate=None, initial_rate=None, burst=1, decrease=None, increase=None, cooldown=0.5, forget_after=600.0, throttled_on=None, per_key=True, key_by=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, algorithm='cubic', min_rate=None, initial_rate=None, burst=1, decrease=None, increase=None, cooldown=0.5, forget_after=600.0, throttled_on=None, per_key=True, key_by=None, evict='nearest_new')")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -183,7 +183,7 @@ impl AdaptiveLimiter {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self::default())
     }
 
-    #[pyo3(signature = (max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, algorithm=Given::LEFT_OUT, min_rate=None, initial_rate=None, burst=Given::LEFT_OUT, decrease=None, increase=None, cooldown=Given::LEFT_OUT, forget_after=Given::LEFT_OUT, throttled_on=None, per_key=Given::LEFT_OUT, key_by=None))]
+    #[pyo3(signature = (max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, algorithm=Given::LEFT_OUT, min_rate=None, initial_rate=None, burst=Given::LEFT_OUT, decrease=None, increase=None, cooldown=Given::LEFT_OUT, forget_after=Given::LEFT_OUT, throttled_on=None, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -203,6 +203,7 @@ impl AdaptiveLimiter {
         throttled_on: Option<&Bound<'_, PyAny>>,
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
+        evict: Given<'_>,
     ) -> PyResult<()> {
         let types = throttled_on.map(|types| tuple_of("throttled_on", types)).transpose()?;
         let told = Told {
@@ -227,6 +228,7 @@ impl AdaptiveLimiter {
             cleanup_interval: cleanup_interval.get(),
             per_key: per_key.get(),
             key_by,
+            evict: evict.get(),
         })?;
         // Nobody else has: `init` lets one through.
         let _ = slf.told.set(told);

@@ -228,6 +228,7 @@ SIGNATURES = {
         "throttled_on",
         "per_key",
         "key_by",
+        "evict",
     ],
     "ResilientExecutor": EXECUTOR,
     "MockClock": ["start_time", "autojump"],

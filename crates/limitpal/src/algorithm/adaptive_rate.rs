@@ -2,6 +2,7 @@
 
 mod course;
 mod flow;
+mod kept;
 mod meter;
 mod settings;
 
@@ -183,6 +184,23 @@ impl Window for AdaptiveRate {
         state.used = state.used.max(at);
         state.flow.put(cost, at);
         state.meter.count(cost, at);
+    }
+
+    /// In a plan nobody measures what goes: no turn depends on it.
+    fn put_many(&self, state: &mut Adapted, cost: u64, count: u64, from: Instant) -> Instant {
+        self.renew(state, from);
+        // One who goes after so long a wait goes by what is known of a new key.
+        let wait = f64::from(self.settings.burst) / state.course.rate;
+        if wait >= self.settings.forget_after.min(MEASURED).as_secs_f64() {
+            return (0..count).fold(from, |from, _| {
+                let due = self.turn(state, cost, from);
+                self.put(state, cost, due);
+                due
+            });
+        }
+        let last = state.flow.put_many((cost, count), self.settings.burst, from);
+        state.used = state.used.max(last);
+        last
     }
 
     fn undo(&self, state: &mut Adapted, cost: u64, at: Instant) -> bool {

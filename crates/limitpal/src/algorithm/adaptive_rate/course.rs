@@ -1,7 +1,9 @@
 //! Where a rate goes: down when the other side throttles, up with each success.
 
 use super::Heard;
+use super::kept::{number, past, put_past};
 use super::settings::{AdaptiveRateSettings, RateAlgorithm};
+use crate::algorithm::Bytes;
 use crate::time::Instant;
 
 /// The rate, and what it follows.
@@ -65,5 +67,27 @@ impl Course {
         self.peak = if measured > 0.0 { self.rate.min(measured) } else { self.rate };
         self.rate = (settings.decrease() * self.peak).max(settings.min_rate.as_per_second());
         (self.since, self.throttled) = (now, true);
+    }
+
+    pub(super) fn save(&self, now: Instant, into: &mut Vec<u8>) {
+        into.extend(
+            [self.rate, self.peak].into_iter().flat_map(|rate| rate.to_bits().to_le_bytes()),
+        );
+        put_past(now, self.since, into);
+        into.push(self.throttled.into());
+    }
+
+    pub(super) fn load(
+        from: &mut Bytes<'_>,
+        now: Instant,
+        settings: &AdaptiveRateSettings,
+    ) -> Option<Self> {
+        let bounds = settings.min_rate.as_per_second()..=settings.max_rate.as_per_second();
+        let rate = number(from).filter(|rate| bounds.contains(rate))?;
+        let peak = number(from).filter(|peak| peak <= bounds.end())?;
+        let since = past(from, now)?;
+        let [throttled] = from.array()?;
+        let throttled = (throttled <= 1).then_some(throttled == 1)?;
+        Some(Self { rate, peak, since, throttled })
     }
 }

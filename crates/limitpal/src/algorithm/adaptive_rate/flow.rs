@@ -4,11 +4,14 @@
 //! rate was, what is taken is compared with what was earned: so a change of the rate changes
 //! neither, and rounds nothing.
 
+use crate::algorithm::Bytes;
 use crate::time::Instant;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// A permit in parts.
 const PERMIT: i128 = NANOS_PER_SECOND << 40;
+/// How much can be taken before it is earned, as those who wait may have it: far from overflow.
+const MOST_BEHIND: i128 = i128::MAX / 4;
 /// Up to where nobody can have earned.
 const HELD: i128 = i128::MAX;
 
@@ -98,6 +101,52 @@ impl Flow {
         let (earned, more) = (self.earned(at), i128::from(cost).saturating_mul(PERMIT));
         self.taken = self.taken.max(earned).saturating_add(more);
         (self.last, self.earned_last) = (at, earned);
+    }
+
+    /// Takes so many times the same, each as soon as it is there and not before `from`; returns
+    /// when the last goes. A burst that is all taken at once loses what comes between the instant
+    /// at which it is there and the next whole nanosecond.
+    pub(super) fn put_many(
+        &mut self,
+        (cost, count): (u64, u64),
+        burst: u32,
+        from: Instant,
+    ) -> Instant {
+        let Some(more) = count.checked_sub(1) else { return from };
+        let first = self.due(cost, burst, from);
+        self.put(cost, first);
+        if more == 0 {
+            return first;
+        }
+        let each = i128::from(cost).saturating_mul(PERMIT);
+        let last = if cost == u64::from(burst) {
+            let step = i128::from(self.step.max(1));
+            let gap = each / step + i128::from(each % step > 0);
+            let at = i128::from(first.as_nanos()).saturating_add(gap.saturating_mul(more.into()));
+            Instant::from_nanos(i64::try_from(at).unwrap_or(i64::MAX))
+        } else {
+            self.taken = self.taken.saturating_add(each.saturating_mul((more - 1).into()));
+            self.due(cost, burst, first)
+        };
+        self.put(cost, last);
+        last
+    }
+
+    /// Writes how much is taken that is not yet earned.
+    pub(super) fn save(&self, now: Instant, into: &mut Vec<u8>) {
+        let behind = self.taken.saturating_sub(self.earned(now)).max(0);
+        into.extend(behind.to_le_bytes());
+    }
+
+    /// Reads how much is taken that is not yet earned.
+    pub(super) fn load_behind(from: &mut Bytes<'_>) -> Option<i128> {
+        let behind = i128::from_le_bytes(from.array()?);
+        (0..=MOST_BEHIND).contains(&behind).then_some(behind)
+    }
+
+    /// Returns one of which so much is taken already.
+    pub(super) fn behind(self, parts: i128) -> Self {
+        Self { taken: self.taken.saturating_add(parts), ..self }
     }
 
     /// Earns at another rate from now on.

@@ -1,5 +1,7 @@
 //! How many permits go a second: counted for half a second at a time, and averaged.
 
+use super::kept::{number, past, put_past};
+use crate::algorithm::Bytes;
 use crate::time::Instant;
 
 /// How long is counted at a time, in nanoseconds.
@@ -51,5 +53,25 @@ impl Meter {
     /// Returns how many go a second; before the first count has ended, as if it ended so.
     pub(super) fn measured(&self) -> f64 {
         self.average.unwrap_or(self.count as f64 / (STRETCH as f64 / 1e9))
+    }
+
+    /// Writes it, and whether there is an average yet.
+    pub(super) fn save(&self, now: Instant, into: &mut Vec<u8>) {
+        put_past(now, Instant::from_nanos(self.start), into);
+        into.extend(self.count.to_le_bytes());
+        into.push(self.average.is_some().into());
+        into.extend(self.average.unwrap_or_default().to_bits().to_le_bytes());
+    }
+
+    pub(super) fn load(from: &mut Bytes<'_>, now: Instant) -> Option<Self> {
+        let (start, count) = (past(from, now)?.as_nanos(), from.u64()?);
+        let [has_average] = from.array()?;
+        let average = number(from)?;
+        let average = match has_average {
+            0 => (average == 0.0).then_some(None),
+            1 => Some(Some(average)),
+            _ => None,
+        }?;
+        Some(Self { start, count, average })
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use limitpal::{AdaptiveLimiter, Cost, MockClock, RateAlgorithm};
+use limitpal::{AdaptiveLimiter, Cost, Instant, MockClock, RateAlgorithm};
 use proptest::prelude::*;
 
 use super::{NANO, per_second, starting};
+use crate::windows::waiting::Crowd;
 
 /// What can happen to a limiter.
 #[derive(Clone, Copy, Debug)]
@@ -230,5 +231,62 @@ proptest! {
         let [gives, never] = [gives, never].map(|limiter| limiter.peek("api").remaining);
         prop_assert!(gives <= never, "{gives} of {never}");
         prop_assert!(!steps.is_empty() || gives == never);
+    }
+
+    /// Whoever stands behind a crowd is told when it goes, and goes then.
+    #[test]
+    fn a_place_behind_a_crowd_is_told_exactly(
+        events in prop::collection::vec(event(), 0..30),
+        costs in prop::collection::vec(1_u64..=3, 1..12),
+        last in 1_u64..=3,
+        algorithm in algorithm(),
+    ) {
+        let clock = MockClock::new();
+        let limiter = limiter(algorithm, 9.0, &clock);
+        for event in events {
+            happen(&limiter, &clock, event);
+        }
+        let mut crowd = Crowd::at(&limiter, "api");
+        for cost in &costs {
+            crowd.come(*cost);
+        }
+        let ask = ("api", Cost::new(last).unwrap());
+        let told = clock.now() + limiter.peek(ask).retry_after.duration().unwrap();
+
+        let who = crowd.come(last);
+        while !crowd.went.contains(&who) {
+            let wait = told.saturating_duration_since(clock.now());
+            // In steps, so that those ahead go in their turn.
+            let step = if wait > NANO { (wait - NANO).min(Duration::from_millis(20)) } else { NANO };
+            clock.advance(step);
+            crowd.run();
+            prop_assert!(clock.now() <= told, "told {told:?}, now {:?}", clock.now());
+        }
+        prop_assert_eq!(told.max(clock.now()), clock.now());
+    }
+
+    /// What is restored admits as what was written down did, at whatever time of another clock.
+    #[test]
+    fn what_is_restored_goes_on_where_it_was(
+        events in events(),
+        later in events(),
+        algorithm in algorithm(),
+        zero in -5_000_000_000_i64..5_000_000_000,
+    ) {
+        let clocks = [MockClock::new(), MockClock::starting_at(Instant::from_nanos(zero))];
+        let [old, new] = [0, 1].map(|at| limiter(algorithm, 9.0, &clocks[at]));
+        for event in events {
+            happen(&old, &clocks[0], event);
+        }
+
+        new.restore(&old.snapshot()).unwrap();
+
+        for event in later {
+            prop_assert_eq!(old.rate("api"), new.rate("api"));
+            prop_assert_eq!(old.peek("api"), new.peek("api"));
+            let took = [(&old, &clocks[0]), (&new, &clocks[1])];
+            let took = took.map(|(limiter, clock)| happen(limiter, clock, event));
+            prop_assert_eq!(took[0], took[1]);
+        }
     }
 }
