@@ -13,7 +13,7 @@ use self::course::Course;
 use self::flow::Flow;
 use self::meter::Meter;
 pub use self::settings::{AdaptiveRateSettings, RateAlgorithm};
-use super::window::{mark, span};
+use super::window::{Undone, mark, span};
 use super::{Algorithm, Mark, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -151,8 +151,7 @@ impl Algorithm for AdaptiveRate {
         if !state.flow.has(cost, self.settings.burst, now) {
             return None;
         }
-        self.put(state, cost, now);
-        Some(mark(now))
+        Some(self.put(state, cost, now))
     }
 
     fn turn(&self, state: &Adapted, cost: u64, now: Instant) -> Instant {
@@ -179,11 +178,12 @@ impl Window for AdaptiveRate {
     }
 
     #[inline]
-    fn put(&self, state: &mut Adapted, cost: u64, at: Instant) {
+    fn put(&self, state: &mut Adapted, cost: u64, at: Instant) -> Mark {
         self.renew(state, at);
         state.used = state.used.max(at);
         state.flow.put(cost, at);
         state.meter.count(cost, at);
+        mark(at)
     }
 
     /// In a plan nobody measures what goes: no turn depends on it.
@@ -203,15 +203,16 @@ impl Window for AdaptiveRate {
         last
     }
 
-    fn undo(&self, state: &mut Adapted, cost: u64, at: Instant) -> bool {
+    fn undo(&self, state: &mut Adapted, cost: u64, mark: Mark, _now: Instant) -> Undone {
+        let at = mark.after.ceil();
         if !state.flow.undo(cost, at, self.fastest) {
-            return false;
+            return Undone::Not;
         }
         state.meter.discount(cost, at);
         let is_unused = state.flow.full_at() <= at && state.meter.is_new();
         if is_unused && !state.course.has_learned(&self.settings) {
             *state = self.fresh();
         }
-        true
+        Undone::Wholly
     }
 }

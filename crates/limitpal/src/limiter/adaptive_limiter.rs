@@ -90,7 +90,7 @@ pub struct AdaptiveDraft {
 impl Draft for AdaptiveDraft {
     type Algorithm = AdaptiveRate;
 
-    fn checked(self) -> Result<AdaptiveRate, InvalidConfig> {
+    fn checked(self, _clock: &SharedClock) -> Result<AdaptiveRate, InvalidConfig> {
         let defaults = AdaptiveRateSettings::new(self.max_rate)?;
         AdaptiveRate::new(AdaptiveRateSettings {
             algorithm: self.algorithm,
