@@ -128,7 +128,8 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Option<Grant>, E> {
-        let step = |shard: &mut Shard<A>, now| shard.take(&self.settings, key, cost, now);
+        let settings = &self.settings;
+        let step = move |shard: &mut Shard<A>, now| shard.take(settings, key, cost, now);
         self.take_as(key, cost, read, step, |grant| grant)
     }
 
@@ -140,7 +141,8 @@ impl<A: Stored> Store<A> {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<bool, E> {
-        let step = |shard: &mut Shard<A>, now| shard.allow(&self.settings, key, cost, now);
+        let settings = &self.settings;
+        let step = move |shard: &mut Shard<A>, now| shard.allow(settings, key, cost, now);
         Ok(self.take_as(key, cost, read, step, drop)?.is_some())
     }
 

@@ -41,6 +41,17 @@ impl Seeded {
     fn new(seeds: Seeds) -> Self {
         Self { seeds, shared: SharedSeed::from_u64(seeds.shared) }
     }
+
+    #[inline(always)] // a call would cost as much as the hash
+    fn of(&self, key: &str) -> Fingerprint {
+        let half = |seed| {
+            let mut hasher = FoldHasher::with_seed(seed, &self.shared);
+            hasher.write(key.as_bytes());
+            hasher.finish()
+        };
+        let low = NonZeroU64::new(half(self.seeds.low)).unwrap_or(NonZeroU64::MIN);
+        Fingerprint { low, high: half(self.seeds.high) as u32 }
+    }
 }
 
 impl Fingerprinter {
@@ -61,29 +72,21 @@ impl Fingerprinter {
 
     #[inline(always)] // a call would cost as much as the hash
     pub(crate) fn of(&self, key: &str) -> Fingerprint {
-        let Seeded { seeds, shared } = match self.0.get() {
-            Some(seeded) => seeded,
-            None => self.begin(),
-        };
-        let low = NonZeroU64::new(hash(key, seeds.low, shared)).unwrap_or(NonZeroU64::MIN);
-        Fingerprint { low, high: hash(key, seeds.high, shared) as u32 }
+        match self.0.get() {
+            Some(seeded) => seeded.of(key),
+            None => self.first(key),
+        }
     }
 
     #[cold]
-    fn begin(&self) -> &Seeded {
+    #[inline(never)]
+    fn first(&self, key: &str) -> Fingerprint {
         // The standard library's seeds come from the operating system; a model must go the same
         // way again.
         let random = || if cfg!(loom) { 0 } else { RandomState::new().hash_one(0) };
         let seeds = || Seeds { low: random(), high: random(), shared: random() };
-        self.0.get_or_init(|| Seeded::new(seeds()))
+        self.0.get_or_init(|| Seeded::new(seeds())).of(key)
     }
-}
-
-#[inline(always)] // as for all of a fingerprint
-fn hash(key: &str, seed: u64, shared: &SharedSeed) -> u64 {
-    let mut hasher = FoldHasher::with_seed(seed, shared);
-    hasher.write(key.as_bytes());
-    hasher.finish()
 }
 
 /// Seeds are nobody's to see.

@@ -19,7 +19,7 @@ impl<A: Stored> Store<A> {
         mut read: impl FnMut() -> Result<Instant, E>,
         step: impl Fn(&mut Shard<A>, Instant) -> Result<T, Full> + Copy,
     ) -> Result<Option<T>, E> {
-        match self.with(key, &mut read, &step)? {
+        match self.with(key, &mut read, step)? {
             Ok(done) => Ok(Some(done)),
             Err(Full) => self.with_room_made(key, read, step),
         }
@@ -34,7 +34,7 @@ impl<A: Stored> Store<A> {
         step: impl Fn(&mut Shard<A>, Instant) -> Result<T, Full> + Copy,
     ) -> Result<Option<T>, E> {
         let settings = &self.settings;
-        let admit = move |shard: &mut Shard<A>, now| shard.admit(settings, key, now, step);
+        let admit = move |shard: &mut Shard<A>, now| shard.admit_again(settings, key, now, step);
         loop {
             if let Ok(done) = self.with(key, &mut read, admit)? {
                 return Ok(Some(done));

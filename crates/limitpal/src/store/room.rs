@@ -85,6 +85,27 @@ impl<A: Stored> Shard<A> {
         }
     }
 
+    /// As `admit`, for one who has found no room a moment ago: nobody is looked for twice.
+    pub(super) fn admit_again<T: Outcome>(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        now: Instant,
+        step: impl Fn(&mut Self, Instant) -> Result<T, Full> + Copy,
+    ) -> Result<T, Full> {
+        let finds_none = self.slot(key).is_none() && settings.is_full();
+        let is_spared = self
+            .spared
+            .is_some_and(|victim| self.slot(victim).is_some() && !self.lines.contains_key(&victim));
+        match settings.options.evict {
+            Evict::RefuseNew if finds_none => Err(Full),
+            Evict::Inherit if finds_none && is_spared => self.inherit(settings, key, now, step),
+            Evict::NearestNew | Evict::RefuseNew | Evict::Inherit => {
+                self.admit(settings, key, now, step)
+            }
+        }
+    }
+
     /// Takes a bucket out, leaving the count to the caller; returns its state and last use.
     fn pull_out(&mut self, settings: &Settings<A>, key: Fingerprint) -> Option<(A::State, i64)> {
         let slot = self.slot(key)?;
@@ -96,6 +117,7 @@ impl<A: Stored> Shard<A> {
     /// Runs the step of a newcomer in the place of the bucket that was spared, and with its state.
     /// If nothing is taken, that one has its place again.
     #[cold]
+    #[inline(never)] // nothing of it is prepared for by those who find room
     fn inherit<T: Outcome>(
         &mut self,
         settings: &Settings<A>,
@@ -109,7 +131,9 @@ impl<A: Stored> Shard<A> {
         self.insert(settings, key, state, used);
         let done = step(self, now);
         if done.as_ref().is_ok_and(Outcome::is_taken) {
-            self.lose(settings, victim, fresh_at, now);
+            if fresh_at > now {
+                self.lose(settings, victim, fresh_at, now);
+            }
         } else if let Some((state, _)) = self.pull_out(settings, key) {
             self.insert(settings, victim, state, used);
         }
