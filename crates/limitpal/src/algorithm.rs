@@ -76,6 +76,12 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// Takes if possible now; a refusal changes nothing that anybody could tell.
     fn take(&self, state: &mut Self::State, cost: u64, now: Instant) -> Option<Mark>;
 
+    /// As `take` once that has refused, where what is not there may be owed.
+    fn take_owing(&self, state: &mut Self::State, cost: u64, now: Instant) -> Option<Mark> {
+        let _ = (state, cost, now);
+        None
+    }
+
     /// Takes if one who waits would not have to; as `take`, unless waiting follows another rule.
     #[inline]
     fn take_in_turn(&self, state: &mut Self::State, cost: u64, now: Instant) -> Option<Mark> {
@@ -247,33 +253,25 @@ impl Bucket {
         cost <= self.most
     }
 
-    /// Takes if possible now: the level after it.
+    /// Takes if possible now, without owing: the level after it.
     #[inline]
     pub(crate) fn take(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
         let after = self.after(level, cost, now);
-        (self.serves(cost) && self.has_room(after, cost, now)).then_some(after)
+        (self.serves(cost) && after <= self.limit(now)).then_some(after)
     }
 
-    /// Takes if one who waits would not have to: the level after it.
-    #[inline(always)] // it is asked in one place
+    /// Takes if one who waits would not have to, without owing: the level after it.
+    #[inline]
     pub(crate) fn take_in_turn(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
         let after = self.after(level, cost, now);
-        let is_turn = match self.pace {
-            Pace::Burst => self.has_room(after, cost, now),
-            Pace::Even => self.pulled(after, self.span(cost)).ceil() <= now,
-        };
+        let is_turn = after.minus(self.ahead(cost), self.interval.parts).ceil() <= now;
         (self.serves(cost) && is_turn).then_some(after)
     }
 
-    #[inline(always)] // as `take_in_turn`
-    fn has_room(&self, after: Level, cost: u64, now: Instant) -> bool {
-        after <= self.limit(now) || self.debt > 0 && self.may_owe(after, cost, now)
-    }
-
-    /// Returns whether a take that the bucket has no room for may go and owe the rest.
-    #[inline(never)] // buckets without debt do not prepare for it
-    fn may_owe(&self, after: Level, cost: u64, now: Instant) -> bool {
-        self.due(after, cost) <= now
+    /// Takes if possible now, and owes what is not there: the level after it.
+    pub(crate) fn take_owing(&self, level: Level, cost: u64, now: Instant) -> Option<Level> {
+        let after = self.after(level, cost, now);
+        (self.serves(cost) && self.due(after, cost) <= now).then_some(after)
     }
 
     /// Returns the level once `cost` has been taken, whether or not it may be.
@@ -284,12 +282,20 @@ impl Bucket {
 
     /// Returns when one who waits, and leaves the bucket at `after`, may go.
     pub(crate) fn due(&self, after: Level, cost: u64) -> Instant {
-        let ahead = match self.pace {
-            Pace::Burst if self.debt == 0 => self.full,
-            Pace::Burst => self.pushed(self.full, self.span(self.owed(cost))),
-            Pace::Even => self.span(cost),
+        let ahead = match self.debt {
+            0 => self.ahead(cost),
+            _ => self.pushed(self.full, self.span(self.owed(cost))),
         };
         after.minus(ahead, self.interval.parts).ceil()
+    }
+
+    /// Returns how far ahead of now one who waits leaves the level when it goes, without owing.
+    #[inline]
+    fn ahead(&self, cost: u64) -> Level {
+        match self.pace {
+            Pace::Burst => self.full,
+            Pace::Even => self.span(cost),
+        }
     }
 
     /// Returns the level from which a take that leaves the bucket at `after` counts.

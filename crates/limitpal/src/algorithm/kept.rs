@@ -80,6 +80,16 @@ impl Algorithm for Bucket {
         Some(Mark { before: Some(before), after })
     }
 
+    fn take_owing(&self, state: &mut KeptLevel, cost: u64, now: Instant) -> Option<Mark> {
+        if self.debt() == 0 {
+            return None;
+        }
+        let before = state.level();
+        let after = self.take_owing(before, cost, now)?;
+        *state = KeptLevel::of(after);
+        Some(Mark { before: Some(before), after })
+    }
+
     #[inline(always)] // as `take`
     fn take_in_turn(&self, state: &mut KeptLevel, cost: u64, now: Instant) -> Option<Mark> {
         let before = state.level();

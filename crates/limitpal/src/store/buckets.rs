@@ -8,7 +8,7 @@ use super::lineup::Lineup;
 use super::shard::{Settings, Shard};
 use super::stored::Stored;
 use super::{Full, Store};
-use crate::algorithm::{Bucket, KeptLevel, Level};
+use crate::algorithm::{Algorithm, Bucket, KeptLevel, Level};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -53,6 +53,12 @@ impl Stored for Bucket {
         cost: u64,
         now: Instant,
     ) -> Option<Grant> {
+        if settings.bucket.debt() > 0
+            && let Some(slot) = shard.slot(key)
+            && let Some(mark) = Algorithm::take_owing(&settings.bucket, &mut slot.state, cost, now)
+        {
+            return Some(shard.grant(key, cost, mark));
+        }
         shard.take_freed(settings, key, cost, now)
     }
 

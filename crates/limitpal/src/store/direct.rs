@@ -37,7 +37,8 @@ fn tag(word: u128) -> u32 {
 
 impl Shortcut<Bucket> for Direct {
     fn new(bucket: &Bucket) -> Option<Self> {
-        let fresh = bucket.start();
+        // Who may owe asks once more when it is refused: under the lock.
+        let fresh = (bucket.debt() == 0).then(|| bucket.start())?;
         Some(Self { word: AtomicU128::new(word(fresh, 0)), fresh })
     }
 

@@ -143,7 +143,10 @@ impl<A: Stored> Shard<A> {
         used: i64,
     ) -> Result<Option<Grant>, Full> {
         let mut state = settings.bucket.fresh();
-        let Some(mark) = settings.bucket.take(&mut state, cost, now) else { return Ok(None) };
+        let bucket = &settings.bucket;
+        let taken = bucket.take(&mut state, cost, now);
+        let owing = || bucket.take_owing(&mut state, cost, now);
+        let Some(mark) = taken.or_else(owing) else { return Ok(None) };
         self.make_room(settings, now)?;
         self.insert(settings, key, state, used);
         Ok(Some(self.grant(key, cost, mark)))
