@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::parts::{AdaptiveRate, FairKeyed, Keyed, Part, WarmUp};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
 
 use crate::clock::PyClock;
+use crate::limiter::KeyedLimiter;
 
 /// How a limiter counts: by buckets, which are asked without a detour, by windows, by buckets
 /// that warm up, by one that is shared, or by a rate that adapts.
@@ -52,6 +55,41 @@ impl Counting {
             Self::Ramp(ramp) => ramp.part.clone(),
             Self::Fair(fair) => fair.clone(),
             Self::Adaptive(keyed) => keyed.clone(),
+        }
+    }
+}
+
+/// The one way in which a limiter counts, for what only such a one can be asked.
+impl KeyedLimiter {
+    /// Returns the windows of one that has some.
+    pub(crate) fn windows(&self) -> PyResult<&Windows> {
+        match self.counting()? {
+            Counting::Windows(windows) => Ok(windows),
+            _ => Err(PyTypeError::new_err("the limiter counts by no windows")),
+        }
+    }
+
+    /// Returns the bucket of one that is shared.
+    pub(crate) fn fair(&self) -> PyResult<&Arc<FairKeyed<PyClock>>> {
+        match self.counting()? {
+            Counting::Fair(fair) => Ok(fair),
+            _ => Err(PyTypeError::new_err("the limiter shares no bucket")),
+        }
+    }
+
+    /// Returns the limiter whose rate adapts.
+    pub(crate) fn adaptive(&self) -> PyResult<&Arc<Keyed<PyClock, AdaptiveRate>>> {
+        match self.counting()? {
+            Counting::Adaptive(keyed) => Ok(keyed),
+            _ => Err(PyTypeError::new_err("the limiter has a rate that does not adapt")),
+        }
+    }
+
+    /// Returns the bucket of one that warms up.
+    pub(crate) fn ramp(&self) -> PyResult<&WarmUp> {
+        match self.counting()? {
+            Counting::Ramp(ramp) => Ok(&ramp.bucket),
+            _ => Err(PyTypeError::new_err("the limiter does not warm up")),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{AdaptiveRate, FairKeyed, Fingerprint, Keyed, Part, Turn, WarmUp};
+use limitpal::parts::{Fingerprint, Keyed, Part, Turn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::ask::{self, Cost, Key, Keys, push};
 use crate::clock::PyClock;
-use crate::counting::{Counting, Windows};
+use crate::counting::Counting;
 use crate::decision::Decision;
 use crate::errors;
 use crate::limiter_repr as repr;
@@ -63,36 +63,9 @@ impl KeyedLimiter {
         }
     }
 
-    /// Returns the windows of one that has some.
-    pub(crate) fn windows(&self) -> PyResult<&Windows> {
-        match &self.inner()?.counting {
-            Counting::Windows(windows) => Ok(windows),
-            _ => Err(PyTypeError::new_err("the limiter counts by no windows")),
-        }
-    }
-
-    /// Returns the bucket of one that is shared.
-    pub(crate) fn fair(&self) -> PyResult<&Arc<FairKeyed<PyClock>>> {
-        match &self.inner()?.counting {
-            Counting::Fair(fair) => Ok(fair),
-            _ => Err(PyTypeError::new_err("the limiter shares no bucket")),
-        }
-    }
-
-    /// Returns the limiter whose rate adapts.
-    pub(crate) fn adaptive(&self) -> PyResult<&Arc<Keyed<PyClock, AdaptiveRate>>> {
-        match &self.inner()?.counting {
-            Counting::Adaptive(keyed) => Ok(keyed),
-            _ => Err(PyTypeError::new_err("the limiter has a rate that does not adapt")),
-        }
-    }
-
-    /// Returns the bucket of one that warms up.
-    pub(crate) fn ramp(&self) -> PyResult<&WarmUp> {
-        match &self.inner()?.counting {
-            Counting::Ramp(ramp) => Ok(&ramp.bucket),
-            _ => Err(PyTypeError::new_err("the limiter does not warm up")),
-        }
+    /// Returns how it counts.
+    pub(crate) fn counting(&self) -> PyResult<&Counting> {
+        Ok(&self.inner()?.counting)
     }
 
     /// Returns the limiter, however it counts.
@@ -118,7 +91,7 @@ impl KeyedLimiter {
     pub(crate) fn is_fixed(&self) -> PyResult<bool> {
         Ok(match &self.inner()?.counting {
             Counting::Fair(fair) => place::is_fixed(&**fair),
-            Counting::Buckets(_) | Counting::Windows(_) | Counting::Ramp(_) => true,
+            _ => true,
         })
     }
 

@@ -45,7 +45,7 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
 /// Writes a limiter down, by the name of its class.
 pub(crate) fn of(limiter: &KeyedLimiter, py: Python<'_>, name: &str) -> PyResult<String> {
     let (part, key_by) = (limiter.part()?, &limiter.inner()?.key_by);
-    let mut text = format!("{name}({}", limiter.inner()?.counting.shown(py)?);
+    let mut text = format!("{name}({}", settings(limiter, py)?);
     if !matches!(part.source(), PyClock::Monotonic) {
         text += &format!(", clock={}", part.source().for_python(py)?.repr()?);
     }
