@@ -88,6 +88,14 @@ macro_rules! with_options {
     }};
 }
 
+fn alignment(align: Option<&str>) -> Align {
+    match align {
+        None | Some("clock") => Align::Clock,
+        Some("first_use") => Align::FirstUse,
+        Some(other) => panic!("nothing is aligned to `{other}`"),
+    }
+}
+
 impl LimiterSpec {
     pub(super) fn build(&self, clock: &SharedClock) -> Built {
         match self {
@@ -131,11 +139,7 @@ impl LimiterSpec {
                 Built::window(builder.cold_factor(cold).clock(clock.clone()).build().unwrap())
             }
             Self::FixedWindow(WindowSpec { limit, per, align }) => {
-                let align = match align.as_deref() {
-                    None | Some("clock") => Align::Clock,
-                    Some("first_use") => Align::FirstUse,
-                    Some(other) => panic!("nothing is aligned to `{other}`"),
-                };
+                let align = alignment(align.as_deref());
                 let builder = FixedWindow::builder(*limit, per.duration()).align(align);
                 Built::window(builder.clock(clock.clone()).build().unwrap())
             }
