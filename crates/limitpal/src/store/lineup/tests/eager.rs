@@ -93,7 +93,9 @@ impl Eager {
 
     pub(super) fn take(&mut self, cost: u64, now: Instant) -> Option<Taken> {
         let before = self.level();
-        if let Some(after) = self.bucket.take(before, cost, now) {
+        let bucket = self.bucket;
+        let owing = || (bucket.debt() > 0).then(|| bucket.take_owing(before, cost, now)).flatten();
+        if let Some(after) = bucket.take(before, cost, now).or_else(owing) {
             self.level = Some(after);
             return Some(self.taken(cost, after, Some(before)));
         }
