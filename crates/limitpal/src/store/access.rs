@@ -25,9 +25,10 @@ impl<A: Stored> Store<A> {
         }
     }
 
+    /// As `with_room`, where there was none.
     #[cold]
     #[inline(never)]
-    fn with_room_made<T: Outcome, E>(
+    pub(super) fn with_room_made<T: Outcome, E>(
         &self,
         key: Fingerprint,
         mut read: impl FnMut() -> Result<Instant, E>,

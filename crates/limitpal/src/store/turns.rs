@@ -2,11 +2,11 @@
 
 use std::task::Waker;
 
-use super::Store;
 use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::shard::Shard;
 use super::stored::{Shortcut, Stored};
 use super::timeline::bounded;
+use super::{Full, Store};
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
@@ -41,11 +41,16 @@ impl<A: Stored> Store<A> {
         mut read: impl FnMut() -> Result<Instant, E>,
         make: impl Fn(Grant) -> T + Copy,
     ) -> Result<Turn<T>, E> {
-        let settings = &self.settings;
         let reserve =
-            move |shard: &mut Shard<A>, now| shard.reserve_as(settings, key, request, now, make);
+            |shard: &mut Shard<A>, now| shard.reserve_as(&self.settings, key, request, now, make);
         let turn = match &self.direct {
-            None => self.with_room(key, read, reserve)?,
+            // A step of its own, so that it is laid out here: its answer would go through memory.
+            None => match self.with(key, &mut read, |shard, now| {
+                shard.reserve_as(&self.settings, key, request, now, make)
+            })? {
+                Ok(turn) => Some(turn),
+                Err(Full) => self.with_room_made(key, read, reserve)?,
+            },
             Some(direct) => {
                 let (now, cost) = (read()?, request.cost);
                 let take =
