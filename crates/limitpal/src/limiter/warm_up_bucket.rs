@@ -36,15 +36,19 @@ use crate::rate::Rate;
 /// let clock = MockClock::new();
 /// let ten = Rate::per_second(10.0)?;
 /// let limiter = WarmUpBucket::builder(1, ten, Duration::from_secs(60)).clock(clock.clone()).build()?;
-/// let mut went = [0; 3];
-/// for half_minute in 0..3 {
-///     for _ in 0..300 {
-///         clock.advance(Duration::from_millis(100));
-///         went[half_minute] += u32::from(limiter.allow("ann"));
-///     }
+/// assert!(limiter.allow("ann"));
+/// assert_eq!(Duration::from_millis(300), cold_or_warm(&limiter));
+/// for _ in 0..500 {
+///     clock.advance(cold_or_warm(&limiter));
+///     assert!(limiter.allow("ann"));
 /// }
-/// assert!(went[0] < 150 && went[0] < went[1] && went[1] < went[2], "{went:?}");
-/// assert_eq!(300, went[2]);
+/// assert_eq!(Duration::from_millis(100), cold_or_warm(&limiter));
+///
+/// /// Returns how long the next call has to wait, in whole milliseconds, rounded up.
+/// fn cold_or_warm(limiter: &WarmUpBucket) -> Duration {
+///     let wait = limiter.peek("ann").retry_after.duration().unwrap();
+///     Duration::from_millis(wait.as_nanos().div_ceil(1_000_000) as u64)
+/// }
 /// # Ok::<(), limitpal::InvalidConfig>(())
 /// ```
 #[derive(Clone)]
