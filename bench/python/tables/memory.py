@@ -15,10 +15,13 @@ PLAIN = {
 # 0.1.1 would take an hour for this: with a ttl every hundredth call looks at all the keys.
 BOUNDED = {OURS: "limitpal.allow_bounded"}
 
-WINDOWS = {
+OTHERS = {
     "FixedWindow": "limitpal_windows.fixed",
     "SlidingWindowCounter": "limitpal_windows.counter",
     "SlidingWindowLog": "limitpal_windows.log_refused",
+    "WarmUpBucket": "limitpal_windows.warm_up",
+    "FairBucket": "limitpal_windows.fair",
+    "AdaptiveLimiter": "limitpal_windows.adaptive",
 }
 
 
@@ -32,7 +35,12 @@ def table(scale: Scale) -> Table:
         (
             grown(f"memory, {scale.memory_keys:,} keys", PLAIN, scale),
             grown(f"memory, {scale.memory_keys:,} keys, ttl and max_buckets", BOUNDED, scale),
-            grown(f"memory, {scale.memory_keys:,} keys, windows", WINDOWS, scale, at_most=None),
+            grown(
+                f"memory, {scale.memory_keys:,} keys, other ways to count",
+                OTHERS,
+                scale,
+                at_most=None,
+            ),
         ),
     )
 

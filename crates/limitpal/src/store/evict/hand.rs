@@ -111,3 +111,32 @@ impl Hand {
 fn is_found(best: Option<Candidate>, goes_on: bool, now: Instant) -> bool {
     best.is_some_and(|(rank, ..)| !goes_on || rank <= now)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::store::slot::Slot;
+    use crate::store::table::Table;
+
+    #[test]
+    fn a_round_passes_every_bucket_though_those_it_has_passed_go() {
+        const STEP: u64 = u64::MAX / 500;
+        let mut table = Table::new();
+        for rank in 1..=200 {
+            // Crowds of ten around one home, so that one that goes moves others.
+            let key = Fingerprint::chosen(rank / 10 * 10 * STEP + rank, 0);
+            table.insert(Slot::new(key, (), 0));
+        }
+        let (mut hand, mut passed) = (Hand::new(), Vec::new());
+        hand.begin_round(table.places());
+        while hand.at < table.places() {
+            hand.at += 1;
+            let Some(key) = table.at(hand.at - 1).map(Slot::key) else { continue };
+            passed.push(key);
+            if passed.len() % 3 == 0 {
+                hand.removed(table.remove(key).expect("it is there"));
+            }
+        }
+        assert_eq!(200, passed.len());
+    }
+}
