@@ -88,7 +88,9 @@ impl<W: Window> Queue<W> {
             self.fact(bucket, spot, cost, due);
             self.gone = due;
             self.unsettled = self.line.row().next(spot);
-            if self.plan.as_ref().is_some_and(|plan| plan.begins_at(Some(spot))) {
+            // Behind all who have gone, the facts go on without the plan.
+            let is_past = |plan: &Plan<_>| plan.begins_at(Some(spot)) || self.unsettled.is_none();
+            if self.plan.as_ref().is_some_and(is_past) {
                 self.plan = None;
             }
         }

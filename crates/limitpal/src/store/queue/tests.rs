@@ -255,6 +255,17 @@ fn run<W: Window + Clone>(window: &W, events: &[Event]) {
     assert!(!shard.lines.contains_key(&KEY));
 }
 
+/// What was worked out for one who came behind an unmovable sleeper says nothing of later takes.
+#[test]
+fn a_take_once_all_have_gone_counts_for_those_who_come_next() {
+    let join = |cost, fixed| Event::Join { cost, fixed, ticket: None, patience: None };
+    let crowd = [join(1, false), join(3, false), join(1, false)];
+    let sleeper = [join(2, false), join(4, true), Event::Quote(1, None)];
+    let pass = [Event::Pass(40), Event::Take(1)];
+    let events: Vec<_> = sleeper.into_iter().chain(pass).chain(crowd).collect();
+    run(&SlidingCount::new(LIMIT, Duration::from_nanos(PER)).unwrap(), &events);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -194,11 +194,14 @@ impl<W: Window> Eager<W> {
         let (mut state, _) = self.state(self.facts.iter().copied());
         match self.window.undo(&mut state, cost, mark, now) {
             Undone::Not => return false,
+            Undone::Wholly if mark.before.is_some() => {
+                // It leaves the instant at which it was, and no take before it is the last again.
+                self.since = state;
+                self.facts.clear();
+            }
             Undone::Wholly => {
-                let index = self.facts.iter().rposition(|(at, one)| {
-                    // The last, where the mark says more than when it was.
-                    *one == cost && (mark.before.is_some() || *at == mark.after.ceil())
-                });
+                let is_it = |(at, one): &(Instant, u64)| *one == cost && *at == mark.after.ceil();
+                let index = self.facts.iter().rposition(is_it);
                 self.facts.remove(index.expect("only what went is undone"));
             }
             Undone::Amid => {
