@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use self::plan::{Charge, Plan};
 pub use self::step::{Step, Stop};
 use crate::circuit_breaker::{Outcome, Permit};
-use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+use crate::refusal::{CircuitBreakerOpen, StopReason};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
@@ -91,6 +91,13 @@ impl<P: Deref<Target = Plan>> Call<P> {
         Self { plan, stage: Stage::Attempt, attempts: 0, patience, permit }
     }
 
+    /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
+    /// breaker lent it.
+    pub fn admitted(plan: P, permit: Option<Permit>) -> Self {
+        let patience = plan.acquire_timeout;
+        Self { plan, stage: Stage::Acquire, attempts: 0, patience, permit }
+    }
+
     /// Returns how many attempts have ended.
     #[inline]
     pub fn attempts(&self) -> u32 {
@@ -138,10 +145,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// Hears that there is no quota in time.
     pub fn refused(&mut self, retry_after: RetryAfter) {
         self.give_back();
-        self.stage = Stage::Stop(match self.attempts {
-            0 => Stop::RateLimitExceeded(RateLimitExceeded::new(retry_after)),
-            _ => Stop::RetryExhausted(StopReason::RateLimited),
-        });
+        self.stage = Stage::Stop(Stop::refused(self.attempts, retry_after));
     }
 
     /// Hears that the wait between two attempts is over.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+use crate::retry_after::RetryAfter;
 
 /// What the loop that drives a [`Call`](crate::Call) does next, and what it tells the call then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,4 +38,15 @@ pub enum Stop {
     RetryExhausted(StopReason),
     /// The last error deserved no other attempt: it comes out unchanged.
     Failed,
+}
+
+impl Stop {
+    /// Returns how a run ends that gets no quota in time, after so many attempts.
+    #[inline]
+    pub(crate) fn refused(attempts: u32, retry_after: RetryAfter) -> Self {
+        match attempts {
+            0 => Self::RateLimitExceeded(RateLimitExceeded::new(retry_after)),
+            _ => Self::RetryExhausted(StopReason::RateLimited),
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::error::RunError;
-use super::{ResilientExecutor, Unspent};
-use crate::call::{Call, Step};
+use super::{Parts, ResilientExecutor, Unspent};
+use crate::call::{Call, Plan, Step, Stop};
+use crate::circuit_breaker::{Outcome, Permit};
 use crate::limiter::CompositePermit;
 use crate::refusal::RateLimitExceeded;
 use crate::store::Turn;
@@ -40,16 +41,54 @@ impl<E: 'static> ResilientExecutor<E> {
         Answer: Future<Output = Result<T, E>>,
     {
         let parts = &*self.parts;
-        let mut call = Call::new(&parts.plan);
+        // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
+        let (mut call, entered, last_error) = match parts.begin(key) {
+            None => (Call::new(&parts.plan), None, None),
+            Some((permit, Some(Turn::Now(())))) => match function().await {
+                Ok(value) => {
+                    parts.succeeded(permit);
+                    return Ok(value);
+                }
+                Err(error) => {
+                    let mut call = Call::begun(&parts.plan, permit);
+                    parts.report(&mut call, &error);
+                    (call, None, Some(error))
+                }
+            },
+            Some((_, Some(Turn::Refused(retry_after)))) => {
+                return Err(RunError::new(Stop::refused(0, retry_after), 0, None));
+            }
+            Some((permit, turn)) => (Call::admitted(&parts.plan, permit), turn, None),
+        };
+        if let Ok(Step::Stop(stop)) = call.next(|| parts.now()) {
+            return Err(RunError::new(stop, call.attempts(), last_error));
+        }
+        self.go_on(key, function, call, entered, last_error).await
+    }
+
+    /// Goes on with a run of which something is to be kept.
+    async fn go_on<T, F, Answer>(
+        &self,
+        key: &str,
+        mut function: F,
+        mut call: Call<&Plan>,
+        mut entered: Option<Turn<()>>,
+        mut last_error: Option<E>,
+    ) -> Result<T, RunError<E>>
+    where
+        F: FnMut() -> Answer,
+        Answer: Future<Output = Result<T, E>>,
+    {
+        let parts = &*self.parts;
         let mut unspent: Option<Unspent<'_>> = None;
         let mut held = CompositePermit::default();
-        let mut last_error = None;
         loop {
             let Ok(step) = call.next(|| parts.now());
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
-                    let acquired = match limiter.enter(key.into(), timeout) {
+                    let turn = entered.take().or_else(|| limiter.enter(key.into(), timeout));
+                    let acquired = match turn {
                         Some(Turn::Now(())) => {
                             call.granted(Duration::ZERO);
                             continue;
@@ -92,6 +131,29 @@ impl<E: 'static> ResilientExecutor<E> {
                     return Err(RunError::new(stop, call.attempts(), last_error));
                 }
             }
+        }
+    }
+}
+
+impl<E> Parts<E> {
+    /// Begins a run while the circuit is closed: what the limiter says, if it is not to be awaited.
+    #[inline]
+    fn begin(&self, key: &str) -> Option<(Option<Permit>, Option<Turn<()>>)> {
+        let permit = match &self.plan.breaker {
+            None => None,
+            Some(breaker) => Some(breaker.closed_permit()?),
+        };
+        let turn = match &self.limiter {
+            None => Some(Turn::Now(())),
+            Some(limiter) => limiter.enter(key.into(), self.plan.acquire_timeout),
+        };
+        Some((permit, turn))
+    }
+
+    #[inline]
+    fn succeeded(&self, permit: Option<Permit>) {
+        if let (Some(breaker), Some(permit)) = (&self.plan.breaker, permit) {
+            let Ok(()) = breaker.record(permit, Outcome::Success, || self.now());
         }
     }
 }
