@@ -1,11 +1,12 @@
 //! The arguments that every limiter takes: a key and a cost.
 
+use std::collections::TryReserveError;
 use std::time::Duration;
 
 use limitpal::parts::Request;
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::errors;
 
@@ -53,19 +54,40 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key<'a> {
 pub(crate) struct Keys<'a, 'py>(Borrowed<'a, 'py, PyAny>);
 
 impl<'py> Keys<'_, 'py> {
-    /// Calls `see` with the text of each in order, until one fails.
+    /// Makes something of the text of each, in order, until that fails.
     #[inline]
-    pub(crate) fn each(&self, mut see: impl FnMut(&str) -> PyResult<()>) -> PyResult<()> {
-        // Read here and not as a `Key`, which would be written to memory and read again.
-        let mut see = |key: Borrowed<'_, '_, PyAny>| match text(&key) {
-            Ok(text) => see(text),
-            Err(error) => see(&digits(key, error)?),
+    pub(crate) fn map<T>(&self, make: impl Fn(&str) -> PyResult<T>) -> PyResult<Vec<T>> {
+        // A tuple's items can be borrowed, and nobody changes it meanwhile.
+        let keys = match self.0.cast_exact::<PyList>() {
+            Ok(list) => list.to_tuple(),
+            Err(_) => self.tuple()?,
         };
-        if let Ok(list) = self.0.cast_exact::<PyList>() {
-            // A tuple's items can be borrowed, and nobody changes it meanwhile.
-            return list.to_tuple().iter_borrowed().try_for_each(see);
+        let mut made = Vec::new();
+        made.try_reserve_exact(keys.len()).map_err(no_room)?;
+        for key in keys.iter_borrowed() {
+            // Read here and not as a `Key`, which would be written to memory and read again.
+            let number;
+            made.push(make(match text(&key) {
+                Ok(text) => text,
+                Err(error) => {
+                    number = digits(key, error)?;
+                    &number
+                }
+            })?);
         }
-        self.0.try_iter()?.try_for_each(|key| see(key?.as_borrowed()))
+        Ok(made)
+    }
+
+    /// Collects them, however many they say they are.
+    fn tuple(&self) -> PyResult<Bound<'py, PyTuple>> {
+        let mut keys = Vec::new();
+        for key in self.0.try_iter()? {
+            if keys.len() == keys.capacity() {
+                keys.try_reserve(keys.len().max(64)).map_err(no_room)?;
+            }
+            keys.push(key?);
+        }
+        PyTuple::new(self.0.py(), keys)
     }
 
     /// Returns them as a list, each of which is a key.
@@ -74,6 +96,10 @@ impl<'py> Keys<'_, 'py> {
         list.iter().try_for_each(|key| Key::extract(key.as_borrowed()).map(drop))?;
         Ok(list)
     }
+}
+
+fn no_room(_: TryReserveError) -> PyErr {
+    PyMemoryError::new_err("too many keys for the memory there is")
 }
 
 /// Returns the text of a key that is one. That it is just a `str` is seen without a call.
@@ -87,25 +113,16 @@ fn text<'k>(key: &'k Bound<'_, PyAny>) -> PyResult<&'k str> {
 
 /// Returns a list of answers: what most of them are, many times at once, and then the others.
 pub(crate) fn list<'py>(py: Python<'py>, answers: &[bool]) -> PyResult<Bound<'py, PyList>> {
-    let most = 2 * answers.iter().filter(|answer| **answer).count() >= answers.len();
+    let admitted = answers.iter().filter(|answer| **answer).count();
+    let refused = answers.len() - admitted;
+    let most = admitted >= refused;
     let list = PyList::new(py, [most])?.as_sequence().repeat(answers.len())?;
     let list = list.cast_into::<PyList>()?;
-    for (rank, answer) in answers.iter().enumerate().filter(|(_, answer)| **answer != most) {
+    let others = answers.iter().enumerate().filter(|(_, answer)| **answer != most);
+    for (rank, answer) in others.take(admitted.min(refused)) {
         list.set_item(rank, answer)?;
     }
     Ok(list)
-}
-
-/// Adds one to those that were collected, however many a caller gives.
-#[inline]
-pub(crate) fn push<T>(collected: &mut Vec<T>, one: T) -> PyResult<()> {
-    if collected.len() == collected.capacity() {
-        let message = "too many keys for the memory there is";
-        let no_room = |_| PyMemoryError::new_err(message);
-        collected.try_reserve(collected.len().max(64)).map_err(no_room)?;
-    }
-    collected.push(one);
-    Ok(())
 }
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Keys<'a, 'py> {

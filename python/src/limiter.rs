@@ -11,7 +11,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use crate::ask::{self, Cost, Key, Keys, push};
+use crate::ask::{self, Cost, Key, Keys};
 use crate::clock::PyClock;
 use crate::counting::Counting;
 use crate::decision::Decision;
@@ -199,13 +199,11 @@ impl KeyedLimiter {
     ) -> PyResult<Bound<'py, PyList>> {
         let answers = match &self.inner()?.counting {
             Counting::Buckets(keyed) => {
-                let mut asks = Vec::new();
-                keys.each(|key| push(&mut asks, (keyed.fingerprint(key)?, cost.0)))?;
-                keyed.allow_many(&asks)?
+                let keys = keys.map(|key| keyed.fingerprint(key))?;
+                keyed.allow_many(&keys, |key| (*key, cost.0))?
             }
             other => {
-                let mut texts = Vec::new();
-                keys.each(|key| push(&mut texts, key.to_owned()))?;
+                let texts = keys.map(|key| Ok(key.to_owned()))?;
                 let asks: Vec<_> = texts.iter().map(|key| (key.as_str(), cost.0)).collect();
                 other.part().allow_many(&asks)?
             }

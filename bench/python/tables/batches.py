@@ -21,10 +21,11 @@ TABLES = (
         "ns per decision",
         "Lists of 1,000 keys: `allow_many(keys)`, `[allow(key) for key in keys]`, which makes the "
         "same list, and `for key in keys: allow(key)`, which makes none. Any answer is "
-        "`list(map(str.isascii, keys))`: what Python takes for a True or False to each text.",
+        "`list(map(str.isascii, keys))`: what Python takes for a True or False to each text. The "
+        "target is for 1,000 keys; with 100,000 memory sets the pace of both.",
         (
             loop("allow_many, 1,000 keys", SYNC, THREE, count=1_000),
-            loop("allow_many, 100,000 keys", SYNC, THREE, count=100_000),
+            loop("allow_many, 100,000 keys", SYNC, count=100_000),
             loop("allow_many beside any answer, 1,000 keys", FLOOR, count=1_000),
             loop("await allow_many, 1,000 keys", ASYNC, THREE, count=1_000),
         ),

@@ -114,7 +114,7 @@ impl AnyLimiter {
         match &self.0 {
             Kind::Keyed(keyed) => {
                 let of = |ask: Ask<'_>| (sure(keyed.fingerprint(ask.key())), ask.cost());
-                sure(keyed.allow_many(&asks.map(of).collect::<Vec<_>>()))
+                sure(keyed.allow_many(&asks.map(of).collect::<Vec<_>>(), |ask| *ask))
             }
             Kind::Part(part) => {
                 let asks: Vec<_> = asks.map(|ask| (ask.key(), ask.cost())).collect();

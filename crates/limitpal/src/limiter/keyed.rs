@@ -75,7 +75,11 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
     /// Returns the bucket that a key belongs to.
     #[inline(always)] // so that a key in two registers stays there
     pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
-        self.keys.fingerprint(key, |key| self.store.fingerprint(key))
+        let mut mapped = String::new();
+        Ok(match self.keys.text(key, &mut mapped)? {
+            Some(text) => self.store.fingerprint(text),
+            None => Fingerprint::EVERYBODY,
+        })
     }
 
     /// Takes if possible now; never waits.
@@ -84,9 +88,14 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
         self.store.allow(key, cost, || self.source.now())
     }
 
-    /// Takes for each of several calls, in order, at one reading of the clock.
-    pub fn allow_many(&self, asks: &[(Fingerprint, u64)]) -> Result<Vec<bool>, S::Error> {
-        self.store.take_many(asks, || self.source.now())
+    /// Takes for each of several calls, in order, at one reading of the clock; `of` says whose and
+    /// how much.
+    pub fn allow_many<T>(
+        &self,
+        asks: &[T],
+        of: impl Fn(&T) -> (Fingerprint, u64),
+    ) -> Result<Vec<bool>, S::Error> {
+        self.store.take_many(asks, of, || self.source.now())
     }
 
     /// As `allow`, with the numbers.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::shards::Fingerprint;
-
 /// Maps a caller's key to the bucket's.
 pub type KeyBy<E> = Arc<dyn Fn(&str) -> Result<String, E> + Send + Sync>;
 
@@ -24,19 +22,19 @@ impl<E> Keys<E> {
         self.per_key
     }
 
-    /// Returns the fingerprint of what a key stands for; `of` makes those of texts.
+    /// Returns the text that a key stands for, if keys are told apart. One that a function has
+    /// mapped is kept in `mapped`.
     #[inline(always)] // so that a key in two registers stays there
-    pub fn fingerprint(
-        &self,
-        key: &str,
-        of: impl Fn(&str) -> Fingerprint,
-    ) -> Result<Fingerprint, E> {
+    pub fn text<'k>(&self, key: &'k str, mapped: &'k mut String) -> Result<Option<&'k str>, E> {
         if !self.per_key {
-            return Ok(Fingerprint::EVERYBODY);
+            return Ok(None);
         }
         match &self.key_by {
-            Some(key_by) => key_by(key).map(|key| of(&key)),
-            None => Ok(of(key)),
+            None => Ok(Some(key)),
+            Some(key_by) => {
+                *mapped = key_by(key)?;
+                Ok(Some(mapped))
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
 
     fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
         let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
-        self.allow_many(&asks.iter().map(of).collect::<Result<Vec<_>, _>>()?)
+        self.allow_many(&asks.iter().map(of).collect::<Result<Vec<_>, _>>()?, |ask| *ask)
     }
 
     fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {

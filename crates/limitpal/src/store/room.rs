@@ -78,10 +78,23 @@ impl<A: Stored> Shard<A> {
         step: impl Fn(&mut Self, Instant) -> Result<T, Full> + Copy,
     ) -> Result<T, Full> {
         match step(self, now) {
-            Err(Full) if settings.options.evict == Evict::Inherit => {
-                self.inherit(settings, key, now, step)
-            }
+            Err(Full) => self.or_inherit(settings, key, now, step),
             done => done,
+        }
+    }
+
+    /// As `admit`, for one whose step has found no room.
+    #[inline]
+    pub(super) fn or_inherit<T: Outcome>(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        now: Instant,
+        step: impl Fn(&mut Self, Instant) -> Result<T, Full> + Copy,
+    ) -> Result<T, Full> {
+        match settings.options.evict {
+            Evict::Inherit => self.inherit(settings, key, now, step),
+            Evict::NearestNew | Evict::RefuseNew => Err(Full),
         }
     }
 

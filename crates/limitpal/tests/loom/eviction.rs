@@ -296,7 +296,7 @@ fn a_batch_and_a_take_keep_to_each_bucket() {
         let (answers, (taken, taken_elsewhere)) = both(
             &store,
             move |store| {
-                let Ok(answers) = store.take_many(&batch, at(0));
+                let Ok(answers) = store.take_many(&batch, |ask| *ask, at(0));
                 answers
             },
             |store| (take(store, B, 0).is_some(), take(store, D, 0).is_some()),
@@ -318,7 +318,7 @@ fn a_batch_of_newcomers_and_a_newcomer_keep_to_the_cap() {
         let (answers, taken) = both(
             &store,
             move |store| {
-                let Ok(answers) = store.take_many(&batch, at(0));
+                let Ok(answers) = store.take_many(&batch, |ask| *ask, at(0));
                 answers
             },
             |store| take(store, D, 0).is_some(),

@@ -71,7 +71,7 @@ fn a_batch_and_a_take_admit_what_the_bucket_holds() {
     model(|| {
         let store = store(2);
         let other = taking(&store, 0);
-        let Ok(answers) = store.take_many(&[(KEY, 1), (KEY, 1)], at(0));
+        let Ok(answers) = store.take_many(&[(KEY, 1), (KEY, 1)], |ask| *ask, at(0));
         let taken = usize::from(joined(other).is_some());
 
         assert_eq!(2, taken + answers.iter().filter(|allowed| **allowed).count());

@@ -47,7 +47,11 @@ impl<E> Door<E> {
     /// Returns the gate that a key stands before.
     #[inline]
     pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, E> {
-        self.keys.fingerprint(key, |key| self.gates.fingerprint(key))
+        let mut mapped = String::new();
+        Ok(match self.keys.text(key, &mut mapped)? {
+            Some(text) => self.gates.fingerprint(text),
+            None => Fingerprint::EVERYBODY,
+        })
     }
 
     /// Takes a permit, at once or not at all, or has one wait who is ready to.

@@ -47,7 +47,11 @@ impl<S: TimeSource> FairKeyed<S> {
     }
 
     fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
-        self.keys.fingerprint(key, |key| self.shares.fingerprint(key))
+        let mut mapped = String::new();
+        Ok(match self.keys.text(key, &mut mapped)? {
+            Some(text) => self.shares.fingerprint(text),
+            None => Fingerprint::EVERYBODY,
+        })
     }
 }
 
