@@ -1,5 +1,7 @@
 //! One run as a machine: what happens next, decided without waiting.
 
+mod clocks;
+mod failure;
 mod plan;
 mod step;
 
@@ -7,8 +9,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
+pub use self::clocks::Clocks;
+pub use self::failure::{Failure, Rehearsal};
 pub use self::plan::{Charge, Plan};
 pub use self::step::{Step, Stop};
+use crate::backoff::Memory;
 use crate::circuit_breaker::{Outcome, Permit};
 use crate::refusal::{CircuitBreakerOpen, StopReason};
 use crate::retry_after::RetryAfter;
@@ -17,14 +22,14 @@ use crate::time::Instant;
 /// One run through a [`Plan`], for whoever writes a loop of their own.
 ///
 /// The call says what to do [`next`](Self::next) and is told what happened. It never waits, and
-/// it repeats a step until it is told. It reads the time of the breaker's clock through `read`,
-/// and only when the breaker needs it; a failed reading comes out unchanged and changes nothing.
+/// it repeats a step until it is told. It reads the time through [`Clocks`], and only when it needs
+/// it; a failed reading comes out unchanged and changes nothing.
 ///
 /// It owns the breaker's permit: dropping a call, finished or not, counts as neither success nor
 /// failure and gives the permit back.
 ///
 /// ```
-/// use limitpal::{Call, Instant, Plan, RetryPolicy, Step};
+/// use limitpal::{Call, Failure, Instant, Plan, RetryPolicy, Step};
 /// use std::convert::Infallible;
 ///
 /// let mut plan = Plan::default();
@@ -37,7 +42,7 @@ use crate::time::Instant;
 ///     let Ok(step) = call.next(now);
 ///     log.push(format!("{step:?}"));
 ///     match step {
-///         Step::Attempt(1) => call.failed(true, true, now).unwrap(),
+///         Step::Attempt(1) => call.failed(Failure::new(true, true), now).unwrap(),
 ///         Step::Attempt(_) => break call.succeeded(now).unwrap(),
 ///         Step::Wait(_delay) => call.slept(),
 ///         step => panic!("{step:?} in a plan of retries alone"),
@@ -53,11 +58,17 @@ pub struct Call<P: Deref<Target = Plan>> {
     /// What is left of `acquire_timeout`.
     patience: Option<Duration>,
     permit: Option<Permit>,
+    /// When the run began, where that matters.
+    started: Instant,
+    /// What its delays go on from.
+    memory: Memory,
 }
 
 /// Where a run stands, between two steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
+    /// The run has not begun, and when it does matters.
+    Begin(Asked),
     /// Nothing is known of the breaker: at the start, and after any wait.
     Ask(Asked),
     Acquire,
@@ -77,9 +88,9 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// Begins a run.
     #[inline]
     pub fn new(plan: P) -> Self {
-        let patience = plan.acquire_timeout;
-        let stage = Stage::Ask(quota_or_attempt(&plan));
-        Self { plan, stage, attempts: 0, patience, permit: None }
+        let next = quota_or_attempt(&plan);
+        let stage = if plan.timed { Stage::Begin(next) } else { Stage::Ask(next) };
+        Self::at(plan, stage, None)
     }
 
     /// Goes on with a run whose first attempt has begun without a wait, under a permit of the
@@ -87,15 +98,19 @@ impl<P: Deref<Target = Plan>> Call<P> {
     ///
     /// Such a run need not be kept while its attempt lasts: most end well.
     pub fn begun(plan: P, permit: Option<Permit>) -> Self {
-        let patience = plan.acquire_timeout;
-        Self { plan, stage: Stage::Attempt, attempts: 0, patience, permit }
+        Self::at(plan, Stage::Attempt, permit)
+    }
+
+    #[inline]
+    fn at(plan: P, stage: Stage, permit: Option<Permit>) -> Self {
+        let (patience, started, memory) = (plan.acquire_timeout, Instant::ZERO, Memory::default());
+        Self { plan, stage, attempts: 0, patience, permit, started, memory }
     }
 
     /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
     /// breaker lent it.
     pub fn admitted(plan: P, permit: Option<Permit>) -> Self {
-        let patience = plan.acquire_timeout;
-        Self { plan, stage: Stage::Acquire, attempts: 0, patience, permit }
+        Self::at(plan, Stage::Acquire, permit)
     }
 
     /// Returns how many attempts have ended.
@@ -113,11 +128,15 @@ impl<P: Deref<Target = Plan>> Call<P> {
     ///
     /// # Errors
     ///
-    /// What `read` fails with.
+    /// What a clock fails with.
     #[inline]
-    pub fn next<E>(&mut self, read: impl FnMut() -> Result<Instant, E>) -> Result<Step, E> {
+    pub fn next<C: Clocks>(&mut self, mut clocks: C) -> Result<Step, C::Error> {
+        if let Stage::Begin(next) = self.stage {
+            self.started = clocks.run()?;
+            self.stage = Stage::Ask(next);
+        }
         if let Stage::Ask(next) = self.stage {
-            self.stage = match self.ask(read)? {
+            self.stage = match self.ask(clocks)? {
                 Err(refusal) => Stage::Stop(self.stop_at(refusal)),
                 Ok(()) => match next {
                     Asked::Acquire => Stage::Acquire,
@@ -126,7 +145,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
             };
         }
         Ok(match self.stage {
-            Stage::Ask(_) => unreachable!("the breaker was asked"),
+            Stage::Begin(_) | Stage::Ask(_) => unreachable!("the breaker was asked"),
             Stage::Acquire => Step::Acquire { timeout: self.patience },
             Stage::Attempt => Step::Attempt(self.attempts + 1),
             Stage::Wait(delay) => Step::Wait(delay),
@@ -161,33 +180,27 @@ impl<P: Deref<Target = Plan>> Call<P> {
     ///
     /// # Errors
     ///
-    /// What `read` fails with.
+    /// What a clock fails with.
     #[inline]
-    pub fn succeeded<E>(&mut self, read: impl FnMut() -> Result<Instant, E>) -> Result<(), E> {
+    pub fn succeeded<C: Clocks>(&mut self, clocks: C) -> Result<(), C::Error> {
         self.attempts += 1;
-        self.record(Outcome::Success, read)
+        self.record(Outcome::Success, clocks)
     }
 
-    /// Hears that the attempt failed: whether the error deserves another attempt as far as it
-    /// alone is concerned, and whether it counts for the breaker.
+    /// Hears that the attempt failed, and what that means.
     ///
     /// # Errors
     ///
-    /// What `read` fails with.
-    pub fn failed<E>(
-        &mut self,
-        retryable: bool,
-        counts: bool,
-        read: impl FnMut() -> Result<Instant, E>,
-    ) -> Result<(), E> {
-        self.attempts += 1;
-        self.stage = self.after_failure(retryable);
+    /// What a clock fails with.
+    pub fn failed<C: Clocks>(&mut self, failure: Failure, mut clocks: C) -> Result<(), C::Error> {
+        self.attempts = self.attempts.saturating_add(1);
+        self.stage = self.after_failure(failure, &mut clocks)?;
         let is_over = matches!(self.stage, Stage::Stop(_));
         if !is_over && self.plan.charge == Charge::Call {
             return Ok(());
         }
-        if counts {
-            return self.record(Outcome::Failure, read);
+        if failure.counts {
+            return self.record(Outcome::Failure, clocks);
         }
         self.give_back();
         Ok(())
@@ -201,26 +214,49 @@ impl<P: Deref<Target = Plan>> Call<P> {
         self.stage = Stage::Stop(Stop::Failed);
     }
 
-    fn after_failure(&self, retryable: bool) -> Stage {
-        match &self.plan.retry {
-            Some(retry) if retryable && retry.has_attempt_after(self.attempts) => {
-                Stage::Wait(retry.delay(self.attempts))
-            }
-            Some(_) if retryable => Stage::Stop(Stop::RetryExhausted(StopReason::Attempts)),
-            _ => Stage::Stop(Stop::Failed),
+    /// Returns what comes after an attempt that failed.
+    fn after_failure<C: Clocks>(
+        &mut self,
+        failure: Failure,
+        clocks: &mut C,
+    ) -> Result<Stage, C::Error> {
+        let exhausted = |reason| Ok(Stage::Stop(Stop::RetryExhausted(reason)));
+        let Failure { spacing, rehearsal, .. } = failure;
+        let retry = match &self.plan.retry {
+            Some(retry) if failure.retryable => retry,
+            _ => return Ok(Stage::Stop(Stop::Failed)),
+        };
+        let rehearses = rehearsal.is_none_or(|it| it.has_attempt_after(self.attempts));
+        if !rehearses || !retry.has_attempt_after(self.attempts) {
+            return exhausted(StopReason::Attempts);
         }
+        let delay = retry.spaced(spacing, self.attempts, &mut self.memory);
+        if let Some(max_elapsed) = retry.max_elapsed() {
+            let elapsed = clocks.run()?.saturating_duration_since(self.started);
+            let Some(left) = max_elapsed.checked_sub(elapsed.saturating_add(delay)) else {
+                return exhausted(StopReason::Elapsed);
+            };
+            // Quota for the next attempt is waited for no longer than the run may last.
+            self.patience = Some(self.patience.map_or(left, |patience| patience.min(left)));
+        }
+        if rehearsal.is_some_and(|it| !it.waits) {
+            // As if it had been waited: else a run that only time ends would never end.
+            self.started = self.started.saturating_sub(delay);
+            return Ok(Stage::Wait(Duration::ZERO));
+        }
+        Ok(Stage::Wait(delay))
     }
 
     /// Asks the breaker. A permit that is still good is kept.
     #[inline]
-    fn ask<E>(
+    fn ask<C: Clocks>(
         &mut self,
-        read: impl FnMut() -> Result<Instant, E>,
-    ) -> Result<Result<(), CircuitBreakerOpen>, E> {
+        mut clocks: C,
+    ) -> Result<Result<(), CircuitBreakerOpen>, C::Error> {
         let Some(breaker) = &self.plan.breaker else { return Ok(Ok(())) };
         let answer = match self.permit {
-            None => breaker.admit(read)?,
-            Some(permit) => breaker.renew(permit, read)?,
+            None => breaker.admit(|| clocks.breaker())?,
+            Some(permit) => breaker.renew(permit, || clocks.breaker())?,
         };
         self.permit = answer.ok();
         Ok(answer.map(|_| ()))
@@ -235,13 +271,9 @@ impl<P: Deref<Target = Plan>> Call<P> {
     }
 
     #[inline]
-    fn record<E>(
-        &mut self,
-        outcome: Outcome,
-        read: impl FnMut() -> Result<Instant, E>,
-    ) -> Result<(), E> {
+    fn record<C: Clocks>(&mut self, outcome: Outcome, mut clocks: C) -> Result<(), C::Error> {
         if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit) {
-            breaker.record(permit, outcome, read)?;
+            breaker.record(permit, outcome, || clocks.breaker())?;
             self.permit = None;
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::{RetryExhausted, RunError};
-use crate::call::{Call, Charge, Plan};
+use crate::call::{Call, Charge, Clocks, Failure, Plan};
 use crate::circuit_breaker::CircuitBreaker;
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
@@ -93,12 +93,6 @@ impl<E> ResilientExecutor<E> {
 }
 
 impl<E> Parts<E> {
-    /// Reads the breaker's clock, which the call asks for only if there is a breaker.
-    #[inline]
-    fn now(&self) -> Result<Instant, Infallible> {
-        self.breaker.as_ref().map_or(Ok(Instant::ZERO), CircuitBreaker::now)
-    }
-
     /// Lets go what is not held between two attempts.
     #[cold]
     #[inline(never)]
@@ -121,9 +115,27 @@ impl<E> Parts<E> {
         if is_own_refusal(error) {
             return call.own_refusal();
         }
-        let retryable = self.retry_policy.as_ref().is_some_and(|policy| policy.is_retryable(error));
         let counts = !self.ignore.as_ref().is_some_and(|ignore| ignore(error));
-        let Ok(()) = call.failed(retryable, counts, || self.now());
+        let failure = match &self.retry_policy {
+            Some(policy) if policy.is_retryable(error) => {
+                Failure::new(true, counts).spaced(policy.spacing(error))
+            }
+            _ => Failure::new(false, counts),
+        };
+        let Ok(()) = call.failed(failure, self);
+    }
+}
+
+impl<E> Clocks for &Parts<E> {
+    type Error = Infallible;
+
+    #[inline]
+    fn breaker(&mut self) -> Result<Instant, Infallible> {
+        self.breaker.as_ref().map_or(Ok(Instant::ZERO), CircuitBreaker::now)
+    }
+
+    fn run(&mut self) -> Result<Instant, Infallible> {
+        Ok(self.clock.now())
     }
 }
 
@@ -253,6 +265,7 @@ impl<E> ResilientExecutorBuilder<E> {
     pub fn build(self) -> Result<ResilientExecutor<E>, InvalidConfig> {
         let clock = self.clock.clone().unwrap_or_else(|| self.shared_clock());
         let plan = Plan {
+            timed: self.retry_policy.as_ref().is_some_and(|policy| policy.settings().is_timed()),
             retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
             breaker: self.breaker.as_ref().map(|breaker| breaker.cell().clone()),
             has_limiter: self.limiter.is_some(),

@@ -32,7 +32,8 @@ pub use crate::adaptive_concurrency::{
     AdaptiveAlgorithm, AdaptiveConcurrency, AdaptiveConcurrencyBuilder, AdaptivePermit,
 };
 pub use crate::algorithm::{Align, RateAlgorithm};
-pub use crate::call::{Call, Charge, Plan, Step, Stop};
+pub use crate::backoff::{Delays, Jitter};
+pub use crate::call::{Call, Charge, Clocks, Failure, Plan, Rehearsal, Step, Stop};
 #[doc(hidden)]
 pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
 pub use crate::circuit_breaker::{
@@ -57,7 +58,7 @@ pub use crate::limiter::{
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
 #[doc(hidden)]
-pub use crate::retry::RetrySettings;
+pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
 pub use crate::retry_after::RetryAfter;
 pub use crate::store::Evict;
@@ -75,12 +76,14 @@ pub mod parts {
         AdaptiveRate, AdaptiveRateSettings, Algorithm, Bucket, Bytes, FixedCount, Heard, Pace,
         Saved, SlidingCount, SlidingLog, WarmUp, Window,
     };
+    pub use crate::backoff::Shape;
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
         Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
         Step as CompositeStep, Wish, strict_burst,
     };
+    pub use crate::retry::exponential;
     pub use crate::shards::Fingerprint;
     pub use crate::store::{
         Grant, Pending, Place, Request, Scope, Shares, Store, StoreOptions, Stored, Turn,

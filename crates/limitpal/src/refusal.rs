@@ -75,15 +75,18 @@ pub enum StopReason {
     CircuitOpen,
     /// No quota for another attempt within `acquire_timeout`.
     RateLimited,
+    /// Another attempt would begin after `max_elapsed`.
+    Elapsed,
 }
 
 impl StopReason {
-    /// Returns the reason as one word: `attempts`, `circuit_open` or `rate_limited`.
+    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited` or `elapsed`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attempts => "attempts",
             Self::CircuitOpen => "circuit_open",
             Self::RateLimited => "rate_limited",
+            Self::Elapsed => "elapsed",
         }
     }
 }

@@ -1,35 +1,43 @@
 //! Which error deserves another attempt, and when.
 
+mod builder;
+mod rules;
 mod settings;
+mod spacing;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::settings::RetrySettings;
-use crate::backoff::{duration, seconds};
-use crate::config::InvalidConfig;
-
-/// Says whether an error of the user's deserves another attempt.
-type Predicate<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
+pub use self::builder::RetryPolicyBuilder;
+use self::rules::Rules;
+pub use self::settings::{RetryOptions, RetrySettings, exponential};
+pub use self::spacing::Spacing;
+use crate::backoff::{Jitter, Memory, duration};
 
 /// Which errors deserve another attempt, how many attempts there are, and the delays between them.
 ///
 /// The delay after attempt `n` (from 1) is `min(max_delay, base_delay * backoff^(n-1))`, then
-/// `* U(1-jitter, 1+jitter)`, then capped again at `max_delay`.
+/// `* U(1-jitter, 1+jitter)`, then at least `min_delay`, then capped again at `max_delay`.
 ///
 /// | option | default | |
 /// |---|---|---|
-/// | `max_attempts` | 3 | the first one included |
+/// | `max_attempts` | 3 | the first one included; `unlimited_attempts` for as many as it takes |
+/// | `max_elapsed` | none | how long after its beginning a run may begin another attempt |
 /// | `base_delay` | 100 ms | |
+/// | `min_delay` | 0 | |
 /// | `max_delay` | 5 s | |
 /// | `backoff` | 2.0 | each delay is twice the one before |
-/// | `jitter` | 0.0 | 0.1 means up to 10 % more or less |
+/// | `delays` | exponential | other [`Delays`](crate::Delays), in place of `base_delay` and `backoff` |
+/// | `delays_for` | none | other delays after some errors |
+/// | `jitter` | 0.0 | 0.1 means up to 10 % more or less; or a [`Jitter`] |
 /// | `seed` | none | seeded, a policy repeats its jitter |
 /// | `retry_if` | every error | |
+/// | `delay_from` | none | reads from an error when the server wants the next attempt |
+/// | `max_server_delay` | 60 s | the longest delay that an error may ask for |
 ///
 /// A policy is a value: a clone is equal to it, and draws its jitter from the seed anew. Two
-/// policies are equal when their options are and their `retry_if` is one and the same.
+/// policies are equal when their options are and their functions are one and the same.
 ///
 /// ```
 /// use limitpal::RetryPolicy;
@@ -50,7 +58,7 @@ type Predicate<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 /// ```
 pub struct RetryPolicy<E> {
     settings: Arc<RetrySettings>,
-    retry_if: Option<Predicate<E>>,
+    rules: Arc<Rules<E>>,
 }
 
 impl<E> RetryPolicy<E> {
@@ -59,8 +67,8 @@ impl<E> RetryPolicy<E> {
         RetryPolicyBuilder::default()
     }
 
-    /// Returns how many attempts there are, the first one included.
-    pub fn max_attempts(&self) -> u32 {
+    /// Returns how many attempts there are, the first one included; none for as many as it takes.
+    pub fn max_attempts(&self) -> Option<u32> {
         self.settings.max_attempts()
     }
 
@@ -77,12 +85,14 @@ impl<E> RetryPolicy<E> {
     /// use limitpal::RetryPolicy;
     ///
     /// let policy = RetryPolicy::<String>::builder().max_attempts(4).build()?;
-    /// let millis: Vec<_> = policy.delays().map(|delay| delay.as_millis()).collect();
+    /// let millis: Vec<_> = policy.schedule().map(|delay| delay.as_millis()).collect();
     /// assert_eq!(vec![100, 200, 400], millis);
     /// # Ok::<(), limitpal::InvalidConfig>(())
     /// ```
-    pub fn delays(&self) -> impl Iterator<Item = Duration> + '_ {
-        (1..self.max_attempts()).map(|n| self.delay(n))
+    pub fn schedule(&self) -> impl Iterator<Item = Duration> + '_ {
+        let mut memory = Memory::default();
+        let last = self.max_attempts().unwrap_or(u32::MAX);
+        (1..last).map(move |n| self.settings.spaced(Spacing::Policy, n, &mut memory))
     }
 
     /// Returns the policy with another say on which errors deserve another attempt.
@@ -96,7 +106,7 @@ impl<E> RetryPolicy<E> {
     /// ```
     #[must_use]
     pub fn retry_if(mut self, retry_if: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
-        self.retry_if = Some(Arc::new(retry_if));
+        Arc::make_mut(&mut self.rules).retry_if = Some(Arc::new(retry_if));
         self
     }
 
@@ -107,7 +117,12 @@ impl<E> RetryPolicy<E> {
 
     /// Returns whether `error` deserves another attempt, if there is one left.
     pub(crate) fn is_retryable(&self, error: &E) -> bool {
-        self.retry_if.as_ref().is_none_or(|retry_if| retry_if(error))
+        self.rules.retries(error)
+    }
+
+    /// Returns by what the delay after `error` is computed.
+    pub(crate) fn spacing(&self, error: &E) -> Spacing {
+        self.rules.spacing(error)
     }
 
     /// Returns the part of a policy that knows no error type, for a [`Plan`](crate::Plan).
@@ -125,14 +140,13 @@ impl<E> Default for RetryPolicy<E> {
 impl<E> Clone for RetryPolicy<E> {
     fn clone(&self) -> Self {
         let settings = RetrySettings::clone(&self.settings);
-        Self { settings: Arc::new(settings), retry_if: self.retry_if.clone() }
+        Self { settings: Arc::new(settings), rules: Arc::clone(&self.rules) }
     }
 }
 
 impl<E> PartialEq for RetryPolicy<E> {
     fn eq(&self, other: &Self) -> bool {
-        let address = |policy: &Self| policy.retry_if.as_ref().map(|f| Arc::as_ptr(f).cast::<()>());
-        self.settings == other.settings && address(self) == address(other)
+        self.settings == other.settings && self.rules == other.rules
     }
 }
 
@@ -140,118 +154,33 @@ impl<E> fmt::Debug for RetryPolicy<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.settings;
         let mut shown = f.debug_struct("RetryPolicy");
-        shown
-            .field("max_attempts", &settings.max_attempts())
-            .field("base_delay", &duration(settings.base_delay()))
-            .field("max_delay", &duration(settings.max_delay()))
-            .field("backoff", &settings.backoff())
-            .field("jitter", &settings.jitter());
+        match settings.max_attempts() {
+            Some(max_attempts) => shown.field("max_attempts", &max_attempts),
+            None => shown.field("max_attempts", &format_args!("unlimited")),
+        };
+        if let Some(max_elapsed) = settings.max_elapsed() {
+            shown.field("max_elapsed", &max_elapsed);
+        }
+        match settings.backoff() {
+            Some(backoff) => shown
+                .field("base_delay", &duration(settings.base_delay()))
+                .field("max_delay", &duration(settings.max_delay()))
+                .field("backoff", &backoff),
+            None => shown
+                .field("delays", &settings.delays().0)
+                .field("max_delay", &duration(settings.max_delay())),
+        };
+        if settings.min_delay() > 0.0 {
+            shown.field("min_delay", &duration(settings.min_delay()));
+        }
+        match settings.jitter() {
+            Jitter::Share(share) => shown.field("jitter", &share),
+            named => shown.field("jitter", &named),
+        };
         if let Some(seed) = settings.seed() {
             shown.field("seed", &seed);
         }
-        if self.retry_if.is_some() {
-            shown.field("retry_if", &format_args!("a closure"));
-        }
+        self.rules.show(&mut shown);
         shown.finish()
-    }
-}
-
-/// Puts a [`RetryPolicy`] together, which lists the defaults.
-pub struct RetryPolicyBuilder<E> {
-    max_attempts: u32,
-    base_delay: Duration,
-    max_delay: Duration,
-    backoff: f64,
-    jitter: f64,
-    seed: Option<u64>,
-    retry_if: Option<Predicate<E>>,
-}
-
-impl<E> RetryPolicyBuilder<E> {
-    /// Sets how many attempts there are, the first one included: at least 1.
-    #[must_use]
-    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
-        self.max_attempts = max_attempts;
-        self
-    }
-
-    /// Sets the delay after the first attempt.
-    #[must_use]
-    pub fn base_delay(mut self, base_delay: Duration) -> Self {
-        self.base_delay = base_delay;
-        self
-    }
-
-    /// Sets the longest delay, jitter included: at least `base_delay`.
-    #[must_use]
-    pub fn max_delay(mut self, max_delay: Duration) -> Self {
-        self.max_delay = max_delay;
-        self
-    }
-
-    /// Sets what each delay is multiplied by to give the next: at least 1.
-    #[must_use]
-    pub fn backoff(mut self, backoff: f64) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// Sets how far a delay may stray, as a share of it: from 0 to 1.
-    #[must_use]
-    pub fn jitter(mut self, jitter: f64) -> Self {
-        self.jitter = jitter;
-        self
-    }
-
-    /// Makes the jitter repeatable.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Sets which errors deserve another attempt.
-    #[must_use]
-    pub fn retry_if(mut self, retry_if: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
-        self.retry_if = Some(Arc::new(retry_if));
-        self
-    }
-
-    /// Builds the policy.
-    ///
-    /// # Errors
-    ///
-    /// An option outside its range.
-    pub fn build(self) -> Result<RetryPolicy<E>, InvalidConfig> {
-        let delays = (seconds(self.base_delay), seconds(self.max_delay));
-        let settings =
-            RetrySettings::new(self.max_attempts, delays, self.backoff, self.jitter, self.seed)?;
-        Ok(RetryPolicy { settings: Arc::new(settings), retry_if: self.retry_if })
-    }
-}
-
-impl<E> Default for RetryPolicyBuilder<E> {
-    fn default() -> Self {
-        Self {
-            max_attempts: 3,
-            base_delay: Duration::from_millis(100),
-            max_delay: Duration::from_secs(5),
-            backoff: 2.0,
-            jitter: 0.0,
-            seed: None,
-            retry_if: None,
-        }
-    }
-}
-
-impl<E> fmt::Debug for RetryPolicyBuilder<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryPolicyBuilder")
-            .field("max_attempts", &self.max_attempts)
-            .field("base_delay", &self.base_delay)
-            .field("max_delay", &self.max_delay)
-            .field("backoff", &self.backoff)
-            .field("jitter", &self.jitter)
-            .finish_non_exhaustive()
     }
 }

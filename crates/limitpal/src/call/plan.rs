@@ -41,6 +41,8 @@ impl fmt::Display for Charge {
 pub struct Plan {
     /// How many attempts, and the delays between them; without it there is one attempt.
     pub retry: Option<Arc<RetrySettings>>,
+    /// Whether a run reads the clock when it begins: true where `retry` has a `max_elapsed`.
+    pub timed: bool,
     /// Whom to ask before the function is called, and who hears how it went.
     pub breaker: Option<Arc<BreakerCell>>,
     /// Whether quota is needed.

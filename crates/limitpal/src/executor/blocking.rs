@@ -26,7 +26,7 @@ impl<E: 'static> ResilientExecutor<E> {
         let mut held = CompositePermit::default();
         let mut last_error = None;
         loop {
-            let Ok(step) = call.next(|| parts.now());
+            let Ok(step) = call.next(parts);
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
@@ -50,7 +50,7 @@ impl<E: 'static> ResilientExecutor<E> {
                     }
                     match function() {
                         Ok(value) => {
-                            let Ok(()) = call.succeeded(|| parts.now());
+                            let Ok(()) = call.succeeded(parts);
                             return Ok(value);
                         }
                         Err(error) => {

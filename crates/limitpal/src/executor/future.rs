@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::{Parts, ResilientExecutor, Unspent};
-use crate::call::{Call, Plan, Step, Stop};
+use crate::call::{Call, Clocks, Plan, Step, Stop};
 use crate::circuit_breaker::{Outcome, Permit};
 use crate::limiter::CompositePermit;
 use crate::refusal::RateLimitExceeded;
@@ -60,7 +60,7 @@ impl<E: 'static> ResilientExecutor<E> {
             }
             Some((permit, turn)) => (Call::admitted(&parts.plan, permit), turn, None),
         };
-        if let Ok(Step::Stop(stop)) = call.next(|| parts.now()) {
+        if let Ok(Step::Stop(stop)) = call.next(parts) {
             return Err(RunError::new(stop, call.attempts(), last_error));
         }
         self.go_on(key, function, call, entered, last_error).await
@@ -83,7 +83,7 @@ impl<E: 'static> ResilientExecutor<E> {
         let mut unspent: Option<Unspent<'_>> = None;
         let mut held = CompositePermit::default();
         loop {
-            let Ok(step) = call.next(|| parts.now());
+            let Ok(step) = call.next(parts);
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
@@ -118,7 +118,7 @@ impl<E: 'static> ResilientExecutor<E> {
                     }
                     match function().await {
                         Ok(value) => {
-                            let Ok(()) = call.succeeded(|| parts.now());
+                            let Ok(()) = call.succeeded(parts);
                             return Ok(value);
                         }
                         Err(error) => {
@@ -139,6 +139,9 @@ impl<E> Parts<E> {
     /// Begins a run while the circuit is closed: what the limiter says, if it is not to be awaited.
     #[inline]
     fn begin(&self, key: &str) -> Option<(Option<Permit>, Option<Turn<()>>)> {
+        if self.plan.timed {
+            return None;
+        }
         let permit = match &self.plan.breaker {
             None => None,
             Some(breaker) => Some(breaker.closed_permit()?),
@@ -153,7 +156,8 @@ impl<E> Parts<E> {
     #[inline]
     fn succeeded(&self, permit: Option<Permit>) {
         if let (Some(breaker), Some(permit)) = (&self.plan.breaker, permit) {
-            let Ok(()) = breaker.record(permit, Outcome::Success, || self.now());
+            let mut clocks = self;
+            let Ok(()) = breaker.record(permit, Outcome::Success, || clocks.breaker());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::{
-    BreakerCell, BreakerSettings, Call, Charge, CircuitBreakerOpen, CircuitState, Instant, Outcome,
+    BreakerCell, BreakerSettings, Call, Charge, CircuitBreakerOpen, CircuitState, Failure, Instant, Outcome,
     Plan, RateLimitExceeded, RetryAfter, RetrySettings, Step, Stop, StopReason,
 };
 
@@ -63,7 +63,7 @@ fn step(call: &mut Call<&Plan>, seconds: u32) -> Step {
 }
 
 fn fail(call: &mut Call<&Plan>, seconds: u32) {
-    let Ok(()) = call.failed(true, true, at(seconds));
+    let Ok(()) = call.failed(Failure::new(true, true), at(seconds));
 }
 
 const ACQUIRE: Step = Step::Acquire { timeout: None };
@@ -88,7 +88,7 @@ fn an_empty_plan_is_one_attempt() {
     let mut call = Call::new(&plan);
 
     assert_eq!(Ok(Step::Attempt(1)), call.next(untimely));
-    assert_eq!(Ok(()), call.failed(true, true, untimely));
+    assert_eq!(Ok(()), call.failed(Failure::new(true, true), untimely));
     assert_eq!(Ok(Step::Stop(Stop::Failed)), call.next(untimely));
 }
 
@@ -342,7 +342,7 @@ fn an_error_that_does_not_count_leaves_no_trace_in_the_breaker() {
     call.granted(NO_WAIT);
     step(&mut call, 10);
 
-    let Ok(()) = call.failed(false, false, untimely);
+    let Ok(()) = call.failed(Failure::new(false, false), untimely);
 
     assert_eq!(Step::Stop(Stop::Failed), step(&mut call, 10));
     assert_eq!(CircuitState::HalfOpen, state(&plan, 10));
@@ -364,7 +364,7 @@ fn an_error_that_is_not_retryable_comes_out_unchanged_on_whichever_attempt() {
         }
         step(&mut call, 0);
 
-        let Ok(()) = call.failed(false, true, untimely);
+        let Ok(()) = call.failed(Failure::new(false, true), untimely);
 
         assert_eq!(Step::Stop(Stop::Failed), step(&mut call, 0));
         assert_eq!(failures_before + 1, call.attempts());

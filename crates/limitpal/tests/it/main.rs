@@ -11,6 +11,7 @@ mod clock;
 mod concurrency;
 mod concurrency_exhaustive;
 mod conformance;
+mod delays;
 mod evict;
 mod executor;
 mod fair;

@@ -13,7 +13,7 @@ fn builder() -> RetryPolicyBuilder<&'static str> {
 }
 
 fn delays(builder: RetryPolicyBuilder<&'static str>) -> Vec<Duration> {
-    builder.build().expect("a policy within the ranges").delays().collect()
+    builder.build().expect("a policy within the ranges").schedule().collect()
 }
 
 #[test]
@@ -195,7 +195,9 @@ fn nonsense_is_refused_by_name() {
         assert_eq!(format!("backoff is {backoff}; {advice}"), factor(backoff));
     }
     for share in [-0.1, 1.01, nan, inf] {
-        assert_eq!(format!("jitter is {share}; give a number from 0 to 1"), jitter(share));
+        let advice = "give a number from 0 to 1, \"full\", \"equal\", \"decorrelated\" or \
+                      \"smoothed_decorrelated\"";
+        assert_eq!(format!("jitter is {share}; {advice}"), jitter(share));
     }
 }
 

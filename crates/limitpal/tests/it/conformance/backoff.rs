@@ -1,6 +1,6 @@
 //! How long a policy waits after each attempt.
 
-use limitpal::{RetryPolicy, RetryPolicyBuilder};
+use limitpal::{Delays, Jitter, RetryPolicy, RetryPolicyBuilder};
 use serde::Deserialize;
 
 use super::cases::{Case, Seconds, Seen, Step, number, seen, span};
@@ -23,9 +23,37 @@ pub(super) struct PolicySpec {
     max_attempts: Option<u32>,
     base_delay: Option<Seconds>,
     max_delay: Option<Seconds>,
+    min_delay: Option<Seconds>,
     backoff: Option<String>,
+    delays: Option<DelaysSpec>,
     jitter: Option<String>,
     seed: Option<u64>,
+    max_elapsed: Option<Seconds>,
+}
+
+/// `delays` of a policy.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum DelaysSpec {
+    Exponential { base: Seconds, factor: String },
+    Constant { seconds: Seconds },
+    Linear { base: Seconds, step: Seconds },
+    Fibonacci { base: Seconds },
+    List { delays: Vec<Seconds> },
+}
+
+impl DelaysSpec {
+    fn delays(&self) -> Delays {
+        match self {
+            Self::Exponential { base, factor } => {
+                Delays::exponential(base.duration(), number(factor))
+            }
+            Self::Constant { seconds } => Delays::constant(seconds.duration()),
+            Self::Linear { base, step } => Delays::linear(base.duration(), step.duration()),
+            Self::Fibonacci { base } => Delays::fibonacci(base.duration()),
+            Self::List { delays } => Delays::list(delays.iter().map(|delay| delay.duration())),
+        }
+    }
 }
 
 impl Case for BackoffCase {
@@ -53,8 +81,18 @@ impl PolicySpec {
         if let Some(backoff) = &self.backoff {
             builder = builder.backoff(number(backoff));
         }
+        if let Some(delays) = &self.delays {
+            builder = builder.delays(delays.delays());
+        }
+        if let Some(min_delay) = self.min_delay {
+            builder = builder.min_delay(min_delay.duration());
+        }
+        if let Some(max_elapsed) = self.max_elapsed {
+            builder = builder.max_elapsed(max_elapsed.duration());
+        }
         if let Some(jitter) = &self.jitter {
-            builder = builder.jitter(number(jitter));
+            let named = Jitter::NAMED.into_iter().find(|named| named.as_str() == Some(jitter));
+            builder = builder.jitter(named.unwrap_or_else(|| number(jitter).into()));
         }
         if let Some(seed) = self.seed {
             builder = builder.seed(seed);

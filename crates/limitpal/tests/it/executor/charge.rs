@@ -113,7 +113,7 @@ fn the_delays_of_a_run_are_those_of_its_policy() {
     for way in WAYS {
         let (clock, calls) = (MockClock::new(), Cell::new(0));
         let policy = RetryPolicy::builder().max_attempts(4).jitter(0.5).seed(7).build().unwrap();
-        let expected: Duration = policy.clone().delays().sum();
+        let expected: Duration = policy.clone().schedule().sum();
         let builder = ResilientExecutor::builder().retry_policy(policy).clock(clock.clone());
 
         let _ = way.run(&builder.build().unwrap(), &clock, fails(9, &calls));

@@ -1,0 +1,58 @@
+//! What an attempt that failed means to its run.
+
+use crate::retry::Spacing;
+
+/// What an attempt that failed means to its [`Call`](crate::Call).
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// Whether the error deserves another attempt, as far as it alone is concerned.
+    pub retryable: bool,
+    /// Whether it counts for the breaker.
+    pub counts: bool,
+    /// By what the delay before another attempt is computed.
+    pub spacing: Spacing,
+    /// What a rehearsal changes; nothing outside of tests.
+    pub rehearsal: Option<Rehearsal>,
+}
+
+/// How tests hurry a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Rehearsal {
+    /// Whether there is a wait between attempts. One that is left out counts as if it had been.
+    pub waits: bool,
+    /// How many attempts there are at most, besides what the policy says.
+    pub max_attempts: Option<u32>,
+}
+
+impl Failure {
+    /// An error that deserves another attempt, or not, and counts for the breaker, or not.
+    pub const fn new(retryable: bool, counts: bool) -> Self {
+        Self { retryable, counts, spacing: Spacing::Policy, rehearsal: None }
+    }
+
+    /// Returns it with another delay before the next attempt.
+    #[must_use]
+    pub const fn spaced(self, spacing: Spacing) -> Self {
+        Self { spacing, ..self }
+    }
+
+    /// Returns it as it is in a rehearsal.
+    #[must_use]
+    pub const fn rehearsed(self, rehearsal: Option<Rehearsal>) -> Self {
+        Self { rehearsal, ..self }
+    }
+}
+
+impl Rehearsal {
+    /// Makes a rehearsal.
+    pub const fn new(waits: bool, max_attempts: Option<u32>) -> Self {
+        Self { waits, max_attempts }
+    }
+
+    /// Returns whether there is an attempt after attempt `n`.
+    pub(super) fn has_attempt_after(self, n: u32) -> bool {
+        self.max_attempts.is_none_or(|max_attempts| n < max_attempts)
+    }
+}
