@@ -6,6 +6,7 @@ from ._adaptive import AsyncAdaptiveLimiter
 from ._clock import Clock, MockClock, MonotonicClock
 from ._composite import AsyncCompositeLimiter
 from ._concurrency import AsyncConcurrencyLimiter
+from ._delays import Constant, Exponential, Fibonacci, Linear
 from ._errors import (
     CircuitBreakerOpen,
     InvalidConfigError,
@@ -66,12 +67,16 @@ __all__ = [
     "CompositePermit",
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
+    "Constant",
     "Decision",
+    "Exponential",
     "FairBucket",
+    "Fibonacci",
     "FixedWindow",
     "InvalidConfigError",
     "LeakyBucket",
     "LimitPalError",
+    "Linear",
     "MockClock",
     "MonotonicClock",
     "Rate",

@@ -64,7 +64,8 @@ class RetryExhausted(LimitPalError):
     """A run stopped after an error that was worth another attempt.
 
     `last_error` is that error, the `__cause__` too. `reason` is one of `"attempts"` (they are used
-    up), `"circuit_open"` and `"rate_limited"` (there was no quota for another).
+    up), `"circuit_open"`, `"rate_limited"` (there was no quota for another) and `"elapsed"` (there
+    was no time left for another).
     """
 
     def __init__(

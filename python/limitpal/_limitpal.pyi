@@ -1,11 +1,22 @@
 """Types of the extension module; `python -m mypy.stubtest limitpal` holds them to the binary."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, final, overload, type_check_only
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
 
 from typing_extensions import Self, Unpack, disjoint_base
 
 from limitpal._clock import Clock
+from limitpal._delays import Delays
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
 from limitpal._limiters import AsyncPart, BucketOptions, Evict, SyncLimiter, TokenOptions
 
@@ -39,6 +50,7 @@ __all__ = [
     "_LentPermit",
     "_LentRequest",
     "_Run",
+    "_check_delays",
     "_in_words",
     "_invalid_config",
     "_keys",
@@ -46,6 +58,7 @@ __all__ = [
 ]
 
 _P = ParamSpec("_P")
+_Jitter: TypeAlias = Literal["full", "equal", "decorrelated", "smoothed_decorrelated"]
 _T = TypeVar("_T")
 
 class _Part(Protocol):
@@ -61,6 +74,7 @@ def _strictly(rate: str, burst: None) -> tuple[int, float]: ...
 def _strictly(rate: str, burst: float) -> tuple[int, Rate]: ...
 @overload
 def _strictly(rate: str, burst: float | None) -> tuple[int, Any]: ...
+def _check_delays(delays: object) -> None: ...
 def _keys(keys: Iterable[str | int]) -> list[str | int]: ...
 def _invalid_config(parameter: str, value: object, advice: str) -> InvalidConfigError: ...
 
@@ -477,27 +491,52 @@ class RetryPolicy:
 
     def __new__(
         cls,
-        max_attempts: int = 3,
+        max_attempts: int | None = 3,
         base_delay: float = 0.1,
         max_delay: float = 5.0,
         backoff: float = 2.0,
-        jitter: float = 0.0,
+        jitter: float | _Jitter = 0.0,
         retry_on: type[Exception] | Iterable[type[Exception]] = ...,
         *,
+        delays: Delays | None = None,
+        min_delay: float = 0.0,
+        delays_for: Mapping[type[Exception], Delays]
+        | Iterable[tuple[type[Exception] | tuple[type[Exception], ...], Delays]]
+        | None = None,
+        retry_if: Callable[[Any], bool] | None = None,
+        max_elapsed: float | None = None,
+        delay_from: Callable[[Any], float | None] | None = None,
+        max_server_delay: float = 60.0,
         seed: int | None = None,
     ) -> Self: ...
     @property
-    def max_attempts(self) -> int: ...
+    def max_attempts(self) -> int | None: ...
     @property
     def base_delay(self) -> float: ...
     @property
     def max_delay(self) -> float: ...
     @property
-    def backoff(self) -> float: ...
+    def backoff(self) -> float | None: ...
     @property
-    def jitter(self) -> float: ...
+    def jitter(self) -> float | _Jitter: ...
     @property
     def retry_on(self) -> tuple[type[Exception], ...]: ...
+    @property
+    def delays(self) -> Delays: ...
+    @property
+    def min_delay(self) -> float: ...
+    @property
+    def delays_for(
+        self,
+    ) -> dict[type[Exception] | tuple[type[Exception], ...], Delays]: ...
+    @property
+    def retry_if(self) -> Callable[[Any], bool] | None: ...
+    @property
+    def max_elapsed(self) -> float | None: ...
+    @property
+    def delay_from(self) -> Callable[[Any], float | None] | None: ...
+    @property
+    def max_server_delay(self) -> float: ...
     @property
     def seed(self) -> int | None: ...
     def next_delay(self, attempt: int) -> float: ...

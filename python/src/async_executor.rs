@@ -119,6 +119,9 @@ impl ExecutorCore {
     #[inline]
     fn begin_at_once(&self, key: &Key<'_>) -> PyResult<Option<u64>> {
         let plan = &self.settings.plan;
+        if plan.timed {
+            return Ok(None);
+        }
         let permit = match plan.breaker.as_ref().map(|breaker| breaker.closed_permit()) {
             None => 0,
             Some(Some(permit)) => permit.number(),

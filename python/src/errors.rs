@@ -155,6 +155,7 @@ pub(crate) fn retry_exhausted(
     let why = match reason {
         "circuit_open" => "the circuit opened",
         "rate_limited" => "no quota for another",
+        "elapsed" => "no time left for another",
         _ => "no more are allowed",
     };
     let kind = cause.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());

@@ -79,13 +79,12 @@ impl Inner {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, settings) = (func.py(), &self.settings);
         callable("func", func)?;
-        let read = || settings.breaker_now();
         let mut call = Call::new(&*settings.plan);
         let limiter = self.limiter.as_ref();
         let mut held = Held { limiter, quota: None, permit: CorePermit::default() };
         let mut errors = Errors::default();
         loop {
-            match call.next(read)? {
+            match call.next(settings)? {
                 Step::Acquire { timeout } => {
                     self.acquire(py, key, timeout, &mut call, &mut held, &mut errors)?;
                 }
@@ -93,7 +92,6 @@ impl Inner {
                     if settings.plan.charge == Charge::Attempt {
                         held.permit = CorePermit::default();
                     }
-                    let delay = settings.delay(py, delay, call.attempts())?;
                     settings.clock.sleep(py, seconds::float(delay))?;
                     call.slept();
                 }
@@ -103,7 +101,7 @@ impl Inner {
                             // A coroutine has not run: quota and permit go back.
                             let value = self.coroutine.refuse(value, func, TWIN)?;
                             held.spend();
-                            call.succeeded(read)?;
+                            call.succeeded(settings)?;
                             return Ok(value);
                         }
                         Err(error) => {

@@ -110,6 +110,12 @@ mod _limitpal {
         crate::rate::in_words(rate, name, capacity)
     }
 
+    /// Refuse delays outside their ranges, for the values that are made in Python.
+    #[pyfunction]
+    fn _check_delays(delays: &Bound<'_, PyAny>) -> PyResult<()> {
+        crate::retry::delays::check(delays)
+    }
+
     /// Return what makes a strict limiter of a limit in words: a log's numbers, or a bucket's.
     #[pyfunction]
     fn _strictly<'py>(

@@ -1,32 +1,54 @@
 //! `RetryPolicy`: which error deserves another attempt, and when.
 
+pub(crate) mod delays;
+mod fields;
+mod numbers;
+mod rules;
+
 use std::sync::Arc;
 
 use limitpal::RetrySettings;
 use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 
-use crate::ask::{count, whole};
-use crate::exception_types::{Failure, is_one_of, tuple_of};
+use self::delays::{GivenDelays, computed};
+use self::numbers::Numbers;
+use self::rules::{Rules, classes_of};
+use crate::ask::whole;
+use crate::coroutine::callable;
+use crate::exception_types::{Failure, tuple_of};
 use crate::given::Given;
 use crate::{errors, seconds};
 
 /// Which errors deserve another attempt, how many attempts there are, and the delays between them.
 ///
 /// The delay after attempt n (from 1) is `min(max_delay, base_delay * backoff ** (n - 1))`, times a
-/// random number from `1 - jitter` to `1 + jitter`, then capped at `max_delay` again.
+/// random number from `1 - jitter` to `1 + jitter`, then at least `min_delay`, then capped at
+/// `max_delay` again.
 ///
-/// - `max_attempts`: at least 1, the first one included
+/// - `max_attempts`: at least 1, the first one included; None for as many as it takes: without
+///   `max_elapsed` that may be for ever
 /// - `base_delay`: seconds, at least 0
-/// - `max_delay`: seconds, at least `base_delay`
+/// - `max_delay`: seconds, at least `base_delay`, and at least every delay of a list
 /// - `backoff`: at least 1
-/// - `jitter`: from 0 to 1
+/// - `jitter`: from 0 to 1, or "full", "equal", "decorrelated" or "smoothed_decorrelated"
 /// - `retry_on`: an exception type, or any iterable of them; other errors are raised as they are
+/// - `delays`: in place of `base_delay` and `backoff`: `Exponential`, `Constant`, `Linear` or
+///   `Fibonacci`, seconds in turn of which the last repeats, or a function of the attempt's number
+/// - `min_delay`: seconds, at most `max_delay`
+/// - `delays_for`: other `delays` after errors of some types, the first type that fits
+/// - `retry_if`: a function that says of an error, besides `retry_on`, whether it deserves another
+///   attempt
+/// - `max_elapsed`: seconds after its beginning for which a run may begin another attempt; a wait
+///   that would end later is not begun
+/// - `delay_from`: a function that reads from an error how many seconds the server wants to pass, or
+///   None; that is the delay then, without jitter, and what is no time is passed over
+/// - `max_server_delay`: the longest delay in seconds that `delay_from` may ask for
 /// - `seed`: a policy with a seed repeats its jitter
 ///
-/// A policy is a value: it compares, prints and pickles.
+/// A policy is a value: it compares, prints and pickles, if the functions in it do.
 ///
 /// >>> from limitpal import RetryPolicy
 /// >>> policy = RetryPolicy(max_attempts=4, base_delay=0.5)
@@ -35,12 +57,16 @@ use crate::{errors, seconds};
 #[pyclass(frozen, subclass, module = "limitpal", weakref)]
 pub(crate) struct RetryPolicy {
     settings: Arc<RetrySettings>,
-    retry_on: Py<PyTuple>,
+    rules: Rules,
 }
 
 impl RetryPolicy {
     pub(crate) fn settings(&self) -> &Arc<RetrySettings> {
         &self.settings
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Returns whether a subclass has a method of its own.
@@ -49,17 +75,12 @@ impl RetryPolicy {
         let kind = policy.get_type();
         Ok(!kind.is(&ours) && !kind.getattr(method)?.is(&ours.getattr(method)?))
     }
-
-    /// Returns whether an error deserves another attempt, if there is one left.
-    pub(crate) fn retries(&self, py: Python<'_>, error: &PyErr) -> bool {
-        is_one_of(py, error, &self.retry_on)
-    }
 }
 
 #[pymethods]
 impl RetryPolicy {
     #[new]
-    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, seed=None)")]
+    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -69,58 +90,59 @@ impl RetryPolicy {
         backoff: Given<'_>,
         jitter: Given<'_>,
         retry_on: Given<'_>,
+        delays: Option<&Bound<'_, PyAny>>,
+        min_delay: Given<'_>,
+        delays_for: Option<&Bound<'_, PyAny>>,
+        retry_if: Option<&Bound<'_, PyAny>>,
+        max_elapsed: Option<&Bound<'_, PyAny>>,
+        delay_from: Option<&Bound<'_, PyAny>>,
+        max_server_delay: Given<'_>,
         seed: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let number = |parameter: &str, value: &Given<'_>, default: f64| match value.get() {
-            Some(value) => seconds::number(parameter, value, "give a number"),
-            None => Ok(default),
+        let function = |name, given: Option<&Bound<'_, PyAny>>| match given {
+            Some(given) => callable(name, given).map(|()| Some(given.clone().unbind())),
+            None => Ok(None),
         };
-        let attempts = match max_attempts.get() {
-            Some(value) => {
-                count("max_attempts", value, "give a whole number from 1 to 4294967295")?
-            }
-            None => 3,
+        let rules = Rules {
+            retry_on: match retry_on.get() {
+                Some(types) => tuple_of("retry_on", types)?.unbind(),
+                None => PyTuple::new(py, [py.get_type::<PyException>()])?.unbind(),
+            },
+            retry_if: function("retry_if", retry_if)?,
+            delays: delays.map(|delays| GivenDelays::of("delays", delays)).transpose()?,
+            delays_for: delays_for.map(classes_of).transpose()?.unwrap_or_default(),
+            delay_from: function("delay_from", delay_from)?,
         };
-        let settings = RetrySettings::new(
-            attempts,
-            (number("base_delay", &base_delay, 0.1)?, number("max_delay", &max_delay, 5.0)?),
-            number("backoff", &backoff, 2.0)?,
-            number("jitter", &jitter, 0.0)?,
-            seed.map(seed_of).transpose()?,
-        );
-        let settings = settings.map_err(|error| {
-            let given = match error.parameter() {
-                "base_delay" => &base_delay,
-                "max_delay" => &max_delay,
-                "backoff" => &backoff,
-                _ => &jitter,
-            };
-            match given.get() {
-                Some(value) => errors::from_core(py, &error, value),
-                // A default that the other arguments make wrong: a base above the longest delay.
-                None => {
-                    let default = error.value().parse().unwrap_or(f64::NAN);
-                    errors::from_core(py, &error, PyFloat::new(py, default).as_any())
-                }
-            }
-        })?;
-        let retry_on = match retry_on.get() {
-            Some(types) => tuple_of("retry_on", types)?,
-            None => PyTuple::new(py, [py.get_type::<PyException>()])?,
+        let numbers = Numbers {
+            max_attempts: &max_attempts,
+            base_delay: &base_delay,
+            backoff: &backoff,
+            max_delay: &max_delay,
+            jitter: &jitter,
+            min_delay: &min_delay,
+            max_server_delay: &max_server_delay,
         };
-        Ok(Self { settings: Arc::new(settings), retry_on: retry_on.unbind() })
+        let mut options = numbers.options(py, &rules)?;
+        options.max_elapsed =
+            max_elapsed.map(|span| seconds::positive("max_elapsed", span)).transpose()?;
+        options.seed = seed.map(seed_of).transpose()?;
+        let settings = RetrySettings::of(options).map_err(|error| numbers.refusal(py, &error))?;
+        Ok(Self { settings: Arc::new(settings), rules })
     }
 
-    /// How many attempts there are, the first one included.
+    /// How many attempts there are, the first one included, or None.
     #[getter]
-    fn max_attempts(&self) -> u32 {
+    fn max_attempts(&self) -> Option<u32> {
         self.settings.max_attempts()
     }
 
-    /// The seconds after the first attempt.
+    /// The seconds after the first attempt, without jitter.
     #[getter]
-    fn base_delay(&self) -> f64 {
-        self.settings.base_delay()
+    fn base_delay(&self, py: Python<'_>) -> PyResult<f64> {
+        match self.rules.delays.as_ref().and_then(GivenDelays::function) {
+            Some(function) => computed(function.bind(py), 1),
+            None => Ok(self.settings.base_delay()),
+        }
     }
 
     /// The longest delay in seconds, jitter included.
@@ -129,22 +151,76 @@ impl RetryPolicy {
         self.settings.max_delay()
     }
 
-    /// What each delay is multiplied by to give the next.
+    /// What each delay is multiplied by to give the next, or None where delays grow otherwise.
     #[getter]
-    fn backoff(&self) -> f64 {
+    fn backoff(&self) -> Option<f64> {
         self.settings.backoff()
     }
 
-    /// How far a delay may stray, as a share of it.
+    /// How a delay may stray: a share of it, or the name of a jitter.
     #[getter]
-    fn jitter(&self) -> f64 {
-        self.settings.jitter()
+    fn jitter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        fields::jitter(py, self.settings.jitter())
     }
 
     /// The exception types that deserve another attempt.
     #[getter]
     fn retry_on(&self, py: Python<'_>) -> Py<PyTuple> {
-        self.retry_on.clone_ref(py)
+        self.rules.retry_on.clone_ref(py)
+    }
+
+    /// How delays grow: as given, or an `Exponential`.
+    #[getter]
+    fn delays<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.rules.delays {
+            Some(delays) => Ok(delays.kept.bind(py).clone()),
+            None => {
+                let arguments = (self.settings.base_delay(), self.settings.backoff());
+                py.import("limitpal._delays")?.getattr("Exponential")?.call1(arguments)
+            }
+        }
+    }
+
+    /// The shortest delay in seconds, jitter included.
+    #[getter]
+    fn min_delay(&self) -> f64 {
+        self.settings.min_delay()
+    }
+
+    /// Other delays by exception type.
+    #[getter]
+    fn delays_for<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let classes = PyDict::new(py);
+        for (kinds, delays) in &self.rules.delays_for {
+            let kinds = kinds.bind(py);
+            let one = if kinds.len() == 1 { kinds.get_item(0)? } else { kinds.clone().into_any() };
+            classes.set_item(one, &delays.kept)?;
+        }
+        Ok(classes)
+    }
+
+    /// The function that says of an error whether it deserves another attempt, or None.
+    #[getter]
+    fn retry_if(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rules.retry_if.as_ref().map(|function| function.clone_ref(py))
+    }
+
+    /// For how many seconds after its beginning a run may begin another attempt, or None.
+    #[getter]
+    fn max_elapsed(&self) -> Option<f64> {
+        self.settings.max_elapsed().map(seconds::float)
+    }
+
+    /// The function that reads from an error when the server wants the next attempt, or None.
+    #[getter]
+    fn delay_from(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rules.delay_from.as_ref().map(|function| function.clone_ref(py))
+    }
+
+    /// The longest delay in seconds that `delay_from` may ask for.
+    #[getter]
+    fn max_server_delay(&self) -> f64 {
+        self.settings.max_server_delay()
     }
 
     /// What the jitter starts from, or None.
@@ -154,8 +230,16 @@ impl RetryPolicy {
     }
 
     /// Return the seconds to wait after this attempt, counted from 1; jitter is drawn anew.
+    ///
+    /// Where a delay depends on the one before it, those before are drawn as well, at most 64.
     fn next_delay(&self, attempt: &Bound<'_, PyAny>) -> PyResult<f64> {
-        Ok(self.settings.delay_secs(attempt_of(attempt)?))
+        let n = attempt_of(attempt)?;
+        match self.rules.delays.as_ref().and_then(GivenDelays::function) {
+            Some(function) => {
+                Ok(self.settings.given_secs(computed(function.bind(attempt.py()), n)?))
+            }
+            None => Ok(self.settings.delay_secs(n)),
+        }
     }
 
     /// Return whether an error that ended this attempt, counted from 1, deserves another.
@@ -163,74 +247,41 @@ impl RetryPolicy {
         let is_left = self.settings.has_attempt_after(attempt_of(attempt)?);
         let error = PyErr::from_value(exc.clone());
         let is_failure = Failure::of(exc.py(), &error)? == Failure::Failed;
-        Ok(is_left && is_failure && self.retries(exc.py(), &error))
+        Ok(is_left && is_failure && self.rules.retries(exc.py(), &error)?)
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let Ok(other) = other.cast::<Self>() else { return Ok(py.NotImplemented()) };
-        let other = other.get();
-        let equal = self.settings == other.settings
-            && self.retry_on.bind(py).eq(other.retry_on.bind(py))?;
+        let ours = fields::keywords(py, &self.fields(py)?)?;
+        let equal = ours.eq(fields::keywords(py, &other.get().fields(py)?)?)?;
         Ok(PyBool::new(py, equal).to_owned().into_any().unbind())
     }
 
     fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {
-        slf.get().arguments(slf.py())?.hash()
+        PyTuple::new(slf.py(), slf.get().fields(slf.py())?)?.hash()
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let (policy, py) = (slf.get(), slf.py());
-        let mut names = Vec::new();
-        for kind in policy.retry_on.bind(py) {
-            names.push(kind.getattr("__name__")?.extract::<String>()?);
-        }
-        let comma = if names.len() == 1 { "," } else { "" };
-        let show = |number: f64| PyResult::Ok(number.into_pyobject(py)?.repr()?.to_string());
-        let settings = &policy.settings;
-        let mut text = format!(
-            "{}(max_attempts={}, base_delay={}, max_delay={}, backoff={}, jitter={}, \
-             retry_on=({}{comma})",
-            slf.get_type().name()?,
-            settings.max_attempts(),
-            show(settings.base_delay())?,
-            show(settings.max_delay())?,
-            show(settings.backoff())?,
-            show(settings.jitter())?,
-            names.join(", "),
-        );
-        if let Some(seed) = settings.seed() {
-            text += &format!(", seed={seed}");
-        }
-        Ok(text + ")")
+        let fields = slf.get().fields(slf.py())?;
+        Ok(format!("{}({})", slf.get_type().name()?, fields::shown(&fields)?))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
-        let kwargs = PyDict::new(py);
-        kwargs.set_item("seed", slf.get().seed())?;
+        let keywords = fields::keywords(py, &slf.get().fields(py)?)?;
         let partial = py.import("functools")?.getattr("partial")?;
-        let make = partial.call((slf.get_type(),), Some(&kwargs))?;
-        (make, slf.get().arguments(py)?.get_slice(0, 6)).into_pyobject(py)
+        let make = partial.call((slf.get_type(),), Some(&keywords))?;
+        (make, PyTuple::empty(py)).into_pyobject(py)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.retry_on)
+        self.rules.traverse(&visit)
     }
 }
 
 impl RetryPolicy {
-    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let settings = &self.settings;
-        (
-            settings.max_attempts(),
-            settings.base_delay(),
-            settings.max_delay(),
-            settings.backoff(),
-            settings.jitter(),
-            self.retry_on.bind(py),
-            settings.seed(),
-        )
-            .into_pyobject(py)
+    fn fields<'py>(&self, py: Python<'py>) -> PyResult<fields::Fields<'py>> {
+        fields::fields(py, &self.settings, &self.rules)
     }
 }
 

@@ -77,7 +77,7 @@ impl Run {
         loop {
             // Taken out, so that no lock is held while a clock of the user's is read.
             let Some(mut call) = self.state().call.take() else { return Ok(()) };
-            let step = call.next(|| settings.breaker_now());
+            let step = call.next(settings);
             let attempts = call.attempts();
             self.state().call = Some(call);
             match step? {
@@ -86,7 +86,6 @@ impl Run {
                     return Ok(());
                 }
                 Step::Wait(delay) => {
-                    let delay = settings.delay(py, delay, attempts)?;
                     self.state().pending = Pending::Sleep(delay);
                     return Ok(());
                 }
@@ -171,7 +170,7 @@ impl Run {
             (state.call.take(), state.last.take(), std::mem::take(&mut state.permit))
         };
         match call {
-            Some(mut call) => call.succeeded(|| self.settings().breaker_now()),
+            Some(mut call) => call.succeeded(self.settings()),
             None => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::{Call, Charge, Instant, Plan, Stop, TimeSource};
+use limitpal::{Call, Charge, Clocks, Failure as Failed, Instant, Plan, Spacing, Stop, TimeSource};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -51,6 +51,7 @@ impl Settings {
         clocks.extend(breaker.as_ref().map(|breaker| breaker.get().clock()));
         let clock = shared_clock::resolve(py, arguments.clock, &clocks, arguments.stack_level)?;
         let mut plan = Plan::default();
+        plan.timed = retry.as_ref().is_some_and(|retry| retry.get().settings().is_timed());
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
         plan.breaker = breaker.as_ref().map(|breaker| breaker.get().cell().clone());
         plan.has_limiter = has_limiter;
@@ -87,10 +88,16 @@ impl Settings {
             Failure::Cancelled => return Ok(false),
             Failure::OwnRefusal => call.own_refusal(),
             Failure::Failed => {
-                let retryable = self.retries(py, error, call.attempts() + 1)?;
+                let attempt = call.attempts().saturating_add(1);
                 let ignored =
                     self.breaker.as_ref().is_some_and(|breaker| breaker.get().ignores(py, error));
-                call.failed(retryable, !ignored, || self.breaker_now())?;
+                let retryable = self.retries(py, error, attempt)?;
+                let failed = Failed::new(retryable, !ignored);
+                let spacing = match retryable {
+                    true => self.spacing(py, error, attempt)?,
+                    false => Spacing::Policy,
+                };
+                call.failed(failed.spaced(spacing), self)?;
             }
         }
         Ok(true)
@@ -103,30 +110,28 @@ impl Settings {
                 let arguments = (error.value(py), attempt);
                 retry.bind(py).call_method1("should_retry", arguments)?.is_truthy()
             }
-            Some(retry) => Ok(retry.get().retries(py, error)),
+            Some(retry) => retry.get().rules().retries(py, error),
             None => Ok(false),
         }
     }
 
-    /// Returns how long to wait after an attempt, as planned or as a subclass has it.
-    pub(crate) fn delay(
-        &self,
-        py: Python<'_>,
-        planned: Duration,
-        attempt: u32,
-    ) -> PyResult<Duration> {
-        match &self.retry {
-            Some(retry) if self.delays => {
-                let delay = retry.bind(py).call_method1("next_delay", (attempt,))?;
-                const ADVICE: &str = "return a finite number of seconds, at least 0";
-                let seconds = seconds::number("next_delay()", &delay, ADVICE)?;
-                if !(0.0..f64::INFINITY).contains(&seconds) {
-                    return Err(errors::invalid_config(py, "next_delay()", &delay, ADVICE));
-                }
-                Ok(seconds::duration(seconds))
-            }
-            _ => Ok(planned),
+    /// Returns by what the delay after a retryable error is computed.
+    fn spacing(&self, py: Python<'_>, error: &PyErr, attempt: u32) -> PyResult<Spacing> {
+        let Some(retry) = &self.retry else { return Ok(Spacing::Policy) };
+        if !retry.get().settings().has_attempt_after(attempt) {
+            return Ok(Spacing::Policy);
         }
+        if !self.delays {
+            return retry.get().rules().spacing(py, error, attempt);
+        }
+        // A subclass computes its delays in its own way.
+        let delay = retry.bind(py).call_method1("next_delay", (attempt,))?;
+        const ADVICE: &str = "return a finite number of seconds, at least 0";
+        let seconds = seconds::number("next_delay()", &delay, ADVICE)?;
+        if !(0.0..f64::INFINITY).contains(&seconds) {
+            return Err(errors::invalid_config(py, "next_delay()", &delay, ADVICE));
+        }
+        Ok(Spacing::Exactly(seconds::duration(seconds)))
     }
 
     pub(crate) fn show(
@@ -160,6 +165,20 @@ impl Settings {
         visit.call(&self.retry)?;
         visit.call(&self.breaker)?;
         self.clock.traverse(visit)
+    }
+}
+
+impl Clocks for &Settings {
+    type Error = PyErr;
+
+    #[inline]
+    fn breaker(&mut self) -> PyResult<Instant> {
+        self.breaker_now()
+    }
+
+    #[inline]
+    fn run(&mut self) -> PyResult<Instant> {
+        self.clock.now()
     }
 }
 

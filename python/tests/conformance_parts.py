@@ -115,6 +115,15 @@ def ask(step: Step) -> Fields:
     return asked if timeout is None else {**asked, "timeout": seconds(timeout)}
 
 
+def delays(spec: Fields) -> Any:
+    """Make the delays of a case."""
+    if spec["kind"] == "list":
+        _only(spec, {"kind", "delays"})
+        return [seconds(delay) for delay in spec["delays"]]
+    kind = getattr(limitpal, spec["kind"].capitalize())
+    return kind(**{name: float(value) for name, value in spec.items() if name != "kind"})
+
+
 def policy(spec: Fields, **options: Any) -> limitpal.RetryPolicy:
     """Make the retry policy of a case."""
     readers = {
@@ -122,8 +131,11 @@ def policy(spec: Fields, **options: Any) -> limitpal.RetryPolicy:
         "base_delay": seconds,
         "max_delay": seconds,
         "backoff": number,
-        "jitter": number,
+        "min_delay": seconds,
+        "delays": delays,
+        "jitter": lambda text: number(text) if text[0].isdigit() else text,
         "seed": int,
+        "max_elapsed": seconds,
     }
     _only(spec, set(readers))
     given = {name: readers[name](value) for name, value in spec.items()}

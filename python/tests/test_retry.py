@@ -177,7 +177,7 @@ def test_should_retry_ends_with_the_attempts(attempts, answers):
 
 
 NONSENSE = [
-    ("max_attempts", [0, -1, 1.5, math.nan, math.inf, "3", None]),
+    ("max_attempts", [0, -1, 1.5, math.nan, math.inf, "3", True]),
     ("base_delay", [-0.1, math.nan, math.inf, -math.inf, "1", None, 1j]),
     ("max_delay", [-1.0, math.nan, math.inf, "5", None]),
     ("backoff", [0.0, 0.999, -2.0, math.nan, math.inf, "2", None]),

@@ -93,7 +93,8 @@ impl Backoff {
         }
         let now = smoothed(n, unit());
         // From 2^1024 on a float holds no more, and the difference of two of those is no number.
-        let delay = if now.is_finite() { (now - memory.0) / SMOOTHED_SCALE * base } else { self.cap };
+        let delay =
+            if now.is_finite() { (now - memory.0) / SMOOTHED_SCALE * base } else { self.cap };
         memory.0 = now;
         delay
     }

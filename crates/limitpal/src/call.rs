@@ -129,11 +129,10 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// # Errors
     ///
     /// What a clock fails with.
-    #[inline]
+    #[inline(always)]
     pub fn next<C: Clocks>(&mut self, mut clocks: C) -> Result<Step, C::Error> {
         if let Stage::Begin(next) = self.stage {
-            self.started = clocks.run()?;
-            self.stage = Stage::Ask(next);
+            self.begin(next, &mut clocks)?;
         }
         if let Stage::Ask(next) = self.stage {
             self.stage = match self.ask(clocks)? {
@@ -151,6 +150,15 @@ impl<P: Deref<Target = Plan>> Call<P> {
             Stage::Wait(delay) => Step::Wait(delay),
             Stage::Stop(stop) => Step::Stop(stop),
         })
+    }
+
+    /// Notes when the run begins.
+    #[cold]
+    #[inline(never)]
+    fn begin<C: Clocks>(&mut self, next: Asked, clocks: &mut C) -> Result<(), C::Error> {
+        self.started = clocks.run()?;
+        self.stage = Stage::Ask(next);
+        Ok(())
     }
 
     /// Hears that quota was granted after this wait.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use self::error::{RetryExhausted, RunError};
 use crate::call::{Call, Charge, Clocks, Failure, Plan};
-use crate::circuit_breaker::CircuitBreaker;
+use crate::circuit_breaker::{CircuitBreaker, Outcome, Permit};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::limiter::{AnyLimiter, CompositePermit, HoldingLimiter, Quota};
@@ -93,6 +93,28 @@ impl<E> ResilientExecutor<E> {
 }
 
 impl<E> Parts<E> {
+    /// Returns the permit of a run of which nothing is to be kept until its first attempt fails: the
+    /// circuit is closed, or there is none.
+    #[inline]
+    fn closed_permit(&self) -> Option<Option<Permit>> {
+        if self.plan.timed {
+            return None;
+        }
+        match &self.plan.breaker {
+            None => Some(None),
+            Some(breaker) => breaker.closed_permit().map(Some),
+        }
+    }
+
+    /// Records the value of such a run.
+    #[inline]
+    fn succeeded(&self, permit: Option<Permit>) {
+        if let (Some(breaker), Some(permit)) = (&self.plan.breaker, permit) {
+            let mut clocks = self;
+            let Ok(()) = breaker.record(permit, Outcome::Success, || clocks.breaker());
+        }
+    }
+
     /// Lets go what is not held between two attempts.
     #[cold]
     #[inline(never)]

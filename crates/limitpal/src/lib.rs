@@ -107,4 +107,6 @@ mod pages {
     struct LimitsInWords;
     #[doc = include_str!("../../../docs/memory.md")]
     struct Memory;
+    #[doc = include_str!("../../../docs/retry.md")]
+    struct Retry;
 }

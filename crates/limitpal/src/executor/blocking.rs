@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::{ResilientExecutor, Unspent};
-use crate::call::{Call, Step};
-use crate::limiter::CompositePermit;
+use crate::call::{Call, Plan, Step, Stop};
+use crate::limiter::{CompositePermit, Quota};
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Runs `function` to its value or its last error, blocking the thread to wait.
@@ -21,16 +21,56 @@ impl<E: 'static> ResilientExecutor<E> {
         mut function: impl FnMut() -> Result<T, E>,
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
-        let mut call = Call::new(&parts.plan);
+        // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
+        let Some(permit) = parts.closed_permit() else {
+            return self.go_on_blocking(key, function, Call::new(&parts.plan), None, None);
+        };
+        let entered = match &parts.limiter {
+            None => Ok(None),
+            Some(limiter) => limiter.enter_blocking(key.into(), parts.plan.acquire_timeout),
+        };
+        let (call, quota, last_error) = match entered {
+            Ok(None) => match function() {
+                Ok(value) => {
+                    parts.succeeded(permit);
+                    return Ok(value);
+                }
+                Err(error) => {
+                    let mut call = Call::begun(&parts.plan, permit);
+                    parts.report(&mut call, &error);
+                    (call, None, Some(error))
+                }
+            },
+            Ok(Some(quota)) => (Call::admitted(&parts.plan, permit), Some(quota), None),
+            Err(refusal) => {
+                return Err(RunError::new(Stop::refused(0, refusal.retry_after()), 0, None));
+            }
+        };
+        self.go_on_blocking(key, function, call, quota, last_error)
+    }
+
+    /// Goes on with a run of which something is to be kept.
+    fn go_on_blocking<T>(
+        &self,
+        key: &str,
+        mut function: impl FnMut() -> Result<T, E>,
+        mut call: Call<&Plan>,
+        mut entered: Option<Quota>,
+        mut last_error: Option<E>,
+    ) -> Result<T, RunError<E>> {
+        let parts = &*self.parts;
         let mut unspent: Option<Unspent<'_>> = None;
         let mut held = CompositePermit::default();
-        let mut last_error = None;
         loop {
             let Ok(step) = call.next(parts);
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
-                    match limiter.enter_blocking(key.into(), timeout) {
+                    let acquired = match entered.take() {
+                        Some(quota) => Ok(Some(quota)),
+                        None => limiter.enter_blocking(key.into(), timeout),
+                    };
+                    match acquired {
                         Ok(None) => call.granted(Duration::ZERO),
                         Ok(Some(quota)) => {
                             call.granted(quota.waited());

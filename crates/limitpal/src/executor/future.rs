@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::{Parts, ResilientExecutor, Unspent};
-use crate::call::{Call, Clocks, Plan, Step, Stop};
-use crate::circuit_breaker::{Outcome, Permit};
+use crate::call::{Call, Plan, Step, Stop};
+use crate::circuit_breaker::Permit;
 use crate::limiter::CompositePermit;
 use crate::refusal::RateLimitExceeded;
 use crate::store::Turn;
@@ -139,25 +139,11 @@ impl<E> Parts<E> {
     /// Begins a run while the circuit is closed: what the limiter says, if it is not to be awaited.
     #[inline]
     fn begin(&self, key: &str) -> Option<(Option<Permit>, Option<Turn<()>>)> {
-        if self.plan.timed {
-            return None;
-        }
-        let permit = match &self.plan.breaker {
-            None => None,
-            Some(breaker) => Some(breaker.closed_permit()?),
-        };
+        let permit = self.closed_permit()?;
         let turn = match &self.limiter {
             None => Some(Turn::Now(())),
             Some(limiter) => limiter.enter(key.into(), self.plan.acquire_timeout),
         };
         Some((permit, turn))
-    }
-
-    #[inline]
-    fn succeeded(&self, permit: Option<Permit>) {
-        if let (Some(breaker), Some(permit)) = (&self.plan.breaker, permit) {
-            let mut clocks = self;
-            let Ok(()) = breaker.record(permit, Outcome::Success, || clocks.breaker());
-        }
     }
 }

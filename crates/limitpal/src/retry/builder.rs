@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::RetryPolicy;
 use super::rules::{Class, Rules};
 use super::settings::{RetryOptions, RetrySettings, exponential};
-use super::RetryPolicy;
 use crate::backoff::{Delays, Jitter, seconds};
 use crate::config::InvalidConfig;
 

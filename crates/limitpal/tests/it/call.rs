@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::{
-    BreakerCell, BreakerSettings, Call, Charge, CircuitBreakerOpen, CircuitState, Failure, Instant, Outcome,
-    Plan, RateLimitExceeded, RetryAfter, RetrySettings, Step, Stop, StopReason,
+    BreakerCell, BreakerSettings, Call, Charge, CircuitBreakerOpen, CircuitState, Failure, Instant,
+    Outcome, Plan, RateLimitExceeded, RetryAfter, RetrySettings, Step, Stop, StopReason,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

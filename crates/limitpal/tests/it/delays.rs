@@ -129,7 +129,10 @@ fn nonsense_is_refused_by_name() {
             assert_eq!(name, Delays::of(shape).unwrap_err().parameter(), "{bad}");
         }
     }
-    assert_eq!("delays is empty; give at least one delay", refused(builder().delays(Delays::list([]))));
+    assert_eq!(
+        "delays is empty; give at least one delay",
+        refused(builder().delays(Delays::list([])))
+    );
     let long = Delays::list([SECOND, 60 * SECOND]);
     assert!(refused(builder().delays(long)).starts_with("max_delay is 5; give a finite number"));
     assert_eq!(
@@ -214,11 +217,7 @@ fn any_delays() -> impl Strategy<Value = Delays> {
 }
 
 fn any_jitter() -> impl Strategy<Value = Jitter> {
-    prop_oneof![
-        (0.0..=1.0_f64).prop_map(Jitter::Share),
-        Just(Jitter::Full),
-        Just(Jitter::Equal),
-    ]
+    prop_oneof![(0.0..=1.0_f64).prop_map(Jitter::Share), Just(Jitter::Full), Just(Jitter::Equal),]
 }
 
 proptest! {
