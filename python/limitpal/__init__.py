@@ -14,6 +14,7 @@ from ._errors import (
     RateLimitExceeded,
     RetryExhausted,
 )
+from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
 from ._executor import AsyncResilientExecutor
 from ._fair import AsyncFairBucket
 from ._limiters import AsyncLeakyBucket, AsyncLimiter, AsyncTokenBucket, SyncLimiter
@@ -35,6 +36,7 @@ from ._limitpal import (
     RetryPolicy,
     SlidingWindowCounter,
     SlidingWindowLog,
+    Subscription,
     TokenBucket,
     WarmUpBucket,
 )
@@ -69,23 +71,29 @@ __all__ = [
     "ConcurrencyPermit",
     "Constant",
     "Decision",
+    "Event",
+    "EvictedLive",
     "Exponential",
     "FairBucket",
     "Fibonacci",
     "FixedWindow",
     "InvalidConfigError",
+    "KeysGrowLikeCalls",
     "LeakyBucket",
     "LimitPalError",
     "Linear",
     "MockClock",
     "MonotonicClock",
+    "NearLimit",
     "Rate",
     "RateLimitExceeded",
+    "Refused",
     "ResilientExecutor",
     "RetryExhausted",
     "RetryPolicy",
     "SlidingWindowCounter",
     "SlidingWindowLog",
+    "Subscription",
     "SyncLimiter",
     "TokenBucket",
     "WarmUpBucket",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from ._awaitable import is_awaitable
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._clock import Clock
+    from ._events import Event
     from ._limiters import AsyncPart
-    from ._limitpal import CompositeRun
+    from ._limitpal import CompositeRun, Subscription
 
 __all__ = ["AsyncCompositeLimiter"]
 
@@ -171,6 +172,14 @@ class AsyncCompositeLimiter(AsyncLimiter):
         It is the least of the parts' bounds; parts of your own have none, which is a TypeError.
         """
         return self._core.bound(window)
+
+    def observe(self, observer: Callable[[Event], object], near_limit: float = 0.8) -> Subscription:
+        """Call `observer` with each event from now on; return what ends it. It needs no `await`.
+
+        As that of an `AsyncTokenBucket`; near a limit is the part with the least left. What
+        limiters of your own refuse is not told of.
+        """
+        return self._core.observe(observer, near_limit)
 
     async def reset(self, key: str | int | None = None) -> None:
         """Forget one key, or all of them, in every part that has a `reset`."""

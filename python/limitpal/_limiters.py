@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._clock import Clock
-    from ._limitpal import Rate
+    from ._events import Event
+    from ._limitpal import Rate, Subscription
 
 __all__ = [
     "AsyncLeakyBucket",
@@ -131,6 +132,15 @@ class AsyncKeyedLimiter(AsyncLimiter):
         Both ends count: it is `capacity + rate * window`, rounded down. It needs no `await`.
         """
         return self._core.bound(window)
+
+    def observe(self, observer: Callable[[Event], object], near_limit: float = 0.8) -> Subscription:
+        """Call `observer` with each event from now on; return what ends it. It needs no `await`.
+
+        It is called in the task whose call it tells of, before that call returns. An exception of
+        its own goes to `sys.unraisablehook`. `near_limit` is the share of a key's limit, above 0
+        and 1 at most, at which `NearLimit` is told.
+        """
+        return self._core.observe(observer, near_limit)
 
     async def reset(self, key: str | int | None = None) -> None:
         """Forget one key, or all of them; those who wait then go in their order."""

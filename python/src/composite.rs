@@ -16,10 +16,11 @@ use crate::clock::PyClock;
 use crate::composite_core::{CompositeCore, Own};
 use crate::composite_parts::{OwnParts, Parts};
 use crate::composite_permit::CompositePermit;
-use crate::composite_run::{came, refusal};
+use crate::composite_run::{self, came, refusal};
 use crate::concurrency_permit::ConcurrencyPermit;
 use crate::decision::Decision;
 use crate::limiter::unpicklable;
+use crate::observe::Subscription;
 use crate::place::{Patience, sit_out};
 use crate::token_bucket::TokenBucket;
 use crate::{concurrency, errors, rate, seconds};
@@ -112,7 +113,13 @@ impl CompositeLimiter {
         };
         let ours = core.ours().cloned();
         let (grants, permit) = match &ours {
-            Some(ours) => take_ours(py, ours, key, cost, left)?,
+            Some(ours) => {
+                let watched = ours.watch(key.as_str())?;
+                let taken = take_ours(py, ours, key, cost, left);
+                let error = taken.as_ref().err();
+                composite_run::tell(py, ours, (key.as_str(), cost), watched, error)?;
+                taken?
+            }
             None => (Vec::new(), CorePermit::default()),
         };
         let taken = Taken { ours, grants, permit };
@@ -304,6 +311,19 @@ impl CompositeLimiter {
     /// (20, 1000)
     fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
         self.core()?.bound(window)
+    }
+
+    /// Call `observer` with each event from now on; return what ends it.
+    ///
+    /// As that of a `TokenBucket`; near a limit is the part with the least left. What limiters of
+    /// your own refuse is not told of.
+    #[pyo3(signature = (observer, near_limit = None), text_signature = "($self, observer, near_limit=0.8)")]
+    fn observe(
+        &self,
+        observer: &Bound<'_, PyAny>,
+        near_limit: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Subscription> {
+        self.core()?.observe(observer, near_limit)
     }
 
     /// Forget one key, or all of them, in every part that has a `reset`.

@@ -16,6 +16,7 @@ use crate::composite_run::CompositeRun;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::decision::Decision;
 use crate::limiter::{KeyedLimiter, WINDOW};
+use crate::observe::{Observers, Subscription};
 use crate::{errors, seconds, shared_clock};
 
 /// What a composite with limiters of the user's own has in any case.
@@ -24,6 +25,10 @@ const CALLS: &str = "use allow() or acquire()";
 /// What one that only counts how many are at it, or a limiter of the user's own, cannot tell.
 const UNBOUNDED: &str = "a composite with limiters of your own, or of ConcurrencyLimiters alone, \
                          has no bound(); take the least of those that its parts have";
+
+/// Only the limiters of ours are told of.
+const UNTOLD: &str = "a composite of limiters of your own alone has no observe(); tell of their calls \
+                      yourself";
 
 /// A permit is not held while anybody waits for quota, and one's own may wait.
 const BESIDE_OWN: &str = "limiters of your own would be waited for while a permit of the \
@@ -38,6 +43,7 @@ pub(crate) struct CompositeCore {
     pools: Vec<Py<ConcurrencyLimiter>>,
     has_own: bool,
     clock: PyClock,
+    observers: Observers,
 }
 
 /// What is known of the parts of the user's own.
@@ -77,7 +83,8 @@ impl CompositeCore {
             let composite = Composite::new(parts, doors, clock.clone_ref(py));
             Some(Arc::new(composite.map_err(|error| errors::from_core(py, &error, given))?))
         };
-        Ok(Self { ours, limiters, pools, has_own, clock })
+        let observers = Observers::default();
+        Ok(Self { ours, limiters, pools, has_own, clock, observers })
     }
 
     pub(crate) fn limiters(&self) -> &[Py<KeyedLimiter>] {
@@ -132,7 +139,15 @@ impl CompositeCore {
     /// Take from all, or from none; return what can be given back, or None.
     pub(crate) fn take(&self, key: Key<'_>, cost: Cost) -> PyResult<Option<CompositeRun>> {
         let taken = match &self.ours {
-            Some(ours) => ours.take(key.as_str(), cost.0)?,
+            Some(ours) => {
+                let (key, cost) = (key.as_str(), cost.0);
+                let watched = ours.watch(key)?;
+                let taken = ours.take(key, cost)?;
+                let is_refused = watched.is_some() && taken.is_none();
+                let until = is_refused.then(|| ours.refused_until(key, cost)).transpose()?;
+                ours.tell((key, cost), watched, until)?;
+                taken
+            }
             None => Some((Vec::new(), CorePermit::default())),
         };
         let Some((grants, permit)) = taken else { return Ok(None) };
@@ -164,6 +179,17 @@ impl CompositeCore {
         let bound =
             self.ours.as_ref().filter(|_| !self.has_own).and_then(|ours| ours.bound(window));
         bound.ok_or_else(|| PyTypeError::new_err(UNBOUNDED))
+    }
+
+    pub(crate) fn observe(
+        &self,
+        observer: &Bound<'_, PyAny>,
+        near_limit: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Subscription> {
+        match &self.ours {
+            Some(ours) => self.observers.add(ours.teller(), 0, observer, near_limit),
+            None => Err(PyTypeError::new_err(UNTOLD)),
+        }
     }
 
     #[pyo3(signature = (key))]
@@ -203,6 +229,7 @@ impl CompositeCore {
     }
 
     pub(crate) fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.observers.traverse(&visit)?;
         self.limiters.iter().try_for_each(|limiter| visit.call(limiter))?;
         self.pools.iter().try_for_each(|pool| visit.call(pool))?;
         // The composite that the core shares has a reference of its own.

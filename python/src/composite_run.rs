@@ -25,6 +25,8 @@ pub(crate) struct CompositeRun {
     timeout: Option<Duration>,
     start: Instant,
     arrival: Arrival,
+    /// What its observers are to hear of the keys, where there are any.
+    watched: Option<bool>,
     state: Mutex<State>,
 }
 
@@ -56,7 +58,8 @@ impl CompositeRun {
     ) -> PyResult<Self> {
         let (key, start) = (key.as_str().to_owned(), clock.now()?);
         let (arrival, state) = (Arrival::next(), Mutex::default());
-        Ok(Self { ours, clock, key, cost, timeout, start, arrival, state })
+        let watched = ours.as_ref().map_or(Ok(None), |ours| ours.watch(&key))?;
+        Ok(Self { ours, clock, key, cost, timeout, start, arrival, watched, state })
     }
 
     /// Ends it with what all parts have given.
@@ -135,11 +138,69 @@ pub(crate) fn refusal(py: Python<'_>, key: &str, cost: Cost, after: limitpal::Re
     }
 }
 
+/// Tells those who listen of one who has come from all parts, or was refused by one.
+pub(crate) fn tell(
+    py: Python<'_>,
+    ours: &Composite<PyClock>,
+    (key, cost): (&str, Cost),
+    watched: Option<bool>,
+    error: Option<&PyErr>,
+) -> PyResult<()> {
+    if watched.is_none() {
+        return Ok(());
+    }
+    let refused = match error {
+        None => None,
+        Some(error) if errors::RATE_LIMIT_EXCEEDED.raised_by(py, error)? => {
+            Some(errors::retry_after(py, error)?)
+        }
+        // A clock that fails, and Ctrl-C, are no refusals.
+        Some(_) => return Ok(()),
+    };
+    ours.tell((key, cost.0), watched, refused)
+}
+
 #[pymethods]
 impl CompositeRun {
     /// Return the place, or the permit, to wait for before the next step, or None to go.
     fn next(&self, py: Python<'_>) -> PyResult<Option<Wait>> {
         let Some(ours) = &self.ours else { return Ok(None) };
+        let next = self.step(py, ours);
+        if !matches!(next, Ok(Some(_))) {
+            tell(py, ours, (&self.key, self.cost), self.watched, next.as_ref().err())?;
+        }
+        next
+    }
+
+    /// Return the seconds left of the timeout, or None if there is none.
+    fn left(&self) -> PyResult<Option<f64>> {
+        Ok(self.patience()?.map(seconds::float))
+    }
+
+    /// Spend what was granted, and return the permit to hold.
+    pub(crate) fn hold(&self) -> CompositePermit {
+        CompositePermit::new(self.spend())
+    }
+
+    /// Give back what was granted, or leave the line before a door.
+    pub(crate) fn leave(&self) {
+        match (self.replace(State::Over), &self.ours) {
+            (State::Granted(grants, permit), Some(ours)) => {
+                drop(permit);
+                ours.give_back(grants);
+            }
+            (State::Knocking(_, permit), _) => permit.get().release(),
+            _ => {}
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.clock.traverse(&visit)
+    }
+}
+
+impl CompositeRun {
+    fn step(&self, py: Python<'_>, ours: &Arc<Composite<PyClock>>) -> PyResult<Option<Wait>> {
         if let Some(place) = self.waiting(py) {
             match place.get().claim() {
                 Ok(None) => {}
@@ -180,31 +241,5 @@ impl CompositeRun {
             }
             CompositeStep::Refused(after) => Err(refusal(py, &self.key, self.cost, after)),
         }
-    }
-
-    /// Return the seconds left of the timeout, or None if there is none.
-    fn left(&self) -> PyResult<Option<f64>> {
-        Ok(self.patience()?.map(seconds::float))
-    }
-
-    /// Spend what was granted, and return the permit to hold.
-    pub(crate) fn hold(&self) -> CompositePermit {
-        CompositePermit::new(self.spend())
-    }
-
-    /// Give back what was granted, or leave the line before a door.
-    pub(crate) fn leave(&self) {
-        match (self.replace(State::Over), &self.ours) {
-            (State::Granted(grants, permit), Some(ours)) => {
-                drop(permit);
-                ours.give_back(grants);
-            }
-            (State::Knocking(_, permit), _) => permit.get().release(),
-            _ => {}
-        }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.clock.traverse(&visit)
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::parts::{AdaptiveRate, FairKeyed, Keyed, Part, WarmUp};
+use limitpal::parts::{AdaptiveRate, FairKeyed, Fingerprint, Keyed, Part, WarmUp};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use crate::ask::Key;
 use crate::clock::PyClock;
 use crate::limiter::KeyedLimiter;
 
@@ -61,6 +62,16 @@ impl Counting {
 
 /// The one way in which a limiter counts, for what only such a one can be asked.
 impl KeyedLimiter {
+    /// Reads something off a key's bucket.
+    pub(crate) fn view<T>(
+        &self,
+        key: &Key<'_>,
+        view: impl Fn(&Keyed<PyClock>, Fingerprint) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let keyed = self.keyed()?;
+        view(keyed, keyed.fingerprint(key.as_str())?)
+    }
+
     /// Returns the windows of one that has some.
     pub(crate) fn windows(&self) -> PyResult<&Windows> {
         match self.counting()? {

@@ -181,3 +181,14 @@ pub(crate) fn shorten(text: &str) -> String {
     }
     line + more
 }
+
+/// Returns when one of our refusals says to come back.
+pub(crate) fn retry_after(py: Python<'_>, refusal: &PyErr) -> PyResult<RetryAfter> {
+    let seconds: Option<f64> = refusal.value(py).getattr("retry_after")?.extract()?;
+    Ok(match seconds {
+        None => RetryAfter::Unknown,
+        Some(0.0) => RetryAfter::Now,
+        Some(f64::INFINITY) => RetryAfter::Never,
+        Some(seconds) => RetryAfter::After(seconds::duration(seconds)),
+    })
+}

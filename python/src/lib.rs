@@ -26,6 +26,7 @@ mod given;
 mod leaky_bucket;
 mod limiter;
 mod limiter_repr;
+mod observe;
 mod options;
 mod place;
 mod quota;
@@ -76,6 +77,8 @@ mod _limitpal {
     use crate::leaky_bucket::LeakyBucket;
     #[pymodule_export]
     use crate::limiter::KeyedLimiter;
+    #[pymodule_export]
+    use crate::observe::Subscription;
     #[pymodule_export]
     use crate::place::Place;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use limitpal::TimeSource;
-use limitpal::parts::{Fingerprint, Keyed, Part, Turn};
+use limitpal::parts::{Keyed, Part, Turn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -17,6 +17,7 @@ use crate::counting::Counting;
 use crate::decision::Decision;
 use crate::errors;
 use crate::limiter_repr as repr;
+use crate::observe::{Observers, Subscription};
 use crate::options::Options;
 use crate::place::{self, Patience, Place, movable, sit_out};
 use crate::seconds;
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) counting: Counting,
     /// The one reference to it is shared with the core, so that the garbage collector sees it.
     pub(crate) key_by: Option<Arc<Py<PyAny>>>,
+    pub(crate) observers: Observers,
 }
 
 impl KeyedLimiter {
@@ -44,7 +46,8 @@ impl KeyedLimiter {
         let key_by = options.key_by()?;
         let counting = options.counting(key_by.as_ref())?;
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
-        self.inner.set(Inner { counting, key_by }).map_err(again)
+        let observers = Observers::default();
+        self.inner.set(Inner { counting, key_by, observers }).map_err(again)
     }
 
     #[inline]
@@ -79,10 +82,11 @@ impl KeyedLimiter {
         Ok(self.inner()?.counting.shared())
     }
 
-    /// Returns whether a decision calls the user's own code: a clock, or `key_by`.
+    /// Returns whether a decision calls the user's own code: a clock, `key_by`, or an observer.
     #[inline]
     pub(crate) fn calls_python(&self) -> PyResult<bool> {
-        let is_own = matches!(self.part()?.source(), PyClock::Python(_));
+        let part = self.part()?;
+        let is_own = matches!(part.source(), PyClock::Python(_)) || part.teller().is_heard();
         Ok(is_own || self.inner()?.key_by.is_some())
     }
 
@@ -106,7 +110,7 @@ impl KeyedLimiter {
     ) -> PyResult<Turn<()>> {
         let request = cost.request(timeout, fixed);
         match &self.inner()?.counting {
-            Counting::Buckets(keyed) => {
+            Counting::Buckets(keyed) if !keyed.teller().is_heard() => {
                 let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
                 keyed.store().enter(key, request, || source.now())
             }
@@ -153,22 +157,12 @@ impl KeyedLimiter {
     ) -> PyResult<Turn> {
         let request = cost.request(timeout, fixed);
         match &self.inner()?.counting {
-            Counting::Buckets(keyed) => {
+            Counting::Buckets(keyed) if !keyed.teller().is_heard() => {
                 let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
                 keyed.store().reserve(key, request, || source.now())
             }
             other => other.part().reserve(key.as_str(), request),
         }
-    }
-
-    /// Reads something off a key's bucket.
-    pub(crate) fn view<T>(
-        &self,
-        key: &Key<'_>,
-        view: impl Fn(&Keyed<PyClock>, Fingerprint) -> PyResult<T>,
-    ) -> PyResult<T> {
-        let keyed = self.keyed()?;
-        view(keyed, keyed.fingerprint(key.as_str())?)
     }
 }
 
@@ -184,7 +178,7 @@ impl KeyedLimiter {
     #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
     fn allow(&self, key: Key<'_>, cost: Cost) -> PyResult<bool> {
         match &self.inner()?.counting {
-            Counting::Buckets(keyed) => keyed.allow(keyed.fingerprint(key.as_str())?, cost.0),
+            Counting::Buckets(keyed) => keyed.allow_or_tell(key.as_str(), cost.0),
             other => other.part().allow(key.as_str(), cost.0),
         }
     }
@@ -198,7 +192,7 @@ impl KeyedLimiter {
         cost: Cost,
     ) -> PyResult<Bound<'py, PyList>> {
         let answers = match &self.inner()?.counting {
-            Counting::Buckets(keyed) => {
+            Counting::Buckets(keyed) if !keyed.teller().is_heard() => {
                 let keys = keys.map(|key| keyed.fingerprint(key))?;
                 keyed.allow_many(&keys, |key| (*key, cost.0))?
             }
@@ -250,6 +244,32 @@ impl KeyedLimiter {
     /// [200, 110]
     fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
         Ok(self.part()?.bound(seconds::window("window", window, WINDOW)?))
+    }
+
+    /// Call `observer` with each event from now on; return what ends it.
+    ///
+    /// It is called in the thread or task whose call it tells of, before that call returns and under
+    /// no lock. An exception of its own goes to `sys.unraisablehook`. `near_limit` is the share of a
+    /// key's limit, above 0 and 1 at most, at which `NearLimit` is told.
+    ///
+    /// >>> from limitpal import MockClock, TokenBucket
+    /// >>> limiter = TokenBucket(capacity=5, refill_rate=1, clock=MockClock())
+    /// >>> events = []
+    /// >>> with limiter.observe(events.append):
+    /// ...     _ = limiter.allow_many(["ann"] * 6)
+    /// >>> for event in events:
+    /// ...     print(event)
+    /// NearLimit(key='ann', used=4, limit=5, share=0.8)
+    /// Refused(key='ann', cost=1, retry_after=1.0)
+    #[pyo3(signature = (observer, near_limit = None), text_signature = "($self, observer, near_limit=0.8)")]
+    fn observe(
+        &self,
+        observer: &Bound<'_, PyAny>,
+        near_limit: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Subscription> {
+        let part = self.part()?;
+        let observers = &self.inner()?.observers;
+        observers.add(part.teller(), part.evicted_live(), observer, near_limit)
     }
 
     /// Forget one key, or all of them; those who wait then go in their order.
@@ -358,9 +378,11 @@ impl KeyedLimiter {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let (Some(Inner { key_by, .. }), Ok(part)) = (self.inner.get(), self.part()) else {
+        let (Some(Inner { key_by, observers, .. }), Ok(part)) = (self.inner.get(), self.part())
+        else {
             return Ok(());
         };
+        observers.traverse(&visit)?;
         visit.call(key_by.as_deref())?;
         part.source().traverse(&visit)
     }

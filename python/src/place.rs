@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use limitpal::parts::{Grant, Part, Place as CorePlace};
+use limitpal::parts::{Grant, Part, Place as CorePlace, gave_up};
 use limitpal::{Instant, RetryAfter, TimeSource};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -73,6 +73,9 @@ impl Place {
         if left.is_zero() {
             self.leave();
             let unknown = RetryAfter::Unknown;
+            if !self.provisional {
+                gave_up(&*self.part, key, cost.0);
+            }
             return Err(Python::attach(|py| errors::rate_limit_exceeded(py, key, cost.0, unknown)));
         }
         Ok(wait.min(left))

@@ -24,6 +24,7 @@ mod retry_after;
 mod shards;
 mod store;
 mod sync;
+mod teller;
 mod throttle;
 mod time;
 mod waiting;
@@ -62,6 +63,7 @@ pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
 pub use crate::retry_after::RetryAfter;
 pub use crate::store::Evict;
+pub use crate::teller::{Event, Subscription};
 pub use crate::time::Instant;
 
 /// The parts below: for whoever brings a clock that can fail, or a runtime of their own.
@@ -81,13 +83,14 @@ pub mod parts {
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
         Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
-        Step as CompositeStep, Wish, strict_burst,
+        Step as CompositeStep, Wish, gave_up, strict_burst,
     };
     pub use crate::retry::exponential;
     pub use crate::shards::Fingerprint;
     pub use crate::store::{
-        Grant, Pending, Place, Request, Scope, Shares, Store, StoreOptions, Stored, Turn,
+        Grant, Pending, Place, Request, Scope, Shares, Sight, Store, StoreOptions, Stored, Turn,
     };
+    pub use crate::teller::{Observer, Seen, Teller};
 }
 
 /// The programs in Rust of the README and the docs run with the other examples.
@@ -101,6 +104,8 @@ mod pages {
     struct AdaptiveRate;
     #[doc = include_str!("../../../docs/concurrency.md")]
     struct Concurrency;
+    #[doc = include_str!("../../../docs/events.md")]
+    struct Events;
     #[doc = include_str!("../../../docs/fair-shares.md")]
     struct FairShares;
     #[doc = include_str!("../../../docs/limits-in-words.md")]

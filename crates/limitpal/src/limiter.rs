@@ -12,12 +12,14 @@ mod handle;
 mod keyed;
 mod keys;
 mod leaky_bucket;
+mod observe;
 mod part;
 mod quota;
 mod sliding_window_counter;
 mod sliding_window_log;
 mod strict;
 mod token_bucket;
+mod told;
 mod turn;
 mod warm_up_bucket;
 
@@ -52,7 +54,8 @@ pub use self::sliding_window_counter::SlidingWindowCounter;
 pub use self::sliding_window_log::SlidingWindowLog;
 pub use self::strict::{StrictBuilder, strict, strict_burst};
 pub use self::token_bucket::TokenBucket;
-use self::turn::{come_blocking, come_within, come_within_blocking, request};
+pub use self::told::gave_up;
+use self::turn::{come_blocking, come_told, come_within_blocking, request};
 pub use self::warm_up_bucket::{WarmUpBucket, WarmUpBuilder};
 use crate::algorithm::Window;
 use crate::clock::SharedClock;
@@ -87,13 +90,21 @@ enum Kind {
     Composite(Arc<Composite<SharedClock>>),
 }
 
+/// How a limiter is asked.
+enum View<'l> {
+    Keyed(&'l Keyed<SharedClock>),
+    /// One that counts in another way, or that tells what it is asked.
+    Part(&'l dyn Part<SharedClock>),
+    Composite(&'l Composite<SharedClock>),
+}
+
 impl AnyLimiter {
     /// Takes if possible now; never waits.
     #[inline]
     pub fn allow<'k>(&self, ask: impl Into<Ask<'k>>) -> bool {
         let ask = ask.into();
         sure(match &self.0 {
-            Kind::Keyed(keyed) => keyed.allow(sure(keyed.fingerprint(ask.key())), ask.cost()),
+            Kind::Keyed(keyed) => keyed.allow_or_tell(ask.key(), ask.cost()),
             Kind::Part(part) => part.allow(ask.key(), ask.cost()),
             Kind::Composite(composite) => composite.allow(ask.key(), ask.cost()),
         })
@@ -111,16 +122,16 @@ impl AnyLimiter {
     /// ```
     pub fn allow_many<'k, A: Into<Ask<'k>>>(&self, asks: impl IntoIterator<Item = A>) -> Vec<bool> {
         let asks = asks.into_iter().map(Into::into);
-        match &self.0 {
-            Kind::Keyed(keyed) => {
+        match self.view() {
+            View::Keyed(keyed) => {
                 let of = |ask: Ask<'_>| (sure(keyed.fingerprint(ask.key())), ask.cost());
                 sure(keyed.allow_many(&asks.map(of).collect::<Vec<_>>(), |ask| *ask))
             }
-            Kind::Part(part) => {
+            View::Part(part) => {
                 let asks: Vec<_> = asks.map(|ask| (ask.key(), ask.cost())).collect();
                 sure(part.allow_many(&asks))
             }
-            Kind::Composite(composite) => {
+            View::Composite(composite) => {
                 asks.map(|ask| sure(composite.allow(ask.key(), ask.cost()))).collect()
             }
         }
@@ -129,10 +140,10 @@ impl AnyLimiter {
     /// As [`allow`](Self::allow), with the numbers.
     pub fn check<'k>(&self, ask: impl Into<Ask<'k>>) -> Decision {
         let ask = ask.into();
-        sure(match &self.0 {
-            Kind::Keyed(keyed) => keyed.check(sure(keyed.fingerprint(ask.key())), ask.cost()),
-            Kind::Part(part) => part.check(ask.key(), ask.cost()),
-            Kind::Composite(composite) => composite.check(ask.key(), ask.cost()),
+        sure(match self.view() {
+            View::Keyed(keyed) => keyed.check(sure(keyed.fingerprint(ask.key())), ask.cost()),
+            View::Part(part) => part.check(ask.key(), ask.cost()),
+            View::Composite(composite) => composite.check(ask.key(), ask.cost()),
         })
     }
 
@@ -204,19 +215,19 @@ impl AnyLimiter {
         timeout: Option<Duration>,
     ) -> Result<Quota, RateLimitExceeded> {
         let ask = ask.into();
-        match &self.0 {
-            Kind::Keyed(keyed) => match keyed.reserve(ask, timeout, false) {
+        match self.view() {
+            View::Keyed(keyed) => match keyed.reserve(ask, timeout, false) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
                 Turn::Wait(place, _) => Ok(keyed.come(place).await),
             },
             // In a box, or who waits for a bucket would be as large as who waits for several.
-            Kind::Part(part) => match sure(part.reserve(ask.key(), request(ask, timeout, false))) {
+            View::Part(part) => match sure(part.reserve(ask.key(), request(ask, timeout, false))) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, _) => Box::pin(come_within(&**part, place, timeout)).await,
+                Turn::Wait(place, _) => Box::pin(come_told(part, place, ask, timeout)).await,
             },
-            Kind::Composite(composite) => Box::pin(composite.acquire(ask, timeout)).await,
+            View::Composite(composite) => Box::pin(composite.acquire(ask, timeout)).await,
         }
     }
 
@@ -231,23 +242,24 @@ impl AnyLimiter {
         timeout: Option<Duration>,
     ) -> Result<Quota, RateLimitExceeded> {
         let ask = ask.into();
-        match &self.0 {
-            Kind::Keyed(keyed) => match keyed.reserve(ask, timeout, !keyed.source().parks()) {
+        match self.view() {
+            View::Keyed(keyed) => match keyed.reserve(ask, timeout, !keyed.source().parks()) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, wait) => Ok(come_blocking(&**keyed, place, wait)),
+                Turn::Wait(place, wait) => Ok(come_blocking(keyed, place, wait)),
             },
-            Kind::Part(part) => {
+            View::Part(part) => {
                 let request = request(ask, timeout, !part.source().parks());
                 match sure(part.reserve(ask.key(), request)) {
                     Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                     Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
                     Turn::Wait(place, wait) => {
-                        come_within_blocking(&**part, place, (wait, timeout))
+                        let came = come_within_blocking(part, place, (wait, timeout));
+                        came.inspect_err(|_| told::gave_up(part, ask.key(), ask.cost()))
                     }
                 }
             }
-            Kind::Composite(composite) => composite.acquire_blocking(ask, timeout),
+            View::Composite(composite) => composite.acquire_blocking(ask, timeout),
         }
     }
 
@@ -256,8 +268,10 @@ impl AnyLimiter {
     #[inline]
     pub(crate) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>) -> Option<Turn<()>> {
         match &self.0 {
-            Kind::Keyed(keyed) => Some(keyed.enter(ask, timeout, false)),
-            Kind::Part(_) | Kind::Composite(_) => None,
+            Kind::Keyed(keyed) if !keyed.teller().is_heard() => {
+                Some(keyed.enter(ask, timeout, false))
+            }
+            Kind::Keyed(_) | Kind::Part(_) | Kind::Composite(_) => None,
         }
     }
 
@@ -277,15 +291,14 @@ impl AnyLimiter {
         ask: Ask<'_>,
         timeout: Option<Duration>,
     ) -> Result<Option<Quota>, RateLimitExceeded> {
-        match &self.0 {
-            Kind::Keyed(keyed) => match keyed.enter(ask, timeout, !keyed.source().parks()) {
-                Turn::Now(()) => Ok(None),
-                Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, wait) => Ok(Some(come_blocking(&**keyed, place, wait))),
-            },
-            Kind::Part(_) | Kind::Composite(_) => {
-                self.acquire_quota_blocking(ask, timeout).map(Some)
-            }
+        let keyed = match &self.0 {
+            Kind::Keyed(keyed) if !keyed.teller().is_heard() => keyed,
+            _ => return self.acquire_quota_blocking(ask, timeout).map(Some),
+        };
+        match keyed.enter(ask, timeout, !keyed.source().parks()) {
+            Turn::Now(()) => Ok(None),
+            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+            Turn::Wait(place, wait) => Ok(Some(come_blocking(&**keyed, place, wait))),
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::part::Part;
 use super::quota::Quota;
-use super::turn::{Seat, come_within, request};
-use super::{AnyLimiter, Kind, sure};
+use super::turn::{Seat, come_told, request};
+use super::{AnyLimiter, View, sure};
 use crate::clock::SharedClock;
 use crate::refusal::RateLimitExceeded;
 use crate::store::Turn;
@@ -32,15 +32,15 @@ impl Acquire<'_> {
     fn step(&mut self, context: &mut Context<'_>) -> Poll<Result<(), RateLimitExceeded>> {
         loop {
             match self {
-                Self::Asking(limiter, ask, timeout) => match &limiter.0 {
-                    Kind::Keyed(keyed) => match keyed.enter(*ask, *timeout, false) {
+                Self::Asking(limiter, ask, timeout) => match limiter.view() {
+                    View::Keyed(keyed) => match keyed.enter(*ask, *timeout, false) {
                         Turn::Now(()) => return Poll::Ready(Ok(())),
                         Turn::Refused(after) => {
                             return Poll::Ready(Err(RateLimitExceeded::new(after)));
                         }
                         Turn::Wait(place, _) => *self = Self::Coming(keyed.seat(place)),
                     },
-                    Kind::Part(part) => match enter(&**part, *ask, *timeout) {
+                    View::Part(part) => match enter(part, *ask, *timeout) {
                         Turn::Now(()) => return Poll::Ready(Ok(())),
                         Turn::Refused(after) => {
                             return Poll::Ready(Err(RateLimitExceeded::new(after)));
@@ -48,14 +48,14 @@ impl Acquire<'_> {
                         Turn::Wait(place, _) => {
                             // Most need no timer, and a crowd of them is smaller without.
                             *self = Self::Boxed(if part.waits_may_grow() {
-                                Box::pin(come_within(&**part, place, *timeout))
+                                Box::pin(come_told(part, place, *ask, *timeout))
                             } else {
-                                let seat = Seat::new(&**part, place);
+                                let seat = Seat::new(part, place);
                                 Box::pin(async { Ok(Quota::one(seat.await, Duration::ZERO)) })
                             });
                         }
                     },
-                    Kind::Composite(composite) => {
+                    View::Composite(composite) => {
                         *self = Self::Boxed(Box::pin(composite.acquire(*ask, *timeout)));
                     }
                 },

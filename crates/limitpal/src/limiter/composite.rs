@@ -7,6 +7,7 @@ mod parts;
 mod permit;
 mod step;
 mod taken;
+mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::store::Grant;
+use crate::teller::Teller;
 
 /// Decides over several limiters; whoever waits does it elsewhere.
 pub struct Composite<S: TimeSource> {
@@ -33,6 +35,7 @@ pub struct Composite<S: TimeSource> {
     /// Those that count how many are at it.
     doors: Vec<Arc<Door<S::Error>>>,
     source: S,
+    teller: Teller,
 }
 
 impl<S: TimeSource> Composite<S> {
@@ -49,7 +52,7 @@ impl<S: TimeSource> Composite<S> {
             let advice = "give each limiter once, or make a second of its kind";
             return Err(InvalidConfig::new("limiters", "the same limiter twice", advice));
         }
-        Ok(Self { parts, doors, source })
+        Ok(Self { parts, doors, source, teller: Teller::default() })
     }
 
     /// Returns its parts that count how often something goes.
@@ -75,21 +78,28 @@ impl<S: TimeSource> Composite<S> {
 
     /// Takes from every part if possible now; never waits.
     pub fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        if self.teller.is_heard() {
+            return Ok(self.check(key, cost)?.allowed);
+        }
         Ok(self.take(key, cost)?.is_some())
     }
 
     /// As `allow`, with the numbers.
     pub fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
-        loop {
+        let watched = self.watch(key)?;
+        let decision = loop {
             if self.take(key, cost)?.is_some() {
-                return self.standing(key);
+                break self.standing(key)?;
             }
             // Between the two somebody may have left room.
             let refused = self.peek(key, cost)?;
             if !refused.allowed {
-                return Ok(refused);
+                break refused;
             }
-        }
+        };
+        let refused = (!decision.allowed).then_some(decision.retry_after);
+        self.tell((key, cost), watched, refused)?;
+        Ok(decision)
     }
 
     /// Shows the part with the longest wait, or when all allow it the one with the least left.

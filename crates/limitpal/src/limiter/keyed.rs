@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::keys::{KeyBy, Keys};
+use super::told;
 use crate::algorithm::Bucket;
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
@@ -10,6 +11,7 @@ use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::store::{Evict, Grant, Request, Scope, Store, StoreOptions, Stored};
+use crate::teller::Teller;
 
 /// What a keyed limiter does besides counting.
 pub struct KeyedOptions<E> {
@@ -38,10 +40,14 @@ impl<E> fmt::Debug for KeyedOptions<E> {
 
 /// Buckets by key, and the clock they are read by. The building block of every limiter; the
 /// Python package reads clocks that can fail.
+///
+/// Nobody hears of what it is asked in its own words: those who listen are told of what is asked
+/// of it as a `Part`.
 pub struct Keyed<S: TimeSource, A: Stored = Bucket> {
     store: Store<A>,
     source: S,
     keys: Keys<S::Error>,
+    teller: Teller,
 }
 
 impl<S: TimeSource, A: Stored> Keyed<S, A> {
@@ -54,7 +60,8 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
         let KeyedOptions { store, per_key, key_by } = options;
         let scope = Scope { one_bucket: !per_key, steady_clock: source.is_steady() };
         let keys = Keys::new(per_key, key_by);
-        Ok(Self { store: Store::new(bucket, store, scope)?, source, keys })
+        let teller = Teller::default();
+        Ok(Self { store: Store::new(bucket, store, scope)?, source, keys, teller })
     }
 
     /// Returns its buckets.
@@ -65,6 +72,11 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
     /// Returns the clock it reads.
     pub fn source(&self) -> &S {
         &self.source
+    }
+
+    /// Returns who listens.
+    pub fn teller(&self) -> &Teller {
+        &self.teller
     }
 
     /// Returns whether each key has a bucket of its own.
@@ -86,6 +98,15 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
     #[inline]
     pub fn allow(&self, key: Fingerprint, cost: u64) -> Result<bool, S::Error> {
         self.store.allow(key, cost, || self.source.now())
+    }
+
+    /// As `allow`, for whoever may be heard.
+    #[inline]
+    pub fn allow_or_tell(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        if self.teller.is_heard() {
+            return told::allow(self, key, cost);
+        }
+        self.allow(self.fingerprint(key)?, cost)
     }
 
     /// Takes for each of several calls, in order, at one reading of the clock; `of` says whose and

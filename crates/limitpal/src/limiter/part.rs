@@ -5,16 +5,27 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::keyed::Keyed;
+use super::told;
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
-use crate::store::{Grant, Pending, Place, Request, StoreOptions, Stored, Turn};
+use crate::store::{Grant, Pending, Place, Request, Sight, StoreOptions, Stored, Turn};
+use crate::teller::Teller;
 
 /// A keyed limiter whose algorithm one need not know.
 pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
     /// Returns the clock it reads.
     fn source(&self) -> &S;
+
+    /// Returns who listens.
+    fn teller(&self) -> &Teller;
+
+    /// As `check`, for whoever is watched.
+    fn check_watched(&self, key: &str, cost: u64) -> Result<(Decision, Sight), S::Error>;
+
+    /// As `reserve`, for whoever is watched.
+    fn reserve_watched(&self, key: &str, request: Request) -> Result<(Turn, Sight), S::Error>;
 
     /// Returns the most permits admitted to one key in any window.
     fn bound(&self, window: Duration) -> u64;
@@ -114,6 +125,18 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
         self.source()
     }
 
+    fn teller(&self) -> &Teller {
+        self.teller()
+    }
+
+    fn check_watched(&self, key: &str, cost: u64) -> Result<(Decision, Sight), S::Error> {
+        self.store().check_watched(self.fingerprint(key)?, cost, || self.source().now())
+    }
+
+    fn reserve_watched(&self, key: &str, request: Request) -> Result<(Turn, Sight), S::Error> {
+        self.store().reserve_watched(self.fingerprint(key)?, request, || self.source().now())
+    }
+
     fn bound(&self, window: Duration) -> u64 {
         self.store().bucket().bound(window)
     }
@@ -151,15 +174,24 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
     }
 
     fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        if self.teller().is_heard() {
+            return Ok(told::check(self, key, cost)?.allowed);
+        }
         Ok(Part::take(self, key, cost)?.is_some())
     }
 
     fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
+        if self.teller().is_heard() {
+            return asks.iter().map(|(key, cost)| Part::allow(self, key, *cost)).collect();
+        }
         let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
         self.allow_many(&asks.iter().map(of).collect::<Result<Vec<_>, _>>()?, |ask| *ask)
     }
 
     fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        if self.teller().is_heard() {
+            return told::check(self, key, cost);
+        }
         self.check(self.fingerprint(key)?, cost)
     }
 
@@ -172,11 +204,17 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
     }
 
     fn reserve(&self, key: &str, request: Request) -> Result<Turn, S::Error> {
+        if self.teller().is_heard() && !request.is_of_several() {
+            return told::reserve(self, key, request);
+        }
         self.store().reserve(self.fingerprint(key)?, request, || self.source().now())
     }
 
     #[inline]
     fn enter(&self, key: &str, request: Request) -> Result<Turn<()>, S::Error> {
+        if self.teller().is_heard() && !request.is_of_several() {
+            return Ok(told::reserve(self, key, request)?.map(drop));
+        }
         self.store().enter(self.fingerprint(key)?, request, || self.source().now())
     }
 

@@ -9,7 +9,7 @@ use super::ask::Ask;
 use super::keyed::Keyed;
 use super::part::Part;
 use super::quota::Quota;
-use super::sure;
+use super::{sure, told};
 use crate::clock::{SharedClock, Sleep, unparker};
 use crate::refusal::RateLimitExceeded;
 use crate::retry_after::RetryAfter;
@@ -62,6 +62,17 @@ pub(super) async fn come_within<P: Part<SharedClock> + ?Sized>(
     let start = part.source().now();
     let grant = sit(part, place, timeout).await.ok_or(OUT_OF_TIME)?;
     Ok(Quota::one(grant, part.source().now().saturating_duration_since(start)))
+}
+
+/// As `come_within`; of one who gives up is told.
+pub(super) async fn come_told<P: Part<SharedClock> + ?Sized>(
+    part: &P,
+    place: Place,
+    ask: Ask<'_>,
+    timeout: Option<Duration>,
+) -> Result<Quota, RateLimitExceeded> {
+    let came = come_within(part, place, timeout).await;
+    came.inspect_err(|_| told::gave_up(part, ask.key(), ask.cost()))
 }
 
 /// As `come_within`, for a grant; none once the time is over.

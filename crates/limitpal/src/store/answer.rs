@@ -23,6 +23,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Returns whether it is one of several, of which somebody else tells.
+    pub(crate) fn is_of_several(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// Asks for permits that one does not wait for.
     pub fn at_once(cost: u64) -> Self {
         Self { cost, timeout: Some(Duration::ZERO), fixed: true, ticket: None }

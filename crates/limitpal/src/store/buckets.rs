@@ -53,13 +53,10 @@ impl Stored for Bucket {
         cost: u64,
         now: Instant,
     ) -> Option<Grant> {
-        if settings.bucket.debt() > 0
-            && let Some(slot) = shard.slot(key)
-            && let Some(mark) = Algorithm::take_owing(&settings.bucket, &mut slot.state, cost, now)
-        {
-            return Some(shard.grant(key, cost, mark));
+        if settings.bucket.debt() == 0 && shard.lines.is_empty() {
+            return None;
         }
-        shard.take_freed(settings, key, cost, now)
+        shard.take_owing_or_freed(settings, key, cost, now)
     }
 
     fn retry_in(
@@ -161,5 +158,24 @@ impl Stored for Bucket {
         now: Instant,
     ) -> Option<Waker> {
         shard.reset(settings, key, now)
+    }
+}
+
+impl Shard {
+    #[inline(never)] // seldom, and the frame of those who are refused is smaller without
+    fn take_owing_or_freed(
+        &mut self,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Grant> {
+        if settings.bucket.debt() > 0
+            && let Some(slot) = self.slot(key)
+            && let Some(mark) = Algorithm::take_owing(&settings.bucket, &mut slot.state, cost, now)
+        {
+            return Some(self.grant(key, cost, mark));
+        }
+        self.take_freed(settings, key, cost, now)
     }
 }

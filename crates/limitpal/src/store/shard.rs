@@ -329,6 +329,7 @@ impl<A: Stored> Shard<A> {
         }
     }
 
+    #[inline(never)] // or those without a `ttl` make room for it in their frame
     fn tidy_up(&mut self, settings: &Settings<A>, now: Instant) {
         self.calls += 1;
         if self.calls >= settings.options.cleanup_interval.max(self.kept) {

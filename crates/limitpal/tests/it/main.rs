@@ -12,6 +12,7 @@ mod concurrency;
 mod concurrency_exhaustive;
 mod conformance;
 mod delays;
+mod events;
 mod evict;
 mod executor;
 mod fair;

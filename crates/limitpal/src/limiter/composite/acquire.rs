@@ -17,6 +17,38 @@ impl Composite<SharedClock> {
         ask: Ask<'_>,
         timeout: Option<Duration>,
     ) -> Result<Quota, RateLimitExceeded> {
+        let watched = sure(self.watch(ask.key()));
+        let acquired = self.come(ask, timeout).await;
+        self.hear(ask, watched, acquired)
+    }
+
+    pub(in super::super) fn acquire_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let watched = sure(self.watch(ask.key()));
+        let acquired = self.come_blocking(ask, timeout);
+        self.hear(ask, watched, acquired)
+    }
+
+    /// Tells of one who has come, or was refused.
+    fn hear(
+        &self,
+        ask: Ask<'_>,
+        watched: Option<bool>,
+        acquired: Result<Quota, RateLimitExceeded>,
+    ) -> Result<Quota, RateLimitExceeded> {
+        let refused = acquired.as_ref().err().map(|error| error.retry_after());
+        sure(self.tell((ask.key(), ask.cost()), watched, refused));
+        acquired
+    }
+
+    async fn come(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, RateLimitExceeded> {
         let (start, arrival) = (self.source.now(), Arrival::next());
         let mut held = None;
         loop {
@@ -38,7 +70,7 @@ impl Composite<SharedClock> {
         }
     }
 
-    pub(in super::super) fn acquire_blocking(
+    fn come_blocking(
         &self,
         ask: Ask<'_>,
         timeout: Option<Duration>,

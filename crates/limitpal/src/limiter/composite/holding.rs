@@ -9,6 +9,7 @@ use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::limiter::{AnyLimiter, Ask, ConcurrencyLimiter, Kind, Parts, Quota, sure};
 use crate::refusal::RateLimitExceeded;
+use crate::teller::{Event, Subscription};
 
 /// Limiters of any kinds as one, concurrency limiters too: a call goes if all of them let it, and
 /// holds a permit while it lasts.
@@ -66,7 +67,13 @@ impl HoldingLimiter {
         match &self.0.0 {
             Kind::Keyed(_) | Kind::Part(_) => self.0.allow(ask).then(CompositePermit::default),
             Kind::Composite(composite) => {
-                sure(composite.take(ask.key(), ask.cost())).map(|(_, permit)| permit)
+                let (key, cost) = (ask.key(), ask.cost());
+                let watched = sure(composite.watch(key));
+                let taken = sure(composite.take(key, cost));
+                let until = || sure(composite.refused_until(key, cost));
+                let refused = (watched.is_some() && taken.is_none()).then(until);
+                sure(composite.tell((key, cost), watched, refused));
+                taken.map(|(_, permit)| permit)
             }
         }
     }
@@ -152,6 +159,12 @@ impl HoldingLimiter {
             Kind::Keyed(_) | Kind::Part(_) => Some(self.0.bound(window)),
             Kind::Composite(composite) => composite.bound(window),
         }
+    }
+
+    /// Calls `observer` with each event from now on, as [`AnyLimiter::observe`] does; near a limit
+    /// are those of its parts that count how often something goes.
+    pub fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Subscription {
+        self.0.observe(observer)
     }
 
     /// Forgets what a key has taken of quota. Permits stay out.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::super::keys::{KeyBy, Keys};
 use super::super::part::Part;
+use super::super::told;
 use crate::algorithm::Bucket;
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
-use crate::store::{Grant, Pending, Place, Request, Shares, StoreOptions, Turn};
+use crate::store::{Grant, Pending, Place, Request, Shares, Sight, StoreOptions, Turn};
+use crate::teller::Teller;
 
 /// One bucket for everybody, of which each active key has a share. The building block of
 /// `FairBucket`; the Python package reads clocks that can fail.
@@ -21,6 +23,7 @@ pub struct FairKeyed<S: TimeSource> {
     source: S,
     keys: Keys<S::Error>,
     options: StoreOptions,
+    teller: Teller,
 }
 
 impl<S: TimeSource> FairKeyed<S> {
@@ -33,7 +36,7 @@ impl<S: TimeSource> FairKeyed<S> {
     ) -> Result<Self, InvalidConfig> {
         let shares = Shares::new(bucket, active_for, source.is_steady())?;
         let (keys, options) = (Keys::new(true, key_by), StoreOptions::default());
-        Ok(Self { shares, source, keys, options })
+        Ok(Self { shares, source, keys, options, teller: Teller::default() })
     }
 
     /// Returns the bucket and who shares it.
@@ -58,6 +61,27 @@ impl<S: TimeSource> FairKeyed<S> {
 impl<S: TimeSource> Part<S> for FairKeyed<S> {
     fn source(&self) -> &S {
         &self.source
+    }
+
+    fn teller(&self) -> &Teller {
+        &self.teller
+    }
+
+    // What is within a key's share moves with those who are active: here the two looks are apart.
+    fn check_watched(&self, key: &str, cost: u64) -> Result<(Decision, Sight), S::Error> {
+        let is_new = !self.contains(key)?;
+        let key = self.fingerprint(key)?;
+        let decision = self.shares.check(key, cost, || self.source.now())?;
+        Ok((decision, Sight::behind(&decision, cost, is_new)))
+    }
+
+    fn reserve_watched(&self, key: &str, request: Request) -> Result<(Turn, Sight), S::Error> {
+        let is_new = !self.contains(key)?;
+        let id = self.fingerprint(key)?;
+        let turn = self.shares.reserve(id, request, || self.source.now())?;
+        let allowed = matches!(turn, Turn::Now(_));
+        let decision = Decision { allowed, ..self.peek(key, 1)? };
+        Ok((turn, Sight::behind(&decision, request.cost, is_new)))
     }
 
     fn bound(&self, window: Duration) -> u64 {
@@ -98,16 +122,25 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
     }
 
     fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
+        if self.teller.is_heard() {
+            return Ok(told::check(self, key, cost)?.allowed);
+        }
         Ok(self.take(key, cost)?.is_some())
     }
 
     fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
+        if self.teller.is_heard() {
+            return asks.iter().map(|(key, cost)| self.allow(key, *cost)).collect();
+        }
         let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
         let asks = asks.iter().map(of).collect::<Result<Vec<_>, _>>()?;
         self.shares.take_many(&asks, || self.source.now())
     }
 
     fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
+        if self.teller.is_heard() {
+            return told::check(self, key, cost);
+        }
         self.shares.check(self.fingerprint(key)?, cost, || self.source.now())
     }
 
@@ -120,6 +153,9 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
     }
 
     fn reserve(&self, key: &str, request: Request) -> Result<Turn, S::Error> {
+        if self.teller.is_heard() && !request.is_of_several() {
+            return told::reserve(self, key, request);
+        }
         self.shares.reserve(self.fingerprint(key)?, request, || self.source.now())
     }
 

@@ -1,0 +1,33 @@
+"""Observers, as a type checker sees them."""
+
+from typing_extensions import assert_type
+
+from limitpal import (
+    AsyncCompositeLimiter,
+    AsyncTokenBucket,
+    CompositeLimiter,
+    Event,
+    NearLimit,
+    Refused,
+    Subscription,
+    TokenBucket,
+)
+
+
+def observers(limiter: TokenBucket, composite: CompositeLimiter) -> None:
+    events: list[Event] = []
+    assert_type(limiter.observe(events.append), Subscription)
+    assert_type(composite.observe(events.append, near_limit=0.5), Subscription)
+    with limiter.observe(print, 0.5) as subscription:
+        assert_type(subscription.is_open, bool)
+    for event in events:
+        if isinstance(event, Refused):
+            assert_type(event.retry_after, float | None)
+        elif isinstance(event, NearLimit):
+            assert_type((event.key, event.used / event.limit), tuple[str, float])
+    limiter.observe(None)  # type: ignore[arg-type]
+
+
+def awaited(limiter: AsyncTokenBucket, composite: AsyncCompositeLimiter) -> None:
+    assert_type(limiter.observe(print), Subscription)
+    assert_type(composite.observe(print), Subscription)
