@@ -519,7 +519,7 @@ class RetryPolicy:
         *,
         delays: Delays | None = None,
         min_delay: float = 0.0,
-        delays_for: Mapping[type[Exception], Delays]
+        delays_for: Mapping[Any, Delays]
         | Iterable[tuple[type[Exception] | tuple[type[Exception], ...], Delays]]
         | None = None,
         retry_if: Callable[[Any], bool] | None = None,

@@ -22,7 +22,6 @@ from limitpal import (
     CircuitBreakerOpen,
     Clock,
     CompositeLimiter,
-    Constant,
     Decision,
     InvalidConfigError,
     LeakyBucket,
@@ -276,31 +275,6 @@ async def async_limiters() -> None:
     every: list[AsyncLimiter] = [bucket, leaky, both, OwnAsyncLimiter()]
     for one in every:
         assert_type(await one.allow("user:7"), bool)
-
-
-def retry_policy() -> None:
-    policy = RetryPolicy(max_attempts=5, base_delay=0.1, max_delay=2, backoff=2, jitter=0.1, seed=7)
-    RetryPolicy(retry_on=(Upstream, TimeoutError))
-    RetryPolicy(retry_on=Upstream)
-    RetryPolicy(retry_on=[Upstream])
-    assert_type(policy.max_attempts, int | None)
-    assert_type(policy.base_delay, float)
-    assert_type(policy.next_delay(3), float)
-    assert_type(policy.should_retry(Upstream(), 1), bool)
-    assert_type(policy == RetryPolicy(), bool)
-    assert_type({policy: "patient"}[policy], str)
-    RetryPolicy(
-        None,
-        jitter="full",
-        delays=[1, 2.5],
-        delays_for={Upstream: Constant(2.0), OSError: lambda attempt: attempt + 1.0},
-        retry_if=lambda error: bool(error),
-        delay_from=lambda error: None,
-        max_elapsed=60,
-    )
-    RetryPolicy(retry_on=Upstream())  # type: ignore[arg-type]
-    RetryPolicy(jitter="half")  # type: ignore[arg-type]
-    RetryPolicy(3, 0.1, 5.0, 2.0, 0.0, (Upstream,), 7)  # type: ignore[call-arg, arg-type]
 
 
 def circuit_breaker() -> None:

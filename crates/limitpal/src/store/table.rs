@@ -8,6 +8,8 @@
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use std::mem::swap;
+
 use super::slot::Slot;
 use crate::shards::Fingerprint;
 
@@ -125,8 +127,9 @@ impl<T> Table<T> {
             let from = self.place_for(slot.key());
             let free = (from..self.places.len()).find(|place| self.places[*place].is_none());
             if let Some(free) = free {
-                self.places[from..=free].rotate_right(1);
-                self.places[from] = Some(slot);
+                // They are few: a loop is shorter than a rotation.
+                let mut next = Some(slot);
+                self.places[from..=free].iter_mut().for_each(|place| swap(place, &mut next));
                 self.len += 1;
                 return;
             }
@@ -143,8 +146,8 @@ impl<T> Table<T> {
         let is_at_home =
             |place: &usize| self.at(*place).is_none_or(|slot| self.home(slot.key()) == *place);
         let to = (from + 1..self.places.len()).find(is_at_home).unwrap_or(self.places.len()) - 1;
-        self.places[from] = None;
-        self.places[from..=to].rotate_left(1);
+        let mut next = None;
+        self.places[from..=to].iter_mut().rev().for_each(|place| swap(place, &mut next));
         self.len -= 1;
         Some(Moved { from, to })
     }
