@@ -40,6 +40,7 @@ from ._limitpal import (
     TokenBucket,
     WarmUpBucket,
 )
+from ._stats import ExecutorStats
 from ._strict import async_strict, strict
 from ._warm_up import AsyncWarmUpBucket
 from ._windows import AsyncFixedWindow, AsyncSlidingWindowCounter, AsyncSlidingWindowLog
@@ -73,6 +74,7 @@ __all__ = [
     "Decision",
     "Event",
     "EvictedLive",
+    "ExecutorStats",
     "Exponential",
     "FairBucket",
     "Fibonacci",

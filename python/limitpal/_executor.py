@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ._concurrency import AsyncConcurrencyLimiter
     from ._limiters import AsyncPart
     from ._limitpal import CircuitBreaker, RetryPolicy, _Run
+    from ._stats import ExecutorStats
 
 __all__ = ["AsyncResilientExecutor"]
 
@@ -139,6 +140,10 @@ class AsyncResilientExecutor:
             run.refused(refusal)
         else:
             run.acquired(held)
+
+    def stats(self) -> ExecutorStats:
+        """Return what became of the runs that have ended. It needs no `await`."""
+        return self._core.stats()
 
     def __repr__(self) -> str:
         return self._core.show(type(self).__name__, self._given)

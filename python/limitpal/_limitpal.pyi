@@ -20,6 +20,7 @@ from limitpal._delays import Delays
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
 from limitpal._events import Event
 from limitpal._limiters import AsyncPart, BucketOptions, Evict, SyncLimiter, TokenOptions
+from limitpal._stats import ExecutorStats
 
 __all__ = [
     "AdaptiveConcurrency",
@@ -694,6 +695,7 @@ class ResilientExecutor:
     def run(
         self, key: str | int, func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T: ...
+    def stats(self) -> ExecutorStats: ...
 
 @final
 class _ExecutorCore:  # the parts of an async executor
@@ -715,6 +717,7 @@ class _ExecutorCore:  # the parts of an async executor
     def succeeded(self, run: int | _Run) -> None: ...
     def failed(self, run: int | _Run, error: BaseException) -> _Run | None: ...
     def show(self, name: str, limiter: object) -> str: ...
+    def stats(self) -> ExecutorStats: ...
 
 @final
 class _Run:

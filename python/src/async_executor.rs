@@ -10,6 +10,7 @@ use crate::coroutine::callable;
 use crate::limiter::KeyedLimiter;
 use crate::run::Run;
 use crate::settings::{Arguments, Settings};
+use crate::stats;
 
 /// The parts of an async executor.
 #[pyclass(frozen, module = "limitpal._limitpal", name = "_ExecutorCore")]
@@ -72,6 +73,7 @@ impl ExecutorCore {
         if let Ok(run) = run.cast::<Run>() {
             return run.get().succeeded();
         }
+        self.settings.plan.ledger.succeeded_at_once();
         let Some(breaker) = &self.settings.plan.breaker else { return Ok(()) };
         let permit = Permit::numbered(run.extract::<u64>()? - 1);
         breaker.record(permit, Outcome::Success, || self.settings.breaker_now())
@@ -102,6 +104,11 @@ impl ExecutorCore {
     #[getter]
     fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.settings.clock.for_python(py)
+    }
+
+    /// Return what became of the runs that have ended.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        stats::of(py, &self.settings.plan.ledger.stats())
     }
 
     fn show(&self, py: Python<'_>, name: &str, limiter: Option<Py<PyAny>>) -> PyResult<String> {

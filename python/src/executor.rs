@@ -15,7 +15,7 @@ use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::quota::{Quota, QuotaSource};
 use crate::settings::{Arguments, Errors, Settings};
-use crate::{errors, seconds};
+use crate::{errors, seconds, stats};
 
 /// Runs a function behind a circuit breaker, a limiter and a retry policy, each of them optional.
 ///
@@ -220,6 +220,25 @@ impl ResilientExecutor {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.inner()?.run(&key, func, args, kwargs)
+    }
+
+    /// Return what became of the runs that have ended.
+    ///
+    /// >>> from limitpal import MockClock, ResilientExecutor, RetryPolicy
+    /// >>> executor = ResilientExecutor(retry_policy=RetryPolicy(), clock=MockClock())
+    /// >>> answers = iter([TimeoutError("slow"), 7, 8])
+    /// >>> def call():
+    /// ...     answer = next(answers)
+    /// ...     if isinstance(answer, Exception):
+    /// ...         raise answer
+    /// ...     return answer
+    /// >>> [executor.run("api", call) for _ in range(2)]
+    /// [7, 8]
+    /// >>> stats = executor.stats()
+    /// >>> stats.calls, stats.attempts, stats.amplification, stats.retry_success
+    /// (2, 3, 1.5, 1.0)
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        stats::of(py, &self.inner()?.settings.plan.ledger.stats())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

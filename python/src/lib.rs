@@ -36,6 +36,7 @@ mod run;
 mod seconds;
 mod settings;
 mod shared_clock;
+mod stats;
 mod token_bucket;
 mod warm_up_bucket;
 mod windows;

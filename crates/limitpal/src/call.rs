@@ -2,6 +2,7 @@
 
 mod clocks;
 mod failure;
+mod ledger;
 mod plan;
 mod step;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 pub use self::clocks::Clocks;
 pub use self::failure::{Failure, Rehearsal};
+pub(crate) use self::ledger::OnlyAttempt;
+pub use self::ledger::{ExecutorStats, Ledger};
 pub use self::plan::{Charge, Plan};
 pub use self::step::{Step, Stop};
 use crate::backoff::Memory;
@@ -62,6 +65,8 @@ pub struct Call<P: Deref<Target = Plan>> {
     started: Instant,
     /// What its delays go on from.
     memory: Memory,
+    /// Whether it has been counted.
+    is_over: bool,
 }
 
 /// Where a run stands, between two steps.
@@ -104,7 +109,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline]
     fn at(plan: P, stage: Stage, permit: Option<Permit>) -> Self {
         let (patience, started, memory) = (plan.acquire_timeout, Instant::ZERO, Memory::default());
-        Self { plan, stage, attempts: 0, patience, permit, started, memory }
+        Self { plan, stage, attempts: 0, patience, permit, started, memory, is_over: false }
     }
 
     /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
@@ -136,7 +141,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
         }
         if let Stage::Ask(next) = self.stage {
             self.stage = match self.ask(clocks)? {
-                Err(refusal) => Stage::Stop(self.stop_at(refusal)),
+                Err(refusal) => self.stop(self.stop_at(refusal)),
                 Ok(()) => match next {
                     Asked::Acquire => Stage::Acquire,
                     Asked::Attempt => Stage::Attempt,
@@ -166,17 +171,23 @@ impl<P: Deref<Target = Plan>> Call<P> {
     pub fn granted(&mut self, waited: Duration) {
         self.patience = self.patience.map(|patience| patience.saturating_sub(waited));
         let has_waited = !waited.is_zero();
+        if has_waited {
+            self.plan.ledger.waited(waited);
+        }
         self.stage = if has_waited { Stage::Ask(Asked::Attempt) } else { Stage::Attempt };
     }
 
     /// Hears that there is no quota in time.
     pub fn refused(&mut self, retry_after: RetryAfter) {
         self.give_back();
-        self.stage = Stage::Stop(Stop::refused(self.attempts, retry_after));
+        self.stage = self.stop(Stop::refused(self.attempts, retry_after));
     }
 
     /// Hears that the wait between two attempts is over.
     pub fn slept(&mut self) {
+        if let Stage::Wait(delay) = self.stage {
+            self.plan.ledger.backed_off(delay);
+        }
         let next = match self.plan.charge {
             Charge::Call => Asked::Attempt,
             Charge::Attempt => quota_or_attempt(&self.plan),
@@ -192,6 +203,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline]
     pub fn succeeded<C: Clocks>(&mut self, clocks: C) -> Result<(), C::Error> {
         self.attempts += 1;
+        self.is_over = true;
+        self.plan.ledger.succeeded(self.attempts);
         self.record(Outcome::Success, clocks)
     }
 
@@ -201,10 +214,17 @@ impl<P: Deref<Target = Plan>> Call<P> {
     ///
     /// What a clock fails with.
     pub fn failed<C: Clocks>(&mut self, failure: Failure, mut clocks: C) -> Result<(), C::Error> {
-        self.attempts = self.attempts.saturating_add(1);
-        self.stage = self.after_failure(failure, &mut clocks)?;
-        let is_over = matches!(self.stage, Stage::Stop(_));
-        if !is_over && self.plan.charge == Charge::Call {
+        let before = self.attempts;
+        self.attempts = before.saturating_add(1);
+        self.stage = match self.after_failure(failure, &mut clocks) {
+            Ok(Stage::Stop(stop)) => self.stop(stop),
+            Ok(stage) => stage,
+            Err(error) => {
+                self.attempts = before;
+                return Err(error);
+            }
+        };
+        if !self.is_over && self.plan.charge == Charge::Call {
             return Ok(());
         }
         if failure.counts {
@@ -219,7 +239,14 @@ impl<P: Deref<Target = Plan>> Call<P> {
     pub fn own_refusal(&mut self) {
         self.attempts += 1;
         self.give_back();
-        self.stage = Stage::Stop(Stop::Failed);
+        self.stage = self.stop(Stop::Failed);
+    }
+
+    /// Ends the run without a value.
+    fn stop(&mut self, stop: Stop) -> Stage {
+        self.is_over = true;
+        self.plan.ledger.stopped(stop, self.attempts);
+        Stage::Stop(stop)
     }
 
     /// Returns what comes after an attempt that failed.
@@ -298,6 +325,10 @@ impl<P: Deref<Target = Plan>> Call<P> {
 impl<P: Deref<Target = Plan>> Drop for Call<P> {
     #[inline]
     fn drop(&mut self) {
+        if !self.is_over {
+            let is_in_attempt = self.stage == Stage::Attempt;
+            self.plan.ledger.cancelled(self.attempts + u32::from(is_in_attempt));
+        }
         self.give_back();
     }
 }

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::{RetryExhausted, RunError};
-use crate::call::{Call, Charge, Clocks, Failure, Plan};
+use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, Outcome, Permit};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::limiter::{AnyLimiter, CompositePermit, HoldingLimiter, Quota};
 use crate::refusal::is_own_refusal;
 use crate::retry::RetryPolicy;
+use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
 /// Runs a function through a circuit breaker, a limiter and retries, in this order:
@@ -90,6 +91,28 @@ impl<E> ResilientExecutor<E> {
     pub fn builder() -> ResilientExecutorBuilder<E> {
         ResilientExecutorBuilder::default()
     }
+
+    /// Returns what became of the runs that have ended: of this handle, and of all its clones.
+    ///
+    /// ```
+    /// use limitpal::{MockClock, ResilientExecutor, RetryPolicy};
+    ///
+    /// let retry = RetryPolicy::default();
+    /// let executor = ResilientExecutor::builder().retry_policy(retry).clock(MockClock::new());
+    /// let executor = executor.build()?;
+    /// let mut answers = [Err("slow"), Ok(7), Ok(8)].into_iter();
+    /// for _ in 0..2 {
+    ///     executor.run_blocking("api", || answers.next().unwrap()).unwrap();
+    /// }
+    ///
+    /// let stats = executor.stats();
+    /// assert_eq!((2, 2, 3), (stats.calls, stats.successes, stats.attempts));
+    /// assert_eq!((Some(1.5), Some(1.0)), (stats.amplification(), stats.retry_success()));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn stats(&self) -> ExecutorStats {
+        self.parts.plan.ledger.stats()
+    }
 }
 
 impl<E> Parts<E> {
@@ -109,10 +132,18 @@ impl<E> Parts<E> {
     /// Records the value of such a run.
     #[inline]
     fn succeeded(&self, permit: Option<Permit>) {
+        self.plan.ledger.succeeded_at_once();
         if let (Some(breaker), Some(permit)) = (&self.plan.breaker, permit) {
             let mut clocks = self;
             let Ok(()) = breaker.record(permit, Outcome::Success, || clocks.breaker());
         }
+    }
+
+    /// Ends a run that gets no quota for its first attempt.
+    fn refused<T>(&self, retry_after: RetryAfter) -> RunError<T> {
+        let stop = Stop::refused(0, retry_after);
+        self.plan.ledger.stopped(stop, 0);
+        RunError::new(stop, 0, None)
     }
 
     /// Lets go what is not held between two attempts.
@@ -293,6 +324,7 @@ impl<E> ResilientExecutorBuilder<E> {
             has_limiter: self.limiter.is_some(),
             charge: self.charge,
             acquire_timeout: self.acquire_timeout,
+            ledger: Ledger::default(),
         };
         let Self { limiter, retry_policy, breaker, ignore, .. } = self;
         let parts = Parts { limiter, retry_policy, breaker, clock, ignore, plan };

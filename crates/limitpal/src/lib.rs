@@ -34,7 +34,9 @@ pub use crate::adaptive_concurrency::{
 };
 pub use crate::algorithm::{Align, RateAlgorithm};
 pub use crate::backoff::{Delays, Jitter};
-pub use crate::call::{Call, Charge, Clocks, Failure, Plan, Rehearsal, Step, Stop};
+pub use crate::call::{
+    Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Rehearsal, Step, Stop,
+};
 #[doc(hidden)]
 pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
 pub use crate::circuit_breaker::{

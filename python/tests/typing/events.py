@@ -4,11 +4,14 @@ from typing_extensions import assert_type
 
 from limitpal import (
     AsyncCompositeLimiter,
+    AsyncResilientExecutor,
     AsyncTokenBucket,
     CompositeLimiter,
     Event,
+    ExecutorStats,
     NearLimit,
     Refused,
+    ResilientExecutor,
     Subscription,
     TokenBucket,
 )
@@ -31,3 +34,9 @@ def observers(limiter: TokenBucket, composite: CompositeLimiter) -> None:
 def awaited(limiter: AsyncTokenBucket, composite: AsyncCompositeLimiter) -> None:
     assert_type(limiter.observe(print), Subscription)
     assert_type(composite.observe(print), Subscription)
+
+
+def counted(executor: ResilientExecutor, awaited: AsyncResilientExecutor) -> None:
+    assert_type(executor.stats(), ExecutorStats)
+    assert_type(awaited.stats().retry_success, float | None)
+    assert_type(awaited.stats().refusals, int)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ledger::Ledger;
 use crate::circuit_breaker::BreakerCell;
 use crate::retry::RetrySettings;
 
@@ -51,4 +52,6 @@ pub struct Plan {
     pub charge: Charge,
     /// How long to wait for quota in the whole run; without it, as long as it takes.
     pub acquire_timeout: Option<Duration>,
+    /// What became of the runs so far; a copy of the plan counts for itself.
+    pub ledger: Ledger,
 }

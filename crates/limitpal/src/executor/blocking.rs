@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::{ResilientExecutor, Unspent};
-use crate::call::{Call, Plan, Step, Stop};
+use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::limiter::{CompositePermit, Quota};
 
 impl<E: 'static> ResilientExecutor<E> {
@@ -30,21 +30,24 @@ impl<E: 'static> ResilientExecutor<E> {
             Some(limiter) => limiter.enter_blocking(key.into(), parts.plan.acquire_timeout),
         };
         let (call, quota, last_error) = match entered {
-            Ok(None) => match function() {
-                Ok(value) => {
-                    parts.succeeded(permit);
-                    return Ok(value);
+            Ok(None) => {
+                let attempt = OnlyAttempt::of(&parts.plan.ledger);
+                let answer = function();
+                attempt.ended();
+                match answer {
+                    Ok(value) => {
+                        parts.succeeded(permit);
+                        return Ok(value);
+                    }
+                    Err(error) => {
+                        let mut call = Call::begun(&parts.plan, permit);
+                        parts.report(&mut call, &error);
+                        (call, None, Some(error))
+                    }
                 }
-                Err(error) => {
-                    let mut call = Call::begun(&parts.plan, permit);
-                    parts.report(&mut call, &error);
-                    (call, None, Some(error))
-                }
-            },
-            Ok(Some(quota)) => (Call::admitted(&parts.plan, permit), Some(quota), None),
-            Err(refusal) => {
-                return Err(RunError::new(Stop::refused(0, refusal.retry_after()), 0, None));
             }
+            Ok(Some(quota)) => (Call::admitted(&parts.plan, permit), Some(quota), None),
+            Err(refusal) => return Err(parts.refused(refusal.retry_after())),
         };
         self.go_on_blocking(key, function, call, quota, last_error)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::RunError;
 use super::{Parts, ResilientExecutor, Unspent};
-use crate::call::{Call, Plan, Step, Stop};
+use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::circuit_breaker::Permit;
 use crate::limiter::CompositePermit;
 use crate::refusal::RateLimitExceeded;
@@ -44,19 +44,24 @@ impl<E: 'static> ResilientExecutor<E> {
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
         let (mut call, entered, last_error) = match parts.begin(key) {
             None => (Call::new(&parts.plan), None, None),
-            Some((permit, Some(Turn::Now(())))) => match function().await {
-                Ok(value) => {
-                    parts.succeeded(permit);
-                    return Ok(value);
+            Some((permit, Some(Turn::Now(())))) => {
+                let attempt = OnlyAttempt::of(&parts.plan.ledger);
+                let answer = function().await;
+                attempt.ended();
+                match answer {
+                    Ok(value) => {
+                        parts.succeeded(permit);
+                        return Ok(value);
+                    }
+                    Err(error) => {
+                        let mut call = Call::begun(&parts.plan, permit);
+                        parts.report(&mut call, &error);
+                        (call, None, Some(error))
+                    }
                 }
-                Err(error) => {
-                    let mut call = Call::begun(&parts.plan, permit);
-                    parts.report(&mut call, &error);
-                    (call, None, Some(error))
-                }
-            },
+            }
             Some((_, Some(Turn::Refused(retry_after)))) => {
-                return Err(RunError::new(Stop::refused(0, retry_after), 0, None));
+                return Err(parts.refused(retry_after));
             }
             Some((permit, turn)) => (Call::admitted(&parts.plan, permit), turn, None),
         };

@@ -15,6 +15,7 @@ mod delays;
 mod events;
 mod evict;
 mod executor;
+mod executor_stats;
 mod fair;
 mod freed_places;
 mod full_store;

@@ -1,0 +1,60 @@
+"""What became of the runs of an executor: `executor.stats()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ExecutorStats"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorStats:
+    """What became of the runs of an executor that have ended, and of their attempts.
+
+    It adds up: `calls == successes + failures + refusals + cancelled`, and
+    `attempts == firsts + retries`. Read while runs end in other threads, it may be short of those
+    that are just ending.
+
+    - `calls`: runs that have ended. `successes` gave a value, `recovered` of them after a retry.
+    - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
+      used up their attempts, `out_of_time` had no time for another, for `stopped_by_breaker` the circuit opened between two attempts, and
+      for `stopped_by_limiter` there was no quota for another.
+    - `refused_by_limiter`, `refused_by_breaker`: runs that were refused before their first attempt.
+    - `cancelled`: runs that ended without an answer, by cancellation or Ctrl-C.
+    - `attempts`: how often the function was called: `firsts` for the first time in a run, and
+      `retries` again.
+    - `waited`: how many seconds runs have waited for quota; `backed_off`: how many they have slept
+      between attempts, as planned.
+    """
+
+    calls: int
+    successes: int
+    failures: int
+    refused_by_limiter: int
+    refused_by_breaker: int
+    cancelled: int
+    attempts: int
+    firsts: int
+    retries: int
+    recovered: int
+    exhausted: int
+    out_of_time: int
+    stopped_by_breaker: int
+    stopped_by_limiter: int
+    waited: float
+    backed_off: float
+
+    @property
+    def refusals(self) -> int:
+        """How many runs were refused before their first attempt."""
+        return self.refused_by_limiter + self.refused_by_breaker
+
+    @property
+    def amplification(self) -> float | None:
+        """How many attempts there were for each run; None before the first run."""
+        return self.attempts / self.calls if self.calls else None
+
+    @property
+    def retry_success(self) -> float | None:
+        """The share of retries that gave a value; None before the first retry."""
+        return self.recovered / self.retries if self.retries else None

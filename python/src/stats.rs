@@ -1,0 +1,35 @@
+//! What became of the runs of an executor, as Python sees it: a class of `_stats.py`.
+
+use limitpal::ExecutorStats;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::seconds;
+
+/// Makes an `ExecutorStats` of Python's.
+pub(crate) fn of<'py>(py: Python<'py>, stats: &ExecutorStats) -> PyResult<Bound<'py, PyAny>> {
+    let named = PyDict::new(py);
+    for (name, count) in [
+        ("calls", stats.calls),
+        ("successes", stats.successes),
+        ("failures", stats.failures),
+        ("refused_by_limiter", stats.refused_by_limiter),
+        ("refused_by_breaker", stats.refused_by_breaker),
+        ("cancelled", stats.cancelled),
+        ("attempts", stats.attempts),
+        ("firsts", stats.firsts),
+        ("retries", stats.retries),
+        ("recovered", stats.recovered),
+        ("exhausted", stats.exhausted),
+        ("out_of_time", stats.out_of_time),
+        ("stopped_by_breaker", stats.stopped_by_breaker),
+        ("stopped_by_limiter", stats.stopped_by_limiter),
+    ] {
+        named.set_item(name, count)?;
+    }
+    named.set_item("waited", seconds::float(stats.waited))?;
+    named.set_item("backed_off", seconds::float(stats.backed_off))?;
+    let class = py.import(intern!(py, "limitpal._stats"))?.getattr(intern!(py, "ExecutorStats"))?;
+    class.call((), Some(&named))
+}
