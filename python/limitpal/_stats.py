@@ -17,8 +17,9 @@ class ExecutorStats:
 
     - `calls`: runs that have ended. `successes` gave a value, `recovered` of them after a retry.
     - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
-      used up their attempts, `out_of_time` had no time for another, for `stopped_by_breaker` the circuit opened between two attempts, and
-      for `stopped_by_limiter` there was no quota for another.
+      used up their attempts, `out_of_time` had no time for another, for `stopped_by_breaker` the
+      circuit opened between two attempts, and for `stopped_by_limiter` there was no quota for
+      another.
     - `refused_by_limiter`, `refused_by_breaker`: runs that were refused before their first attempt.
     - `cancelled`: runs that ended without an answer, by cancellation or Ctrl-C.
     - `attempts`: how often the function was called: `firsts` for the first time in a run, and
