@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from inspect import isawaitable
-from types import CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 #: What nearly every awaitable is; asked for first. Checkers would read unknown types into it.
@@ -14,3 +15,15 @@ def is_awaitable(result: object) -> bool:
     """Return whether `await` would take a value; its class alone, such as `Future`, is none."""
     kind = type(result)
     return hasattr(kind, "__await__") or (kind is GeneratorType and isawaitable(result))
+
+
+#: What a function returns whose body runs only later: a generator, or what contextlib makes of it.
+#: `contextlib` has no other names for the latter.
+LAZY: frozenset[type] = frozenset(
+    (
+        GeneratorType,
+        AsyncGeneratorType,
+        contextlib._GeneratorContextManager,
+        contextlib._AsyncGeneratorContextManager,
+    )
+)

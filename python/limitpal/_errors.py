@@ -64,8 +64,8 @@ class RetryExhausted(LimitPalError):
     """A run stopped after an error that was worth another attempt.
 
     `last_error` is that error, the `__cause__` too. `reason` is one of `"attempts"` (they are used
-    up), `"circuit_open"`, `"rate_limited"` (there was no quota for another) and `"elapsed"` (there
-    was no time left for another).
+    up), `"circuit_open"`, `"rate_limited"` (there was no quota for another) `"elapsed"` (there was
+    no time left for another) and `"budget"` (the retry budget has no other).
     """
 
     def __init__(

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from ._awaitable import COROUTINE, is_awaitable
+from ._awaitable import COROUTINE, LAZY, is_awaitable
 from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of, pool_of
 from ._errors import RateLimitExceeded
 from ._limiters import check_async, refuse_to_pickle
-from ._limitpal import _ExecutorCore
+from ._limitpal import _ExecutorCore, _lazy
 from ._turn import take_turn
 
 if TYPE_CHECKING:
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
     from ._limiters import AsyncPart
-    from ._limitpal import CircuitBreaker, RetryPolicy, _Run
+    from ._limitpal import CircuitBreaker, RetryBudget, RetryPolicy, _Run
     from ._stats import ExecutorStats
 
 __all__ = ["AsyncResilientExecutor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _close(run: _Run | int) -> None:
+    if not isinstance(run, int):
+        run.close()
 
 
 class AsyncResilientExecutor:
@@ -57,6 +62,7 @@ class AsyncResilientExecutor:
         *,
         charge: Literal["call", "attempt"] = "call",
         acquire_timeout: float | None = None,
+        retry_budget: RetryBudget | None = None,
     ) -> None:
         self._given = limiter
         if pool_of(limiter) is not None:
@@ -77,6 +83,7 @@ class AsyncResilientExecutor:
             clock,
             charge,
             acquire_timeout,
+            retry_budget,
         )
 
     @overload
@@ -94,7 +101,7 @@ class AsyncResilientExecutor:
     async def run(self, key: str | int, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run a function through the pipeline; quota and state are those of `key`."""
         core = self._core
-        run = core.begin(key, func)
+        run: Any = core.begin(key, func)
         if not run:
             await self._prepare(run, key)
         while True:
@@ -102,8 +109,14 @@ class AsyncResilientExecutor:
                 result = func(*args, **kwargs)
                 if type(result) is COROUTINE or is_awaitable(result):
                     result = await result
+                elif type(result) in LAZY:
+                    # Its body has not run: nothing is counted, and nothing retried.
+                    _close(run)
+                    run = None
+                    raise _lazy(result, func)
             except BaseException as error:
-                run = core.failed(run, error)
+                if run is not None:
+                    run = core.failed(run, error)
                 if run is None:
                     raise
             else:

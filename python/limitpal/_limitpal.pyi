@@ -15,6 +15,7 @@ from typing import (
 
 from typing_extensions import Self, Unpack, disjoint_base
 
+from limitpal._attempts import AsyncAttempts, Attempts
 from limitpal._clock import Clock
 from limitpal._delays import Delays
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
@@ -42,6 +43,7 @@ __all__ = [
     "Place",
     "Rate",
     "ResilientExecutor",
+    "RetryBudget",
     "RetryPolicy",
     "SlidingWindowCounter",
     "SlidingWindowLog",
@@ -53,10 +55,13 @@ __all__ = [
     "_LentPermit",
     "_LentRequest",
     "_Run",
+    "_begin_rehearsal",
     "_check_delays",
+    "_end_rehearsal",
     "_in_words",
     "_invalid_config",
     "_keys",
+    "_lazy",
     "_strictly",
 ]
 
@@ -78,6 +83,9 @@ def _strictly(rate: str, burst: float) -> tuple[int, Rate]: ...
 @overload
 def _strictly(rate: str, burst: float | None) -> tuple[int, Any]: ...
 def _check_delays(delays: object) -> None: ...
+def _begin_rehearsal(wait: bool, max_attempts: int | None) -> int: ...
+def _end_rehearsal(number: int) -> None: ...
+def _lazy(result: object, func: Callable[..., object]) -> TypeError: ...
 def _keys(keys: Iterable[str | int]) -> list[str | int]: ...
 def _invalid_config(parameter: str, value: object, advice: str) -> InvalidConfigError: ...
 
@@ -560,9 +568,45 @@ class RetryPolicy:
     @property
     def seed(self) -> int | None: ...
     def next_delay(self, attempt: int) -> float: ...
+    def replace(self, **changes: Any) -> Self: ...
+    def attempts(
+        self,
+        clock: Clock | None = None,
+        *,
+        budget: RetryBudget | None = None,
+        deadline: float | None = None,
+    ) -> Attempts: ...
+    def attempts_async(
+        self,
+        clock: Clock | None = None,
+        *,
+        budget: RetryBudget | None = None,
+        deadline: float | None = None,
+    ) -> AsyncAttempts: ...
     def should_retry(self, exc: BaseException, attempt: int) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+
+@final
+class RetryBudget:
+    """Keeps retries a share of the calls, so that an outage is not multiplied."""
+
+    def __new__(
+        cls,
+        ratio: float = 0.1,
+        minimum_per_second: float = 1.0,
+        window: float = 10.0,
+        *,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    @property
+    def ratio(self) -> float: ...
+    @property
+    def minimum_per_second(self) -> float: ...
+    @property
+    def window(self) -> float: ...
+    @property
+    def left(self) -> int: ...
 
 @disjoint_base
 class CircuitBreaker:
@@ -691,6 +735,7 @@ class ResilientExecutor:
         *,
         charge: Literal["call", "attempt"] = "call",
         acquire_timeout: float | None = None,
+        retry_budget: RetryBudget | None = None,
     ) -> None: ...
     def run(
         self, key: str | int, func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
@@ -709,6 +754,7 @@ class _ExecutorCore:  # the parts of an async executor
         clock: Clock | None,
         charge: Literal["call", "attempt"],
         acquire_timeout: float | None,
+        retry_budget: RetryBudget | None,
     ) -> Self: ...
     @property
     def clock(self) -> Clock: ...

@@ -17,7 +17,8 @@ class ExecutorStats:
 
     - `calls`: runs that have ended. `successes` gave a value, `recovered` of them after a retry.
     - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
-      used up their attempts, `out_of_time` had no time for another, for `stopped_by_breaker` the
+      used up their attempts, `out_of_time` had no time for another, `out_of_budget` no budget
+      for one, for `stopped_by_breaker` the
       circuit opened between two attempts, and for `stopped_by_limiter` there was no quota for
       another.
     - `refused_by_limiter`, `refused_by_breaker`: runs that were refused before their first attempt.
@@ -40,6 +41,7 @@ class ExecutorStats:
     recovered: int
     exhausted: int
     out_of_time: int
+    out_of_budget: int
     stopped_by_breaker: int
     stopped_by_limiter: int
     waited: float

@@ -36,6 +36,7 @@ impl ExecutorCore {
         clock: Option<&Bound<'_, PyAny>>,
         charge: &Bound<'_, PyAny>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
+        retry_budget: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
         let limiter_clock = limiter_clock.map(|clock| PyClock::resolve(Some(clock))).transpose()?;
@@ -45,6 +46,7 @@ impl ExecutorCore {
             clock,
             charge: Some(charge),
             acquire_timeout,
+            retry_budget,
             stack_level: 2,
         };
         let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
@@ -126,7 +128,7 @@ impl ExecutorCore {
     #[inline]
     fn begin_at_once(&self, key: &Key<'_>) -> PyResult<Option<u64>> {
         let plan = &self.settings.plan;
-        if plan.timed {
+        if plan.kept {
             return Ok(None);
         }
         let permit = match plan.breaker.as_ref().map(|breaker| breaker.closed_permit()) {

@@ -40,13 +40,18 @@ fn is_coroutine_generator(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub(crate) struct CoroutineType {
     coroutine: Py<PyType>,
     generator: Py<PyType>,
+    /// Those of what runs only later: `LAZY` of `_awaitable.py`.
+    lazy: Vec<Py<PyType>>,
 }
 
 impl CoroutineType {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let types = py.import("types")?;
         let kind = |name| PyResult::Ok(types.getattr(name)?.cast_into::<PyType>()?.unbind());
-        Ok(Self { coroutine: kind("CoroutineType")?, generator: kind("GeneratorType")? })
+        let lazy = py.import("limitpal._awaitable")?.getattr("LAZY")?.try_iter()?;
+        let lazy = lazy.map(|kind| Ok(kind?.cast_into::<PyType>()?.unbind()));
+        let lazy = lazy.collect::<PyResult<Vec<_>>>()?;
+        Ok(Self { coroutine: kind("CoroutineType")?, generator: kind("GeneratorType")?, lazy })
     }
 
     /// Returns the value, unless it is a coroutine: that is closed, and its right place named.
@@ -61,13 +66,13 @@ impl CoroutineType {
         let is_coroutine = kind == self.coroutine.as_ptr().cast()
             || kind == self.generator.as_ptr().cast() && is_coroutine_generator(&value)?;
         if !is_coroutine {
+            if self.lazy.iter().any(|lazy| kind == lazy.as_ptr().cast()) {
+                return Err(lazy(&value, func)?);
+            }
             return Ok(value);
         }
         value.call_method0(intern!(value.py(), "close"))?;
-        let name = match func.getattr_opt(intern!(value.py(), "__qualname__"))? {
-            Some(name) => name.to_string(),
-            None => crate::errors::shorten(&func.repr()?.to_string()),
-        };
+        let name = name_of(func)?;
         Err(PyTypeError::new_err(format!(
             "{name} is async, it returned a coroutine; use {instead}"
         )))
@@ -75,6 +80,27 @@ impl CoroutineType {
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.coroutine)?;
-        visit.call(&self.generator)
+        visit.call(&self.generator)?;
+        self.lazy.iter().try_for_each(|lazy| visit.call(lazy))
     }
+}
+
+/// Returns the error about a function whose body runs only later, outside of the call.
+#[cold]
+pub(crate) fn lazy(value: &Bound<'_, PyAny>, func: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let (name, kind) = (name_of(func)?, value.get_type().name()?.to_string());
+    let (what, instead) = match kind.trim_start_matches('_').ends_with("ContextManager") {
+        true => ("a context manager", "enter it inside of a function and call that"),
+        false => ("a generator", "use it up inside of the function, as list() does"),
+    };
+    Ok(PyTypeError::new_err(format!(
+        "{name} returned {what}, whose body has not run yet and would not be retried; {instead}"
+    )))
+}
+
+fn name_of(func: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(match func.getattr_opt(intern!(func.py(), "__qualname__"))? {
+        Some(name) => name.to_string(),
+        None => crate::errors::shorten(&func.repr()?.to_string()),
+    })
 }

@@ -156,6 +156,7 @@ pub(crate) fn retry_exhausted(
         "circuit_open" => "the circuit opened",
         "rate_limited" => "no quota for another",
         "elapsed" => "no time left for another",
+        "budget" => "no retry left in the budget",
         _ => "no more are allowed",
     };
     let kind = cause.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());

@@ -29,6 +29,8 @@ use crate::{errors, seconds, stats};
 /// - `limiter`: the permit of a `ConcurrencyLimiter`, alone or in a composite, is held while the run
 ///   lasts, or with `charge="attempt"` while an attempt does; it goes back however that ends.
 /// - `acquire_timeout`: 0 refuses instead of waiting; None waits as long as it takes.
+/// - `retry_budget`: how many retries there may be for so many calls; None for as many as the policy
+///   says
 /// - `clock`: the one the parts share, else the monotonic one.
 ///
 /// With a retry policy, a run that stops after a retryable error raises `RetryExhausted` from it.
@@ -176,12 +178,12 @@ impl Drop for Held<'_> {
 #[pymethods]
 impl ResilientExecutor {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::default()
     }
 
-    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None))]
+    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         &self,
@@ -192,6 +194,7 @@ impl ResilientExecutor {
         clock: Option<&Bound<'_, PyAny>>,
         charge: Given<'_>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
+        retry_budget: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let given = limiter.map(|limiter| limiter.clone().unbind());
         let limiter = limiter.map(QuotaSource::of).transpose()?;
@@ -202,6 +205,7 @@ impl ResilientExecutor {
             clock,
             charge: charge.get(),
             acquire_timeout,
+            retry_budget,
             stack_level: 1,
         };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;

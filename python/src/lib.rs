@@ -31,7 +31,9 @@ mod options;
 mod place;
 mod quota;
 mod rate;
+mod rehearsal;
 mod retry;
+mod retry_budget;
 mod run;
 mod seconds;
 mod settings;
@@ -87,6 +89,8 @@ mod _limitpal {
     #[pymodule_export]
     use crate::retry::RetryPolicy;
     #[pymodule_export]
+    use crate::retry_budget::RetryBudget;
+    #[pymodule_export]
     use crate::token_bucket::TokenBucket;
     #[pymodule_export]
     use crate::warm_up_bucket::WarmUpBucket;
@@ -112,6 +116,24 @@ mod _limitpal {
         capacity: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<(u32, Rate)> {
         crate::rate::in_words(rate, name, capacity)
+    }
+
+    /// Begin a block of `limitpal.testing`.
+    #[pyfunction]
+    fn _begin_rehearsal(wait: bool, max_attempts: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
+        crate::rehearsal::begin(wait, max_attempts)
+    }
+
+    /// End the block with this number.
+    #[pyfunction]
+    fn _end_rehearsal(number: u64) {
+        crate::rehearsal::end(number);
+    }
+
+    /// Make the error about a function whose body runs only later.
+    #[pyfunction]
+    fn _lazy(result: &Bound<'_, PyAny>, func: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+        crate::coroutine::lazy(result, func)
     }
 
     /// Refuse delays outside their ranges, for the values that are made in Python.

@@ -250,6 +250,46 @@ impl RetryPolicy {
         Ok(is_left && is_failure && self.rules.retries(exc.py(), &error)?)
     }
 
+    /// Return an equal policy but for these options.
+    #[pyo3(signature = (**changes))]
+    fn replace<'py>(
+        slf: &Bound<'py, Self>,
+        changes: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let keywords = fields::keywords(slf.py(), &slf.get().fields(slf.py())?)?;
+        if let Some(changes) = changes {
+            keywords.update(changes.as_mapping())?;
+        }
+        slf.get_type().call((), Some(&keywords))
+    }
+
+    /// Return the attempts of a block of code: `for attempt in policy.attempts(): with attempt: …`.
+    ///
+    /// `clock` waits between attempts; `budget` is a `RetryBudget`; `deadline` is the time of the
+    /// clock after which no attempt begins but the first.
+    #[pyo3(signature = (clock=None, *, budget=None, deadline=None))]
+    fn attempts<'py>(
+        slf: &Bound<'py, Self>,
+        clock: Option<&Bound<'py, PyAny>>,
+        budget: Option<&Bound<'py, PyAny>>,
+        deadline: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let module = slf.py().import("limitpal._attempts")?;
+        module.getattr("Attempts")?.call1((slf, clock, budget, deadline))
+    }
+
+    /// The async twin of `attempts`: `async for attempt in policy.attempts_async(): …`.
+    #[pyo3(signature = (clock=None, *, budget=None, deadline=None))]
+    fn attempts_async<'py>(
+        slf: &Bound<'py, Self>,
+        clock: Option<&Bound<'py, PyAny>>,
+        budget: Option<&Bound<'py, PyAny>>,
+        deadline: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let module = slf.py().import("limitpal._attempts")?;
+        module.getattr("AsyncAttempts")?.call1((slf, clock, budget, deadline))
+    }
+
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let Ok(other) = other.cast::<Self>() else { return Ok(py.NotImplemented()) };
         let ours = fields::keywords(py, &self.fields(py)?)?;

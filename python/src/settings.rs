@@ -13,7 +13,8 @@ use crate::breaker::{CircuitBreaker, breaker_of};
 use crate::clock::PyClock;
 use crate::exception_types::Failure;
 use crate::retry::RetryPolicy;
-use crate::{errors, seconds, shared_clock};
+use crate::retry_budget::{RetryBudget, budget_of};
+use crate::{errors, rehearsal, seconds, shared_clock};
 
 /// What the two executors have in common.
 pub(crate) struct Settings {
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     decides: bool,
     delays: bool,
     pub(crate) breaker: Option<Py<CircuitBreaker>>,
+    budget: Option<Py<RetryBudget>>,
     pub(crate) clock: PyClock,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) clock: Option<&'a Bound<'py, PyAny>>,
     pub(crate) charge: Option<&'a Bound<'py, PyAny>>,
     pub(crate) acquire_timeout: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) retry_budget: Option<&'a Bound<'py, PyAny>>,
     /// How far up the user's frame is, for a warning.
     pub(crate) stack_level: i32,
 }
@@ -47,11 +50,15 @@ impl Settings {
     ) -> PyResult<Self> {
         let retry = arguments.retry_policy.map(policy_of).transpose()?;
         let breaker = arguments.circuit_breaker.map(breaker_of).transpose()?;
+        let budget = arguments.retry_budget.map(budget_of).transpose()?;
         let mut clocks: Vec<&PyClock> = limiter_clock.into_iter().collect();
         clocks.extend(breaker.as_ref().map(|breaker| breaker.get().clock()));
+        clocks.extend(budget.as_ref().map(|budget| budget.get().clock()));
         let clock = shared_clock::resolve(py, arguments.clock, &clocks, arguments.stack_level)?;
         let mut plan = Plan::default();
-        plan.timed = retry.as_ref().is_some_and(|retry| retry.get().settings().is_timed());
+        let timed = retry.as_ref().is_some_and(|retry| retry.get().settings().is_timed());
+        plan.kept = timed || budget.is_some();
+        plan.budget = budget.as_ref().map(|budget| budget.get().cell().clone());
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
         plan.breaker = breaker.as_ref().map(|breaker| breaker.get().cell().clone());
         plan.has_limiter = has_limiter;
@@ -65,7 +72,7 @@ impl Settings {
             None => Ok(false),
         };
         let (decides, delays) = (overrides("should_retry")?, overrides("next_delay")?);
-        Ok(Self { plan: Arc::new(plan), retry, decides, delays, breaker, clock })
+        Ok(Self { plan: Arc::new(plan), retry, decides, delays, breaker, budget, clock })
     }
 
     /// Reads the breaker's clock; only a run with a breaker asks for it.
@@ -97,7 +104,7 @@ impl Settings {
                     true => self.spacing(py, error, attempt)?,
                     false => Spacing::Policy,
                 };
-                call.failed(failed.spaced(spacing), self)?;
+                call.failed(failed.spaced(spacing).rehearsed(rehearsal::present()), self)?;
             }
         }
         Ok(true)
@@ -150,6 +157,9 @@ impl Settings {
         if let Some(breaker) = &self.breaker {
             parts.push(format!("circuit_breaker={}", breaker.bind(py).repr()?));
         }
+        if let Some(budget) = &self.budget {
+            parts.push(format!("retry_budget={}", budget.bind(py).repr()?));
+        }
         if !matches!(self.clock, PyClock::Monotonic) {
             parts.push(format!("clock={}", self.clock.for_python(py)?.repr()?));
         }
@@ -164,6 +174,7 @@ impl Settings {
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.retry)?;
         visit.call(&self.breaker)?;
+        visit.call(&self.budget)?;
         self.clock.traverse(visit)
     }
 }
@@ -179,6 +190,13 @@ impl Clocks for &Settings {
     #[inline]
     fn run(&mut self) -> PyResult<Instant> {
         self.clock.now()
+    }
+
+    fn budget(&mut self) -> PyResult<Instant> {
+        match &self.budget {
+            Some(budget) => budget.get().clock().now(),
+            None => self.clock.now(),
+        }
     }
 }
 

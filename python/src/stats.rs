@@ -23,6 +23,7 @@ pub(crate) fn of<'py>(py: Python<'py>, stats: &ExecutorStats) -> PyResult<Bound<
         ("recovered", stats.recovered),
         ("exhausted", stats.exhausted),
         ("out_of_time", stats.out_of_time),
+        ("out_of_budget", stats.out_of_budget),
         ("stopped_by_breaker", stats.stopped_by_breaker),
         ("stopped_by_limiter", stats.stopped_by_limiter),
     ] {

@@ -101,6 +101,7 @@ async def outcome(executor: Any, func: Any) -> list[str]:
         names = {
             "attempts": "exhausted",
             "elapsed": "out_of_time",
+            "budget": "out_of_budget",
             "circuit_open": "stopped_by_breaker",
             "rate_limited": "stopped_by_limiter",
         }

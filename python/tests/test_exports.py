@@ -53,6 +53,7 @@ CONTRACT = {
     "RateLimitExceeded",
     "Refused",
     "ResilientExecutor",
+    "RetryBudget",
     "RetryExhausted",
     "RetryPolicy",
     "SlidingWindowCounter",
@@ -89,6 +90,7 @@ NEW_SINCE_0_1_1 = {
     "NearLimit",
     "Rate",
     "Refused",
+    "RetryBudget",
     "Subscription",
     *FUNCTIONS,
     *WINDOWS,
@@ -195,13 +197,23 @@ LIMITER_OPTIONS = [
 ]
 at = LIMITER_OPTIONS.index("*") + 1
 TOKEN_OPTIONS = [*LIMITER_OPTIONS[:at], "initial", "debt", *LIMITER_OPTIONS[at:]]
-EXECUTOR = ["limiter", "retry_policy", "circuit_breaker", "clock", "*", "charge", "acquire_timeout"]
+EXECUTOR = [
+    "limiter",
+    "retry_policy",
+    "circuit_breaker",
+    "clock",
+    "*",
+    "charge",
+    "acquire_timeout",
+    "retry_budget",
+]
 SIGNATURES = {
     "TokenBucket": ["capacity", "refill_rate", *TOKEN_OPTIONS],
     "LeakyBucket": ["capacity", "leak_rate", *LIMITER_OPTIONS],
     "CompositeLimiter": ["limiters", "clock"],
     "ConcurrencyLimiter": ["limit", "*", "per_key", "key_by", "max_waiting", "clock"],
     "Rate": ["count", "per"],
+    "RetryBudget": ["ratio", "minimum_per_second", "window", "*", "clock"],
     "RetryPolicy": [
         "max_attempts",
         "base_delay",

@@ -17,6 +17,7 @@ pub use self::ledger::{ExecutorStats, Ledger};
 pub use self::plan::{Charge, Plan};
 pub use self::step::{Step, Stop};
 use crate::backoff::Memory;
+use crate::budget::Charged;
 use crate::circuit_breaker::{Outcome, Permit};
 use crate::refusal::{CircuitBreakerOpen, StopReason};
 use crate::retry_after::RetryAfter;
@@ -67,6 +68,8 @@ pub struct Call<P: Deref<Target = Plan>> {
     memory: Memory,
     /// Whether it has been counted.
     is_over: bool,
+    /// A retry that the budget was charged for, and that has not begun.
+    charged: Option<Charged>,
 }
 
 /// Where a run stands, between two steps.
@@ -94,7 +97,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline]
     pub fn new(plan: P) -> Self {
         let next = quota_or_attempt(&plan);
-        let stage = if plan.timed { Stage::Begin(next) } else { Stage::Ask(next) };
+        let stage = if plan.kept { Stage::Begin(next) } else { Stage::Ask(next) };
         Self::at(plan, stage, None)
     }
 
@@ -109,7 +112,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline]
     fn at(plan: P, stage: Stage, permit: Option<Permit>) -> Self {
         let (patience, started, memory) = (plan.acquire_timeout, Instant::ZERO, Memory::default());
-        Self { plan, stage, attempts: 0, patience, permit, started, memory, is_over: false }
+        let (is_over, charged) = (false, None);
+        Self { plan, stage, attempts: 0, patience, permit, started, memory, is_over, charged }
     }
 
     /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
@@ -151,17 +155,22 @@ impl<P: Deref<Target = Plan>> Call<P> {
         Ok(match self.stage {
             Stage::Begin(_) | Stage::Ask(_) => unreachable!("the breaker was asked"),
             Stage::Acquire => Step::Acquire { timeout: self.patience },
-            Stage::Attempt => Step::Attempt(self.attempts + 1),
+            Stage::Attempt => {
+                self.charged = None;
+                Step::Attempt(self.attempts + 1)
+            }
             Stage::Wait(delay) => Step::Wait(delay),
             Stage::Stop(stop) => Step::Stop(stop),
         })
     }
 
-    /// Notes when the run begins.
+    /// Notes when the run begins, where that matters.
     #[cold]
     #[inline(never)]
     fn begin<C: Clocks>(&mut self, next: Asked, clocks: &mut C) -> Result<(), C::Error> {
-        self.started = clocks.run()?;
+        if self.plan.retry.as_ref().is_some_and(|retry| retry.is_timed()) {
+            self.started = clocks.run()?;
+        }
         self.stage = Stage::Ask(next);
         Ok(())
     }
@@ -201,11 +210,12 @@ impl<P: Deref<Target = Plan>> Call<P> {
     ///
     /// What a clock fails with.
     #[inline]
-    pub fn succeeded<C: Clocks>(&mut self, clocks: C) -> Result<(), C::Error> {
+    pub fn succeeded<C: Clocks>(&mut self, mut clocks: C) -> Result<(), C::Error> {
         self.attempts += 1;
         self.is_over = true;
         self.plan.ledger.succeeded(self.attempts);
-        self.record(Outcome::Success, clocks)
+        self.record(Outcome::Success, &mut clocks)?;
+        self.count_call(&mut clocks)
     }
 
     /// Hears that the attempt failed, and what that means.
@@ -216,7 +226,10 @@ impl<P: Deref<Target = Plan>> Call<P> {
     pub fn failed<C: Clocks>(&mut self, failure: Failure, mut clocks: C) -> Result<(), C::Error> {
         let before = self.attempts;
         self.attempts = before.saturating_add(1);
-        self.stage = match self.after_failure(failure, &mut clocks) {
+        self.stage = match self
+            .count_call(&mut clocks)
+            .and_then(|()| self.after_failure(failure, &mut clocks))
+        {
             Ok(Stage::Stop(stop)) => self.stop(stop),
             Ok(stage) => stage,
             Err(error) => {
@@ -228,7 +241,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
             return Ok(());
         }
         if failure.counts {
-            return self.record(Outcome::Failure, clocks);
+            return self.record(Outcome::Failure, &mut clocks);
         }
         self.give_back();
         Ok(())
@@ -274,6 +287,12 @@ impl<P: Deref<Target = Plan>> Call<P> {
             // Quota for the next attempt is waited for no longer than the run may last.
             self.patience = Some(self.patience.map_or(left, |patience| patience.min(left)));
         }
+        if let Some(budget) = &self.plan.budget {
+            self.charged = budget.charge(|| clocks.budget())?;
+            if self.charged.is_none() {
+                return exhausted(StopReason::Budget);
+            }
+        }
         if rehearsal.is_some_and(|it| !it.waits) {
             // As if it had been waited: else a run that only time ends would never end.
             self.started = self.started.saturating_sub(delay);
@@ -306,12 +325,21 @@ impl<P: Deref<Target = Plan>> Call<P> {
     }
 
     #[inline]
-    fn record<C: Clocks>(&mut self, outcome: Outcome, mut clocks: C) -> Result<(), C::Error> {
+    fn record<C: Clocks>(&mut self, outcome: Outcome, clocks: &mut C) -> Result<(), C::Error> {
         if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit) {
             breaker.record(permit, outcome, || clocks.breaker())?;
             self.permit = None;
         }
         Ok(())
+    }
+
+    /// Tells the budget of a call, whose first attempt has ended.
+    #[inline]
+    fn count_call<C: Clocks>(&mut self, clocks: &mut C) -> Result<(), C::Error> {
+        match &self.plan.budget {
+            Some(budget) if self.attempts == 1 => budget.count_call(|| clocks.budget()),
+            _ => Ok(()),
+        }
     }
 
     #[inline]
@@ -330,6 +358,9 @@ impl<P: Deref<Target = Plan>> Drop for Call<P> {
             self.plan.ledger.cancelled(self.attempts + u32::from(is_in_attempt));
         }
         self.give_back();
+        if let (Some(budget), Some(charged)) = (&self.plan.budget, self.charged.take()) {
+            budget.give_back(charged);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::limiter::{AnyLimiter, CompositePermit, HoldingLimiter, Quota};
 use crate::refusal::is_own_refusal;
 use crate::retry::RetryPolicy;
 use crate::retry_after::RetryAfter;
+use crate::retry_budget::RetryBudget;
 use crate::time::Instant;
 
 /// Runs a function through a circuit breaker, a limiter and retries, in this order:
@@ -38,6 +39,7 @@ use crate::time::Instant;
 /// | `limiter` | none | |
 /// | `retry_policy` | none | one attempt |
 /// | `circuit_breaker` | none | |
+/// | `retry_budget` | none | as many retries as the policy says |
 /// | `clock` | the one its parts share, else [`MonotonicClock`](crate::MonotonicClock) | sleeps between attempts |
 /// | `charge` | [`Charge::Call`] | what quota and breaker count |
 /// | `acquire_timeout` | none | wait for quota as long as it takes |
@@ -81,6 +83,7 @@ struct Parts<E> {
     limiter: Option<AnyLimiter>,
     retry_policy: Option<RetryPolicy<E>>,
     breaker: Option<CircuitBreaker>,
+    budget: Option<RetryBudget>,
     clock: SharedClock,
     ignore: Option<Predicate<E>>,
     plan: Plan,
@@ -120,7 +123,7 @@ impl<E> Parts<E> {
     /// circuit is closed, or there is none.
     #[inline]
     fn closed_permit(&self) -> Option<Option<Permit>> {
-        if self.plan.timed {
+        if self.plan.kept {
             return None;
         }
         match &self.plan.breaker {
@@ -190,6 +193,10 @@ impl<E> Clocks for &Parts<E> {
     fn run(&mut self) -> Result<Instant, Infallible> {
         Ok(self.clock.now())
     }
+
+    fn budget(&mut self) -> Result<Instant, Infallible> {
+        self.budget.as_ref().map_or(Ok(Instant::ZERO), RetryBudget::now)
+    }
 }
 
 /// Quota that no attempt has spent. Dropped, it goes back.
@@ -238,6 +245,9 @@ impl<E> fmt::Debug for ResilientExecutor<E> {
         if let Some(breaker) = &parts.breaker {
             shown.field("circuit_breaker", breaker);
         }
+        if let Some(budget) = &parts.budget {
+            shown.field("retry_budget", budget);
+        }
         shown.field("clock", &parts.clock).field("charge", &parts.plan.charge);
         if let Some(timeout) = &parts.plan.acquire_timeout {
             shown.field("acquire_timeout", timeout);
@@ -254,6 +264,7 @@ pub struct ResilientExecutorBuilder<E> {
     limiter: Option<AnyLimiter>,
     retry_policy: Option<RetryPolicy<E>>,
     breaker: Option<CircuitBreaker>,
+    budget: Option<RetryBudget>,
     clock: Option<SharedClock>,
     charge: Charge,
     acquire_timeout: Option<Duration>,
@@ -279,6 +290,13 @@ impl<E> ResilientExecutorBuilder<E> {
     #[must_use]
     pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);
+        self
+    }
+
+    /// Sets how many retries there may be for so many calls; other executors may share it.
+    #[must_use]
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = Some(budget);
         self
     }
 
@@ -317,8 +335,11 @@ impl<E> ResilientExecutorBuilder<E> {
     /// None today; options whose ranges can be wrong will be checked here.
     pub fn build(self) -> Result<ResilientExecutor<E>, InvalidConfig> {
         let clock = self.clock.clone().unwrap_or_else(|| self.shared_clock());
+        let retry = self.retry_policy.as_ref();
+        let timed = retry.is_some_and(|policy| policy.settings().is_timed());
         let plan = Plan {
-            timed: self.retry_policy.as_ref().is_some_and(|policy| policy.settings().is_timed()),
+            kept: self.budget.is_some() || timed,
+            budget: self.budget.as_ref().map(|budget| budget.cell().clone()),
             retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
             breaker: self.breaker.as_ref().map(|breaker| breaker.cell().clone()),
             has_limiter: self.limiter.is_some(),
@@ -326,18 +347,20 @@ impl<E> ResilientExecutorBuilder<E> {
             acquire_timeout: self.acquire_timeout,
             ledger: Ledger::default(),
         };
-        let Self { limiter, retry_policy, breaker, ignore, .. } = self;
-        let parts = Parts { limiter, retry_policy, breaker, clock, ignore, plan };
+        let Self { limiter, retry_policy, breaker, budget, ignore, .. } = self;
+        let parts = Parts { limiter, retry_policy, breaker, budget, clock, ignore, plan };
         Ok(ResilientExecutor { parts: Arc::new(parts) })
     }
 
     /// Returns the clock that the parts share, else the monotonic one.
     fn shared_clock(&self) -> SharedClock {
         let limiter = self.limiter.as_ref().map(AnyLimiter::clock);
-        match (limiter, self.breaker.as_ref().map(CircuitBreaker::clock)) {
-            (Some(limiter), Some(breaker)) if limiter.same(breaker) => limiter.clone(),
-            (Some(clock), None) | (None, Some(clock)) => clock.clone(),
-            (Some(_), Some(_)) | (None, None) => SharedClock::default(),
+        let breaker = self.breaker.as_ref().map(CircuitBreaker::clock);
+        let budget = self.budget.as_ref().map(RetryBudget::clock);
+        let mut clocks = [limiter, breaker, budget].into_iter().flatten();
+        match clocks.next() {
+            Some(clock) if clocks.all(|other| clock.same(other)) => clock.clone(),
+            _ => SharedClock::default(),
         }
     }
 }
@@ -348,6 +371,7 @@ impl<E> Default for ResilientExecutorBuilder<E> {
             limiter: None,
             retry_policy: None,
             breaker: None,
+            budget: None,
             clock: None,
             charge: Charge::default(),
             acquire_timeout: None,

@@ -6,6 +6,7 @@ mod adaptive_concurrency;
 mod algorithm;
 mod backoff;
 mod breaker;
+mod budget;
 mod call;
 mod circuit_breaker;
 mod client_throttle;
@@ -21,6 +22,7 @@ mod rate;
 mod refusal;
 mod retry;
 mod retry_after;
+mod retry_budget;
 mod shards;
 mod store;
 mod sync;
@@ -64,6 +66,7 @@ pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
 pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
 pub use crate::retry_after::RetryAfter;
+pub use crate::retry_budget::{RetryBudget, RetryBudgetBuilder};
 pub use crate::store::Evict;
 pub use crate::teller::{Event, Subscription};
 pub use crate::time::Instant;
@@ -88,6 +91,7 @@ pub mod parts {
         Step as CompositeStep, Wish, gave_up, strict_burst,
     };
     pub use crate::retry::exponential;
+    pub use crate::retry_budget::{BudgetCell, BudgetSettings};
     pub use crate::shards::Fingerprint;
     pub use crate::store::{
         Grant, Pending, Place, Request, Scope, Shares, Sight, Store, StoreOptions, Stored, Turn,

@@ -77,16 +77,20 @@ pub enum StopReason {
     RateLimited,
     /// Another attempt would begin after `max_elapsed`.
     Elapsed,
+    /// The retry budget has no other attempt.
+    Budget,
 }
 
 impl StopReason {
-    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited` or `elapsed`.
+    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited`, `elapsed` or
+    /// `budget`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attempts => "attempts",
             Self::CircuitOpen => "circuit_open",
             Self::RateLimited => "rate_limited",
             Self::Elapsed => "elapsed",
+            Self::Budget => "budget",
         }
     }
 }

@@ -1,10 +1,8 @@
-"""What type checkers make of retry policies."""
-
-from __future__ import annotations
+"""Retry policies, budgets and blocks as type checkers read them; nobody runs this."""
 
 from typing_extensions import assert_type
 
-from limitpal import Constant, RetryPolicy
+from limitpal import Constant, ResilientExecutor, RetryBudget, RetryPolicy, testing
 
 
 class Upstream(Exception):
@@ -26,12 +24,43 @@ def retry_policy() -> None:
         None,
         jitter="full",
         delays=[1, 2.5],
-        delays_for={Upstream: Constant(2.0)},
-        retry_if=bool,
+        delays_for={Upstream: Constant(2.0), OSError: Constant(1.0)},
+        retry_if=callable,
         delay_from=lambda error: None,
         max_elapsed=60,
     )
-    RetryPolicy(delays_for={OSError: lambda attempt: attempt + 1.0})
     RetryPolicy(retry_on=Upstream())  # type: ignore[arg-type]
     RetryPolicy(jitter="half")  # type: ignore[arg-type]
     RetryPolicy(3, 0.1, 5.0, 2.0, 0.0, (Upstream,), 7)  # type: ignore[call-arg, arg-type]
+    assert_type(policy.replace(max_attempts=2), RetryPolicy)
+
+
+def budget() -> None:
+    """A budget goes to executors and to blocks."""
+    budget = RetryBudget(0.2, minimum_per_second=1, window=5)
+    ResilientExecutor(retry_policy=RetryPolicy(), retry_budget=budget)
+    assert_type(budget.left, int)
+    ResilientExecutor(retry_budget=0.1)  # type: ignore[arg-type]
+
+
+def blocks() -> None:
+    """An attempt has its number and the last error."""
+    for attempt in RetryPolicy().attempts(deadline=5.0):
+        with attempt:
+            assert_type(attempt.number, int)
+            assert_type(attempt.last_error, BaseException | None)
+
+
+async def async_blocks() -> None:
+    """The same with `async for`."""
+    async for attempt in RetryPolicy().attempts_async(budget=RetryBudget()):
+        with attempt:
+            assert_type(attempt.number, int)
+
+
+def rehearsals() -> None:
+    """The test mode takes a cap."""
+    with testing.retries(max_attempts=2):
+        pass
+    with testing.retries(wait=True):
+        pass

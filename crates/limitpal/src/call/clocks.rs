@@ -22,6 +22,13 @@ pub trait Clocks {
     ///
     /// The clock's own.
     fn run(&mut self) -> Result<Instant, Self::Error>;
+
+    /// Reads the clock of the retry budget.
+    ///
+    /// # Errors
+    ///
+    /// The clock's own.
+    fn budget(&mut self) -> Result<Instant, Self::Error>;
 }
 
 impl<E, F: FnMut() -> Result<Instant, E>> Clocks for F {
@@ -34,6 +41,11 @@ impl<E, F: FnMut() -> Result<Instant, E>> Clocks for F {
 
     #[inline]
     fn run(&mut self) -> Result<Instant, E> {
+        self()
+    }
+
+    #[inline]
+    fn budget(&mut self) -> Result<Instant, E> {
         self()
     }
 }

@@ -39,6 +39,8 @@ pub struct ExecutorStats {
     pub exhausted: u64,
     /// Failures whose next attempt would have begun after `max_elapsed`.
     pub out_of_time: u64,
+    /// Failures whose retry budget had nothing left.
+    pub out_of_budget: u64,
     /// Failures for which the circuit opened between two attempts.
     pub stopped_by_breaker: u64,
     /// Failures for which there was no quota for another attempt.
@@ -78,6 +80,7 @@ pub struct Ledger {
     failed: AtomicU64,
     exhausted: AtomicU64,
     out_of_time: AtomicU64,
+    out_of_budget: AtomicU64,
     stopped_by_breaker: AtomicU64,
     stopped_by_limiter: AtomicU64,
     refused_by_limiter: AtomicU64,
@@ -129,6 +132,7 @@ impl Ledger {
             Stop::CircuitBreakerOpen(_) => &self.refused_by_breaker,
             Stop::RetryExhausted(StopReason::Attempts) => &self.exhausted,
             Stop::RetryExhausted(StopReason::Elapsed) => &self.out_of_time,
+            Stop::RetryExhausted(StopReason::Budget) => &self.out_of_budget,
             Stop::RetryExhausted(StopReason::CircuitOpen) => &self.stopped_by_breaker,
             Stop::RetryExhausted(StopReason::RateLimited) => &self.stopped_by_limiter,
             Stop::Failed => &self.failed,
@@ -161,11 +165,13 @@ impl Ledger {
     pub fn stats(&self) -> ExecutorStats {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         let recovered = read(&self.recovered);
-        let [exhausted, out_of_time] = [&self.exhausted, &self.out_of_time].map(read);
+        let [exhausted, out_of_time, out_of_budget] =
+            [&self.exhausted, &self.out_of_time, &self.out_of_budget].map(read);
         let [by_breaker, by_limiter] =
             [&self.stopped_by_breaker, &self.stopped_by_limiter].map(read);
         let successes = read(&self.at_once) + recovered;
-        let failures = read(&self.failed) + exhausted + out_of_time + by_breaker + by_limiter;
+        let exhausted_in_all = exhausted + out_of_time + out_of_budget + by_breaker + by_limiter;
+        let failures = read(&self.failed) + exhausted_in_all;
         let cancelled = read(&self.cancelled);
         let [refused_by_limiter, refused_by_breaker] =
             [&self.refused_by_limiter, &self.refused_by_breaker].map(read);
@@ -184,6 +190,7 @@ impl Ledger {
             recovered,
             exhausted,
             out_of_time,
+            out_of_budget,
             stopped_by_breaker: by_breaker,
             stopped_by_limiter: by_limiter,
             waited: Duration::from_nanos(read(&self.waited)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ledger::Ledger;
 use crate::circuit_breaker::BreakerCell;
 use crate::retry::RetrySettings;
+use crate::retry_budget::BudgetCell;
 
 /// What quota and circuit breaker count.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -42,8 +43,11 @@ impl fmt::Display for Charge {
 pub struct Plan {
     /// How many attempts, and the delays between them; without it there is one attempt.
     pub retry: Option<Arc<RetrySettings>>,
-    /// Whether a run reads the clock when it begins: true where `retry` has a `max_elapsed`.
-    pub timed: bool,
+    /// Whether something is to be kept of a run from its beginning: true where `retry` has a
+    /// `max_elapsed`, and where there is a `budget`.
+    pub kept: bool,
+    /// Whom to ask before another attempt, and who hears of each call.
+    pub budget: Option<Arc<BudgetCell>>,
     /// Whom to ask before the function is called, and who hears how it went.
     pub breaker: Option<Arc<BreakerCell>>,
     /// Whether quota is needed.

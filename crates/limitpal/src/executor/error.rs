@@ -120,6 +120,7 @@ impl<E> fmt::Display for RetryExhausted<E> {
             StopReason::CircuitOpen => f.write_str("; the circuit opened meanwhile"),
             StopReason::RateLimited => f.write_str("; no permit in time for another"),
             StopReason::Elapsed => f.write_str("; there is no time left for another"),
+            StopReason::Budget => f.write_str("; the retry budget has no other"),
         }
     }
 }

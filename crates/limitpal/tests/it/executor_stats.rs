@@ -134,6 +134,7 @@ impl World {
                     *match error.reason {
                         StopReason::Attempts => &mut stats.exhausted,
                         StopReason::Elapsed => &mut stats.out_of_time,
+                        StopReason::Budget => &mut stats.out_of_budget,
                         StopReason::CircuitOpen => &mut stats.stopped_by_breaker,
                         _ => &mut stats.stopped_by_limiter,
                     } += 1;

@@ -27,6 +27,7 @@ mod models;
 mod one_bucket;
 mod real_clock;
 mod retry;
+mod retry_budget;
 mod snapshot;
 mod strict;
 mod token_bucket;

@@ -1,0 +1,176 @@
+"""Retrying a block of code: `for attempt in policy.attempts(): with attempt: …`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._limitpal import _ExecutorCore
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._clock import Clock
+    from ._limitpal import RetryBudget, RetryPolicy, _Run
+
+__all__ = ["AsyncAttempts", "Attempt", "Attempts"]
+
+
+class _Block:
+    """One run of a block: what was decided after its last attempt."""
+
+    def __init__(self, core: _ExecutorCore) -> None:
+        self.core = core
+        self.run: int | _Run = core.begin("", _nothing)
+        self.attempt: Attempt | None = None
+        self.delay = 0.0
+
+    def next(self) -> Attempt:
+        before = self.attempt
+        number, error = (1, None) if before is None else (before.number + 1, before.error)
+        self.attempt = Attempt(self, number, error)
+        return self.attempt
+
+    def is_over(self) -> bool:
+        """Whether the last attempt succeeded; one that never began would be repeated for ever."""
+        if self.attempt is None:
+            return False
+        if not self.attempt.has_ended:
+            message = (
+                f"attempt {self.attempt.number} has not ended; write `with attempt:` in the loop"
+            )
+            raise RuntimeError(message)
+        return self.attempt.error is None
+
+    def failed(self, error: BaseException) -> bool:
+        """Returns whether there is another attempt; raises `RetryExhausted` if there could be."""
+        run = self.core.failed(self.run, error)
+        if run is None:
+            return False
+        self.run = run
+        # A run of retries alone waits for nothing else than a delay.
+        step = run.next("")
+        assert step is not None
+        assert step[0] == "sleep"
+        self.delay = step[1]
+        return True
+
+    def slept(self) -> None:
+        assert not isinstance(self.run, int)
+        self.run.slept()
+        self.run.next("")
+
+    def close(self) -> None:
+        if not isinstance(self.run, int):
+            self.run.close()
+
+
+def _nothing() -> None:
+    """What a loop that calls no function begins with."""
+
+
+class Attempt:
+    """One attempt of a block: `with attempt:` is where an error is caught that deserves another.
+
+    `number` counts from 1, `last_error` is the error of the attempt before, or None.
+    """
+
+    def __init__(self, block: _Block, number: int, last_error: BaseException | None) -> None:
+        self.number = number
+        self.last_error = last_error
+        self.error: BaseException | None = None
+        self.has_ended = False
+        self._block = block
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self.has_ended = True
+        self.error = error
+        if error is None:
+            self._block.core.succeeded(self._block.run)
+            return False
+        return self._block.failed(error)
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self.number}>"
+
+
+class _Loop:
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        clock: Clock | None,
+        budget: RetryBudget | None,
+        deadline: float | None,
+    ) -> None:
+        def make(policy: RetryPolicy) -> _ExecutorCore:
+            return _ExecutorCore(False, None, None, policy, None, clock, "call", None, budget)
+
+        self._core = make(policy)
+        if deadline is not None:
+            left = max(deadline - self._core.clock.now(), 1e-9)
+            if policy.max_elapsed is not None:
+                left = min(left, policy.max_elapsed)
+            self._core = make(policy.replace(max_elapsed=left))
+
+
+class Attempts(_Loop):
+    """The attempts of a block; each loop over it is a run of its own."""
+
+    def __iter__(self) -> _Iterator:
+        return _Iterator(self._core)
+
+
+class AsyncAttempts(_Loop):
+    """The async twin of `Attempts`."""
+
+    def __aiter__(self) -> _AsyncIterator:
+        return _AsyncIterator(self._core)
+
+
+class _Iterator:
+    def __init__(self, core: _ExecutorCore) -> None:
+        self._block = _Block(core)
+
+    def __iter__(self) -> _Iterator:
+        return self
+
+    def __next__(self) -> Attempt:
+        block = self._block
+        if block.is_over():
+            raise StopIteration
+        if block.attempt is not None:
+            try:
+                block.core.clock.sleep(block.delay)
+            except BaseException:
+                block.close()
+                raise
+            block.slept()
+        return block.next()
+
+
+class _AsyncIterator:
+    def __init__(self, core: _ExecutorCore) -> None:
+        self._block = _Block(core)
+
+    def __aiter__(self) -> _AsyncIterator:
+        return self
+
+    async def __anext__(self) -> Attempt:
+        block = self._block
+        if block.is_over():
+            raise StopAsyncIteration
+        if block.attempt is not None:
+            try:
+                await block.core.clock.sleep_async(block.delay)
+            except BaseException:
+                block.close()
+                raise
+            block.slept()
+        return block.next()
