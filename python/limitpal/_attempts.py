@@ -39,13 +39,19 @@ class _Block:
                 f"attempt {self.attempt.number} has not ended; write `with attempt:` in the loop"
             )
             raise RuntimeError(message)
-        return self.attempt.error is None
+        return not self.attempt.is_followed
 
     def failed(self, error: BaseException) -> bool:
         """Returns whether there is another attempt; raises `RetryExhausted` if there could be."""
         run = self.core.failed(self.run, error)
-        if run is None:
-            return False
+        return run is not None and self._again(run)
+
+    def gave(self, value: object) -> bool:
+        """Returns whether the value is not good enough, and there is another attempt."""
+        run = self.core.succeeded(self.run, value)
+        return run is not None and self._again(run)
+
+    def _again(self, run: _Run) -> bool:
         self.run = run
         # A run of retries alone waits for nothing else than a delay.
         step = run.next("")
@@ -71,14 +77,17 @@ def _nothing() -> None:
 class Attempt:
     """One attempt of a block: `with attempt:` is where an error is caught that deserves another.
 
-    `number` counts from 1, `last_error` is the error of the attempt before, or None.
+    `number` counts from 1, `last_error` is the error of the attempt before, or None. A block that
+    sets `result` lets the policy's `retry_on_result` judge it.
     """
 
     def __init__(self, block: _Block, number: int, last_error: BaseException | None) -> None:
         self.number = number
         self.last_error = last_error
         self.error: BaseException | None = None
+        self.result: object = None
         self.has_ended = False
+        self.is_followed = False
         self._block = block
 
     def __enter__(self) -> Attempt:
@@ -93,9 +102,10 @@ class Attempt:
         self.has_ended = True
         self.error = error
         if error is None:
-            self._block.core.succeeded(self._block.run)
+            self.is_followed = self._block.gave(self.result)
             return False
-        return self._block.failed(error)
+        self.is_followed = self._block.failed(error)
+        return self.is_followed
 
     def __repr__(self) -> str:
         return f"<Attempt {self.number}>"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from inspect import isawaitable
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
@@ -17,13 +18,18 @@ def is_awaitable(result: object) -> bool:
     return hasattr(kind, "__await__") or (kind is GeneratorType and isawaitable(result))
 
 
+@contextmanager
+def _opened() -> Generator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _async_opened() -> AsyncGenerator[None]:
+    yield
+
+
 #: What a function returns whose body runs only later: a generator, or what contextlib makes of it.
-#: `contextlib` has no other names for the latter.
+#: The types of the latter have no public names.
 LAZY: frozenset[type] = frozenset(
-    (
-        GeneratorType,
-        AsyncGeneratorType,
-        contextlib._GeneratorContextManager,
-        contextlib._AsyncGeneratorContextManager,
-    )
+    (GeneratorType, AsyncGeneratorType, type(_opened()), type(_async_opened()))
 )

@@ -63,9 +63,11 @@ class CircuitBreakerOpen(LimitPalError):
 class RetryExhausted(LimitPalError):
     """A run stopped after an error that was worth another attempt.
 
-    `last_error` is that error, the `__cause__` too. `reason` is one of `"attempts"` (they are used
-    up), `"circuit_open"`, `"rate_limited"` (there was no quota for another) `"elapsed"` (there was
-    no time left for another) and `"budget"` (the retry budget has no other).
+    `last_error` is that error, the `__cause__` too. Where the last attempt gave a value that
+    `retry_on_result` turned down, it is None and `last_result` that value. `reason` is one of
+    `"attempts"` (they are used up), `"circuit_open"`, `"rate_limited"` (there was no quota for
+    another), `"elapsed"` (there was no time left for another) and `"budget"` (the retry budget has
+    no other).
     """
 
     def __init__(
@@ -74,11 +76,13 @@ class RetryExhausted(LimitPalError):
         attempts: int | None = None,
         last_error: Exception | None = None,
         reason: str | None = None,
+        last_result: object = None,
     ) -> None:
         super().__init__(message)
         self.attempts = attempts
         self.last_error = last_error
         self.reason = reason
+        self.last_result = last_result
 
 
 class InvalidConfigError(LimitPalError, ValueError):

@@ -120,8 +120,9 @@ class AsyncResilientExecutor:
                 if run is None:
                     raise
             else:
-                core.succeeded(run)
-                return result
+                run = core.succeeded(run, result)
+                if run is None:
+                    return result
             await self._prepare(run, key)
 
     async def _prepare(self, run: _Run, key: str | int) -> None:

@@ -69,16 +69,30 @@ impl ExecutorCore {
         Ok(Begun::Run(run))
     }
 
-    /// The attempt gave a value.
+    /// The attempt gave a value. Return None if the run is over, and the run if it goes on.
     #[inline]
-    fn succeeded(&self, run: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Ok(run) = run.cast::<Run>() {
-            return run.get().succeeded();
-        }
-        self.settings.plan.ledger.succeeded_at_once();
-        let Some(breaker) = &self.settings.plan.breaker else { return Ok(()) };
-        let permit = Permit::numbered(run.extract::<u64>()? - 1);
-        breaker.record(permit, Outcome::Success, || self.settings.breaker_now())
+    fn succeeded<'py>(
+        slf: &Bound<'py, Self>,
+        run: Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, Run>>> {
+        let settings = &slf.get().settings;
+        let run = match run.cast_into::<Run>() {
+            Ok(run) => run,
+            Err(number) => {
+                let number = number.into_inner().extract::<u64>()? - 1;
+                if !settings.judges {
+                    settings.plan.ledger.succeeded_at_once();
+                    let Some(breaker) = &settings.plan.breaker else { return Ok(None) };
+                    let permit = Permit::numbered(number);
+                    breaker.record(permit, Outcome::Success, || settings.breaker_now())?;
+                    return Ok(None);
+                }
+                Self::kept(slf, number)?
+            }
+        };
+        let is_over = run.get().succeeded(value)?;
+        Ok((!is_over).then_some(run))
     }
 
     /// The attempt ended with this error. Return the run if it goes on, None if it is over and
@@ -91,12 +105,7 @@ impl ExecutorCore {
         let py = slf.py();
         let run = match run.cast_into::<Run>() {
             Ok(run) => run,
-            Err(number) => {
-                let plan = &slf.get().settings.plan;
-                let number = number.into_inner().extract::<u64>()? - 1;
-                let permit = plan.breaker.as_ref().map(|_| Permit::numbered(number));
-                Bound::new(py, Run::new(slf, Call::begun(plan.clone(), permit)))?
-            }
+            Err(number) => Self::kept(slf, number.into_inner().extract::<u64>()? - 1)?,
         };
         let is_over = run.get().failed(py, error)?;
         Ok((!is_over).then_some(run))
@@ -124,6 +133,13 @@ impl ExecutorCore {
 }
 
 impl ExecutorCore {
+    /// Makes an object of a run that was a number, now that something is to be kept.
+    fn kept<'py>(slf: &Bound<'py, Self>, number: u64) -> PyResult<Bound<'py, Run>> {
+        let plan = &slf.get().settings.plan;
+        let permit = plan.breaker.as_ref().map(|_| Permit::numbered(number));
+        Bound::new(slf.py(), Run::new(slf, Call::begun(plan.clone(), permit)))
+    }
+
     /// Begins a run of which nothing is to be kept: the circuit is closed, and quota is there.
     #[inline]
     fn begin_at_once(&self, key: &Key<'_>) -> PyResult<Option<u64>> {

@@ -150,8 +150,33 @@ pub(crate) fn retry_exhausted(
     last_error: PyErr,
     reason: &'static str,
 ) -> PyErr {
-    let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
     let cause = last_error.value(py).clone().into_any();
+    let kind = cause.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+    let end = format!("the last error was {kind}");
+    let error = exhausted(py, attempts, reason, &end, ("last_error", cause));
+    error.set_cause(py, Some(last_error));
+    error
+}
+
+/// A run stopped after a value worth another attempt.
+pub(crate) fn result_exhausted(
+    py: Python<'_>,
+    attempts: u32,
+    last_result: Py<PyAny>,
+    reason: &'static str,
+) -> PyErr {
+    let last = ("last_result", last_result.into_bound(py));
+    exhausted(py, attempts, reason, "the last value was not good enough", last)
+}
+
+fn exhausted(
+    py: Python<'_>,
+    attempts: u32,
+    reason: &'static str,
+    end: &str,
+    last: (&str, Bound<'_, PyAny>),
+) -> PyErr {
+    let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
     let why = match reason {
         "circuit_open" => "the circuit opened",
         "rate_limited" => "no quota for another",
@@ -159,16 +184,12 @@ pub(crate) fn retry_exhausted(
         "budget" => "no retry left in the budget",
         _ => "no more are allowed",
     };
-    let kind = cause.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
-    let message = format!("{times} failed and {why}; the last error was {kind}");
     let attributes = [
         ("attempts", attempts.into_pyobject(py).expect("an integer converts").into_any()),
-        ("last_error", cause),
+        last,
         ("reason", pyo3::types::PyString::new(py, reason).into_any()),
     ];
-    let error = make(py, &RETRY_EXHAUSTED, message, attributes);
-    error.set_cause(py, Some(last_error));
-    error
+    make(py, &RETRY_EXHAUSTED, format!("{times} failed and {why}; {end}"), attributes)
 }
 
 /// Keeps a text on one line, and cuts what would fill a screen.

@@ -103,8 +103,10 @@ impl Inner {
                             // A coroutine has not run: quota and permit go back.
                             let value = self.coroutine.refuse(value, func, TWIN)?;
                             held.spend();
-                            call.succeeded(settings)?;
-                            return Ok(value);
+                            if settings.heard(&mut call, &value)? {
+                                return Ok(value);
+                            }
+                            errors = Errors { result: Some(value.unbind()), ..Errors::default() };
                         }
                         Err(error) => {
                             held.spend();

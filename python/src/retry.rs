@@ -41,6 +41,8 @@ use crate::{errors, seconds};
 /// - `delays_for`: other `delays` after errors of some types, the first type that fits
 /// - `retry_if`: a function that says of an error, besides `retry_on`, whether it deserves another
 ///   attempt
+/// - `retry_on_result`: a function that says of a value whether it deserves another attempt; when
+///   attempts run out, `RetryExhausted` has it as `last_result`
 /// - `max_elapsed`: seconds after its beginning for which a run may begin another attempt; a wait
 ///   that would end later is not begun
 /// - `delay_from`: a function that reads from an error how many seconds the server wants to pass, or
@@ -80,7 +82,7 @@ impl RetryPolicy {
 #[pymethods]
 impl RetryPolicy {
     #[new]
-    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None)")]
+    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -94,6 +96,7 @@ impl RetryPolicy {
         min_delay: Given<'_>,
         delays_for: Option<&Bound<'_, PyAny>>,
         retry_if: Option<&Bound<'_, PyAny>>,
+        retry_on_result: Option<&Bound<'_, PyAny>>,
         max_elapsed: Option<&Bound<'_, PyAny>>,
         delay_from: Option<&Bound<'_, PyAny>>,
         max_server_delay: Given<'_>,
@@ -109,6 +112,7 @@ impl RetryPolicy {
                 None => PyTuple::new(py, [py.get_type::<PyException>()])?.unbind(),
             },
             retry_if: function("retry_if", retry_if)?,
+            retry_on_result: function("retry_on_result", retry_on_result)?,
             delays: delays.map(|delays| GivenDelays::of("delays", delays)).transpose()?,
             delays_for: delays_for.map(classes_of).transpose()?.unwrap_or_default(),
             delay_from: function("delay_from", delay_from)?,
@@ -203,6 +207,12 @@ impl RetryPolicy {
     #[getter]
     fn retry_if(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.rules.retry_if.as_ref().map(|function| function.clone_ref(py))
+    }
+
+    /// The function that says of a value whether it deserves another attempt, or None.
+    #[getter]
+    fn retry_on_result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rules.retry_on_result.as_ref().map(|function| function.clone_ref(py))
     }
 
     /// For how many seconds after its beginning a run may begin another attempt, or None.

@@ -37,6 +37,8 @@ struct State {
     /// What is held while an attempt lasts, or the run. Dropped under no lock: it wakes others.
     permit: CorePermit,
     last: Option<Py<PyAny>>,
+    /// The value of the last attempt, in place of an error.
+    result: Option<Py<PyAny>>,
     refusal: Option<Py<PyAny>>,
 }
 
@@ -50,7 +52,15 @@ enum Pending {
 impl State {
     fn new(call: Call<Arc<Plan>>) -> Self {
         let (call, permit) = (Some(call), CorePermit::default());
-        Self { call, pending: Pending::Nothing, held: None, permit, last: None, refusal: None }
+        Self {
+            call,
+            pending: Pending::Nothing,
+            held: None,
+            permit,
+            last: None,
+            result: None,
+            refusal: None,
+        }
     }
 
     fn call(&mut self) -> PyResult<&mut Call<Arc<Plan>>> {
@@ -146,7 +156,8 @@ impl Run {
     fn errors(&self, py: Python<'_>) -> Errors {
         let mut state = self.state();
         let error = |error: Option<Py<PyAny>>| Some(PyErr::from_value(error?.into_bound(py)));
-        Errors { last: error(state.last.take()), refusal: error(state.refusal.take()) }
+        let (last, refusal) = (error(state.last.take()), error(state.refusal.take()));
+        Errors { last, result: state.result.take(), refusal }
     }
 
     /// Spends the quota: an attempt begins. The permit stays.
@@ -164,15 +175,26 @@ impl Run {
         drop(before);
     }
 
-    pub(crate) fn succeeded(&self) -> PyResult<()> {
-        let (call, _last, _permit) = {
+    /// The attempt gave a value; false if that deserves another attempt, which is to be gone on to.
+    pub(crate) fn succeeded(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let (call, _last, _result, permit) = {
             let mut state = self.state();
-            (state.call.take(), state.last.take(), std::mem::take(&mut state.permit))
+            let (call, permit) = (state.call.take(), std::mem::take(&mut state.permit));
+            (call, state.last.take(), state.result.take(), permit)
         };
-        match call {
-            Some(mut call) => call.succeeded(self.settings()),
-            None => Ok(()),
+        let Some(mut call) = call else { return Ok(true) };
+        if self.settings().heard(&mut call, value)? {
+            return Ok(true);
         }
+        {
+            let mut state = self.state();
+            state.call = Some(call);
+            state.result = Some(value.clone().unbind());
+        }
+        if self.settings().plan.charge == Charge::Call {
+            self.keep(permit);
+        }
+        Ok(false)
     }
 
     /// The attempt ended with this error; true if it is to be raised as it is.
@@ -186,7 +208,7 @@ impl Run {
         }
         let mut state = self.state();
         state.call = Some(call);
-        let _before = state.last.replace(error.clone().unbind());
+        let _before = (state.last.replace(error.clone().unbind()), state.result.take());
         drop(state);
         if self.settings().plan.charge == Charge::Call {
             self.keep(permit);
@@ -285,6 +307,7 @@ impl Run {
         }
         visit.call(&state.held)?;
         visit.call(&state.last)?;
+        visit.call(&state.result)?;
         visit.call(&state.refusal)
     }
 }

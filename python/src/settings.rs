@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     /// Whether the policy is a subclass that decides, or computes its delays, in its own way.
     decides: bool,
     delays: bool,
+    /// Whether the policy has a say on values.
+    pub(crate) judges: bool,
     pub(crate) breaker: Option<Py<CircuitBreaker>>,
     budget: Option<Py<RetryBudget>>,
     pub(crate) clock: PyClock,
@@ -72,7 +74,10 @@ impl Settings {
             None => Ok(false),
         };
         let (decides, delays) = (overrides("should_retry")?, overrides("next_delay")?);
-        Ok(Self { plan: Arc::new(plan), retry, decides, delays, breaker, budget, clock })
+        let judges =
+            retry.as_ref().is_some_and(|retry| retry.get().rules().retry_on_result.is_some());
+        let plan = Arc::new(plan);
+        Ok(Self { plan, retry, decides, delays, judges, breaker, budget, clock })
     }
 
     /// Reads the breaker's clock; only a run with a breaker asks for it.
@@ -101,13 +106,35 @@ impl Settings {
                 let retryable = self.retries(py, error, attempt)?;
                 let failed = Failed::new(retryable, !ignored);
                 let spacing = match retryable {
-                    true => self.spacing(py, error, attempt)?,
+                    true => self.spacing(py, Some(error), attempt)?,
                     false => Spacing::Policy,
                 };
                 call.failed(failed.spaced(spacing).rehearsed(rehearsal::present()), self)?;
             }
         }
         Ok(true)
+    }
+
+    /// Tells a call that its attempt gave a value. False if that deserves another attempt.
+    #[inline]
+    pub(crate) fn heard<P: Deref<Target = Plan>>(
+        &self,
+        call: &mut Call<P>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        if self.judges && self.turns_down(value)? {
+            let attempt = call.attempts().saturating_add(1);
+            let failed = Failed::answered().spaced(self.spacing(value.py(), None, attempt)?);
+            call.failed(failed.rehearsed(rehearsal::present()), self)?;
+            return Ok(false);
+        }
+        call.succeeded(self)?;
+        Ok(true)
+    }
+
+    /// Returns whether a value deserves another attempt.
+    pub(crate) fn turns_down(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.retry.as_ref().map_or(Ok(false), |retry| retry.get().rules().turns_down(value))
     }
 
     /// Returns whether an error deserves another attempt, if there is one left.
@@ -122,14 +149,18 @@ impl Settings {
         }
     }
 
-    /// Returns by what the delay after a retryable error is computed.
-    fn spacing(&self, py: Python<'_>, error: &PyErr, attempt: u32) -> PyResult<Spacing> {
+    /// Returns by what the delay after a retryable error, or a value, is computed.
+    fn spacing(&self, py: Python<'_>, error: Option<&PyErr>, attempt: u32) -> PyResult<Spacing> {
         let Some(retry) = &self.retry else { return Ok(Spacing::Policy) };
         if !retry.get().settings().has_attempt_after(attempt) {
             return Ok(Spacing::Policy);
         }
         if !self.delays {
-            return retry.get().rules().spacing(py, error, attempt);
+            let rules = retry.get().rules();
+            return match error {
+                Some(error) => rules.spacing(py, error, attempt),
+                None => rules.plain_spacing(py, attempt),
+            };
         }
         // A subclass computes its delays in its own way.
         let delay = retry.bind(py).call_method1("next_delay", (attempt,))?;
@@ -205,6 +236,8 @@ impl Clocks for &Settings {
 pub(crate) struct Errors {
     /// That of the last attempt.
     pub(crate) last: Option<PyErr>,
+    /// The value of the last attempt, in place of an error.
+    pub(crate) result: Option<Py<PyAny>>,
     /// That of the limiter that refused.
     pub(crate) refusal: Option<PyErr>,
 }
@@ -212,6 +245,10 @@ pub(crate) struct Errors {
 impl Errors {
     /// Makes the error with which a run stops.
     pub(crate) fn stop(self, py: Python<'_>, stop: Stop, attempts: u32) -> PyErr {
+        if let (Stop::RetryExhausted(reason), None, Some(result)) = (stop, &self.last, self.result)
+        {
+            return errors::result_exhausted(py, attempts, result, reason.as_str());
+        }
         let error = match stop {
             Stop::CircuitBreakerOpen(refusal) => return errors::circuit_breaker_open(py, refusal),
             Stop::RateLimitExceeded(_) => self.refusal,

@@ -226,6 +226,7 @@ SIGNATURES = {
         "min_delay",
         "delays_for",
         "retry_if",
+        "retry_on_result",
         "max_elapsed",
         "delay_from",
         "max_server_delay",
@@ -275,7 +276,7 @@ SIGNATURES = {
     "MockClock": ["start_time", "autojump"],
     "RateLimitExceeded": ["message", "key", "retry_after"],
     "CircuitBreakerOpen": ["message", "retry_after"],
-    "RetryExhausted": ["message", "attempts", "last_error", "reason"],
+    "RetryExhausted": ["message", "attempts", "last_error", "reason", "last_result"],
     "InvalidConfigError": ["message", "parameter", "value", "reason"],
 }
 for twin in (

@@ -240,6 +240,9 @@ impl<P: Deref<Target = Plan>> Call<P> {
         if !self.is_over && self.plan.charge == Charge::Call {
             return Ok(());
         }
+        if failure.answered {
+            return self.record(Outcome::Success, &mut clocks);
+        }
         if failure.counts {
             return self.record(Outcome::Failure, &mut clocks);
         }

@@ -39,6 +39,7 @@ pub(super) fn fields<'py>(
     more("delays_for", (!rules.delays_for.is_empty()).then_some(classes));
     let function = |function: &Option<Py<PyAny>>| Some(function.as_ref()?.bind(py).clone());
     more("retry_if", function(&rules.retry_if));
+    more("retry_on_result", function(&rules.retry_on_result));
     let max_elapsed = settings.max_elapsed().map(|span| float(seconds::float(span)));
     more("max_elapsed", max_elapsed.transpose()?);
     more("delay_from", function(&rules.delay_from));

@@ -16,6 +16,7 @@ use crate::exception_types::{is_one_of, tuple_of};
 pub(crate) struct Rules {
     pub(crate) retry_on: Py<PyTuple>,
     pub(crate) retry_if: Option<Py<PyAny>>,
+    pub(crate) retry_on_result: Option<Py<PyAny>>,
     pub(crate) delays: Option<GivenDelays>,
     pub(crate) delays_for: Vec<(Py<PyTuple>, GivenDelays)>,
     pub(crate) delay_from: Option<Py<PyAny>>,
@@ -30,6 +31,14 @@ impl Rules {
         match &self.retry_if {
             Some(retry_if) => says(retry_if.bind(py), "retry_if", error.value(py).as_any()),
             None => Ok(true),
+        }
+    }
+
+    /// Returns whether a value is not good enough, and deserves another attempt.
+    pub(crate) fn turns_down(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match &self.retry_on_result {
+            Some(predicate) => says(predicate.bind(value.py()), "retry_on_result", value),
+            None => Ok(false),
         }
     }
 
@@ -48,6 +57,11 @@ impl Rules {
                 };
             }
         }
+        self.plain_spacing(py, attempt)
+    }
+
+    /// Returns by what the delay is computed where the last attempt ended with no error.
+    pub(crate) fn plain_spacing(&self, py: Python<'_>, attempt: u32) -> PyResult<Spacing> {
         match self.delays.as_ref().and_then(GivenDelays::function) {
             Some(function) => Ok(Spacing::Given(computed(function.bind(py), attempt)?)),
             None => Ok(Spacing::Policy),
@@ -57,6 +71,7 @@ impl Rules {
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.retry_on)?;
         visit.call(&self.retry_if)?;
+        visit.call(&self.retry_on_result)?;
         visit.call(&self.delay_from)?;
         if let Some(delays) = &self.delays {
             visit.call(&delays.kept)?;

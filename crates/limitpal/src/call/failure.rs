@@ -10,6 +10,9 @@ pub struct Failure {
     pub retryable: bool,
     /// Whether it counts for the breaker.
     pub counts: bool,
+    /// Whether the other side answered, with a value that is not good enough: a success for the
+    /// breaker.
+    pub answered: bool,
     /// By what the delay before another attempt is computed.
     pub spacing: Spacing,
     /// What a rehearsal changes; nothing outside of tests.
@@ -29,7 +32,12 @@ pub struct Rehearsal {
 impl Failure {
     /// An error that deserves another attempt, or not, and counts for the breaker, or not.
     pub const fn new(retryable: bool, counts: bool) -> Self {
-        Self { retryable, counts, spacing: Spacing::Policy, rehearsal: None }
+        Self { retryable, counts, answered: false, spacing: Spacing::Policy, rehearsal: None }
+    }
+
+    /// A value that deserves another attempt.
+    pub const fn answered() -> Self {
+        Self { answered: true, ..Self::new(true, false) }
     }
 
     /// Returns it with another delay before the next attempt.
