@@ -259,6 +259,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
     }
 
     /// Ends the run without a value.
+    #[cold]
+    #[inline(never)] // laid out in all that may end a run, it makes each of them slower
     fn stop(&mut self, stop: Stop) -> Stage {
         self.is_over = true;
         self.plan.ledger.stopped(stop, self.attempts);

@@ -1,5 +1,6 @@
 //! What threads share: the standard library's, or loom's, which walks their interleavings.
 
+mod lane;
 #[cfg(loom)]
 mod modelled;
 
@@ -17,3 +18,5 @@ pub(crate) use portable_atomic::AtomicU128;
 
 #[cfg(loom)]
 pub(crate) use self::modelled::AtomicU128;
+
+pub(crate) use self::lane::{LANES, lane};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::step::Stop;
 use crate::refusal::StopReason;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{LANES, lane};
 
 /// What became of the runs of an executor that have ended, and of their attempts.
 ///
@@ -70,10 +71,13 @@ impl ExecutorStats {
     }
 }
 
-/// Counts runs as they end. Apart from what all runs read, in lines of the cache of its own.
+/// Counts runs as they end, those of each thread apart.
+pub struct Ledger(Box<[Counts; LANES + 1]>);
+
+/// What runs have come to that ended on one thread, in lines of the cache of its own.
 #[derive(Default)]
 #[repr(align(128))]
-pub struct Ledger {
+struct Counts {
     /// Runs whose first attempt gave a value: nearly all of them, so this is all they count.
     at_once: AtomicU64,
     recovered: AtomicU64,
@@ -93,19 +97,32 @@ pub struct Ledger {
     backed_off: AtomicU64,
 }
 
-fn add(cell: &AtomicU64, more: u64) {
-    cell.fetch_add(more, Ordering::Relaxed);
-}
-
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Ledger {
+    #[inline]
+    fn add(&self, to: impl FnOnce(&Counts) -> &AtomicU64, more: u64) {
+        let lane = lane();
+        let count = to(&self.0[lane]);
+        if lane < LANES {
+            // Nobody else writes here.
+            count.store(count.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
+        } else {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&Counts) -> &AtomicU64) -> u64 {
+        let counts = self.0.iter().map(|counts| of(counts).load(Ordering::Relaxed));
+        counts.fold(0, u64::saturating_add)
+    }
+
     /// Counts a run whose first attempt gave a value.
     #[inline]
     pub fn succeeded_at_once(&self) {
-        add(&self.at_once, 1);
+        self.add(|counts| &counts.at_once, 1);
     }
 
     /// Counts a run that gave a value in this attempt.
@@ -119,64 +136,68 @@ impl Ledger {
 
     #[cold]
     fn recovered_in(&self, attempts: u32) {
-        add(&self.recovered, 1);
+        self.add(|counts| &counts.recovered, 1);
         self.retried(attempts);
     }
 
     /// Counts a run that ends without a value after so many attempts.
-    #[cold]
+    #[inline]
     pub fn stopped(&self, stop: Stop, attempts: u32) {
         self.retried(attempts);
-        let cell = match stop {
-            Stop::RateLimitExceeded(_) => &self.refused_by_limiter,
-            Stop::CircuitBreakerOpen(_) => &self.refused_by_breaker,
-            Stop::RetryExhausted(StopReason::Attempts) => &self.exhausted,
-            Stop::RetryExhausted(StopReason::Elapsed) => &self.out_of_time,
-            Stop::RetryExhausted(StopReason::Budget) => &self.out_of_budget,
-            Stop::RetryExhausted(StopReason::CircuitOpen) => &self.stopped_by_breaker,
-            Stop::RetryExhausted(StopReason::RateLimited) => &self.stopped_by_limiter,
-            Stop::Failed => &self.failed,
-        };
-        add(cell, 1);
+        self.add(
+            |counts| match stop {
+                Stop::RateLimitExceeded(_) => &counts.refused_by_limiter,
+                Stop::CircuitBreakerOpen(_) => &counts.refused_by_breaker,
+                Stop::RetryExhausted(StopReason::Attempts) => &counts.exhausted,
+                Stop::RetryExhausted(StopReason::Elapsed) => &counts.out_of_time,
+                Stop::RetryExhausted(StopReason::Budget) => &counts.out_of_budget,
+                Stop::RetryExhausted(StopReason::CircuitOpen) => &counts.stopped_by_breaker,
+                Stop::RetryExhausted(StopReason::RateLimited) => &counts.stopped_by_limiter,
+                Stop::Failed => &counts.failed,
+            },
+            1,
+        );
     }
 
     /// Counts a run that ends without an answer, after so many attempts have begun.
     #[cold]
     pub fn cancelled(&self, attempts: u32) {
         self.retried(attempts);
-        add(&self.cancelled, 1);
-        add(&self.cancelled_in_attempt, u64::from(attempts > 0));
+        self.add(|counts| &counts.cancelled, 1);
+        self.add(|counts| &counts.cancelled_in_attempt, u64::from(attempts > 0));
     }
 
     #[cold]
     pub(super) fn waited(&self, span: Duration) {
-        add(&self.waited, nanos(span));
+        self.add(|counts| &counts.waited, nanos(span));
     }
 
     pub(super) fn backed_off(&self, span: Duration) {
-        add(&self.backed_off, nanos(span));
+        self.add(|counts| &counts.backed_off, nanos(span));
     }
 
     fn retried(&self, attempts: u32) {
-        add(&self.retries, attempts.saturating_sub(1).into());
+        if attempts > 1 {
+            self.add(|counts| &counts.retries, u64::from(attempts) - 1);
+        }
     }
 
     /// Adds it all up.
     pub fn stats(&self) -> ExecutorStats {
-        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        let recovered = read(&self.recovered);
-        let [exhausted, out_of_time, out_of_budget] =
-            [&self.exhausted, &self.out_of_time, &self.out_of_budget].map(read);
-        let [by_breaker, by_limiter] =
-            [&self.stopped_by_breaker, &self.stopped_by_limiter].map(read);
-        let successes = read(&self.at_once) + recovered;
+        let recovered = self.sum(|counts| &counts.recovered);
+        let exhausted = self.sum(|counts| &counts.exhausted);
+        let out_of_time = self.sum(|counts| &counts.out_of_time);
+        let out_of_budget = self.sum(|counts| &counts.out_of_budget);
+        let by_breaker = self.sum(|counts| &counts.stopped_by_breaker);
+        let by_limiter = self.sum(|counts| &counts.stopped_by_limiter);
+        let successes = self.sum(|counts| &counts.at_once) + recovered;
         let exhausted_in_all = exhausted + out_of_time + out_of_budget + by_breaker + by_limiter;
-        let failures = read(&self.failed) + exhausted_in_all;
-        let cancelled = read(&self.cancelled);
-        let [refused_by_limiter, refused_by_breaker] =
-            [&self.refused_by_limiter, &self.refused_by_breaker].map(read);
-        let firsts = successes + failures + read(&self.cancelled_in_attempt);
-        let retries = read(&self.retries);
+        let failures = self.sum(|counts| &counts.failed) + exhausted_in_all;
+        let cancelled = self.sum(|counts| &counts.cancelled);
+        let refused_by_limiter = self.sum(|counts| &counts.refused_by_limiter);
+        let refused_by_breaker = self.sum(|counts| &counts.refused_by_breaker);
+        let firsts = successes + failures + self.sum(|counts| &counts.cancelled_in_attempt);
+        let retries = self.sum(|counts| &counts.retries);
         ExecutorStats {
             calls: successes + failures + refused_by_limiter + refused_by_breaker + cancelled,
             successes,
@@ -193,9 +214,15 @@ impl Ledger {
             out_of_budget,
             stopped_by_breaker: by_breaker,
             stopped_by_limiter: by_limiter,
-            waited: Duration::from_nanos(read(&self.waited)),
-            backed_off: Duration::from_nanos(read(&self.backed_off)),
+            waited: Duration::from_nanos(self.sum(|counts| &counts.waited)),
+            backed_off: Duration::from_nanos(self.sum(|counts| &counts.backed_off)),
         }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self(Box::new(std::array::from_fn(|_| Counts::default())))
     }
 }
 

@@ -23,7 +23,11 @@ impl<E: 'static> ResilientExecutor<E> {
         let parts = &*self.parts;
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
         let Some(permit) = parts.closed_permit() else {
-            return self.go_on_blocking(key, function, Call::new(&parts.plan), None, None);
+            let mut call = Call::new(&parts.plan);
+            if let Ok(Step::Stop(stop)) = call.next(parts) {
+                return Err(RunError::new(stop, 0, None));
+            }
+            return self.go_on_blocking(key, function, call, None, None);
         };
         let entered = match &parts.limiter {
             None => Ok(None),

@@ -1,0 +1,90 @@
+//! A lane for each thread: what it alone counts needs no step that excludes others.
+//!
+//! A step that does costs as much as the rest of a run through an executor whose parts all agree.
+
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How many threads can have one of their own at a time; behind those is the one of all others.
+pub(crate) const LANES: usize = 32;
+
+/// Which lanes are somebody's.
+#[cfg(not(loom))]
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+#[cfg(not(loom))]
+thread_local! {
+    static OWN: Own = Own::claim();
+}
+
+/// A lane, as long as its thread lives.
+#[cfg(not(loom))]
+struct Own(usize);
+
+#[cfg(not(loom))]
+impl Own {
+    fn claim() -> Self {
+        let claim = |taken: u32| {
+            let free = taken.trailing_ones();
+            (free < u32::BITS).then(|| taken | 1 << free)
+        };
+        // With it comes what the thread has counted that had it before.
+        let taken = TAKEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim);
+        Self(taken.map_or(LANES, |taken| taken.trailing_ones() as usize))
+    }
+}
+
+#[cfg(not(loom))]
+impl Drop for Own {
+    fn drop(&mut self) {
+        if self.0 < LANES {
+            TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
+        }
+    }
+}
+
+/// Returns this thread's lane, or [`LANES`] if it is one of those that share one.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn lane() -> usize {
+    OWN.try_with(|own| own.0).unwrap_or(LANES)
+}
+
+/// In a model all share one: threads come and go between its runs.
+#[cfg(loom)]
+pub(crate) fn lane() -> usize {
+    LANES
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_two_threads_have_one_lane_and_it_is_given_on() {
+        // Other tests' threads have some of them.
+        for _ in 0..3 {
+            let all = Barrier::new(48);
+            let there: Vec<usize> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..48)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            let own = lane();
+                            all.wait();
+                            assert_eq!(own, lane());
+                            own
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap_or(LANES)).collect()
+            });
+            let own: Vec<_> = there.into_iter().filter(|lane| *lane < LANES).collect();
+            assert!(!own.is_empty(), "lanes are given back");
+            assert_eq!(own.len(), own.iter().collect::<BTreeSet<_>>().len());
+        }
+    }
+}
