@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
     from ._limiters import AsyncPart
-    from ._limitpal import CircuitBreaker, RetryBudget, RetryPolicy, _Run
+    from ._limitpal import CircuitBreaker, KeyedCircuitBreaker, RetryBudget, RetryPolicy, _Run
     from ._stats import ExecutorStats
 
 __all__ = ["AsyncResilientExecutor"]
@@ -57,7 +57,7 @@ class AsyncResilientExecutor:
         self,
         limiter: AsyncPart | AsyncConcurrencyLimiter | None = None,
         retry_policy: RetryPolicy | None = None,
-        circuit_breaker: CircuitBreaker | None = None,
+        circuit_breaker: CircuitBreaker | KeyedCircuitBreaker | None = None,
         clock: Clock | None = None,
         *,
         charge: Literal["call", "attempt"] = "call",

@@ -1,6 +1,7 @@
 """Types of the extension module; `python -m mypy.stubtest limitpal` holds them to the binary."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
 from typing import (
     Any,
     Literal,
@@ -34,9 +35,12 @@ __all__ = [
     "CompositeRun",
     "ConcurrencyLimiter",
     "ConcurrencyPermit",
+    "ConsecutiveFailures",
     "Decision",
+    "FailureRate",
     "FairBucket",
     "FixedWindow",
+    "KeyedCircuitBreaker",
     "KeyedLimiter",
     "LeakyBucket",
     "MockTime",
@@ -47,9 +51,11 @@ __all__ = [
     "RetryPolicy",
     "SlidingWindowCounter",
     "SlidingWindowLog",
+    "SlowCallRate",
     "Subscription",
     "TokenBucket",
     "WarmUpBucket",
+    "_BreakerParts",
     "_CompositeCore",
     "_ExecutorCore",
     "_LentPermit",
@@ -611,6 +617,69 @@ class RetryBudget:
     @property
     def left(self) -> int: ...
 
+@final
+class ConsecutiveFailures:
+    """Trips after so many failures in a row."""
+
+    def __new__(cls, failures: int) -> Self: ...
+    @property
+    def failures(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class FailureRate:
+    """Trips once at least this share of the calls looked back on has failed."""
+
+    def __new__(
+        cls,
+        share: float,
+        calls: int | None = None,
+        window: float | None = None,
+        minimum_calls: int | None = None,
+    ) -> Self: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def calls(self) -> int | None: ...
+    @property
+    def window(self) -> float | None: ...
+    @property
+    def minimum_calls(self) -> int | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SlowCallRate:
+    """Trips once at least this share of the calls looked back on took longer than that."""
+
+    def __new__(
+        cls,
+        share: float,
+        slower_than: float,
+        calls: int | None = None,
+        window: float | None = None,
+        minimum_calls: int | None = None,
+    ) -> Self: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def slower_than(self) -> float: ...
+    @property
+    def calls(self) -> int | None: ...
+    @property
+    def window(self) -> float | None: ...
+    @property
+    def minimum_calls(self) -> int | None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+_State: TypeAlias = Literal["closed", "open", "half_open"]
+_TripRule: TypeAlias = ConsecutiveFailures | FailureRate | SlowCallRate
+_Told = TypeVar("_Told", bound=Callable[[], object])
+_ToldRefusal = TypeVar("_ToldRefusal", bound=Callable[[float | None], object])
+_ToldTransition = TypeVar("_ToldTransition", bound=Callable[[_State, _State], object])
+
 @disjoint_base
 class CircuitBreaker:
     """Stops calling what keeps failing, and finds out by itself when it is back."""
@@ -622,14 +691,39 @@ class CircuitBreaker:
         half_open_success_threshold: int = 1,
         clock: Clock | None = None,
         *,
+        trip_on: _TripRule | Iterable[_TripRule] | None = None,
+        half_open_timeout: float | None = None,
+        ramp: Iterable[float] | None = None,
+        ramp_step: float | None = None,
+        recovery_backoff: float = 1.0,
+        max_recovery_timeout: float | None = None,
+        recovery_jitter: float = 0.0,
+        seed: int | None = None,
+        failure_on: type[Exception]
+        | Iterable[type[Exception]]
+        | Callable[[Exception], object] = ...,
         ignore: type[Exception] | Iterable[type[Exception]] = (),
+        failure_on_result: Callable[[Any], object] | None = None,
     ) -> Self: ...
     @property
-    def state(self) -> Literal["closed", "open", "half_open"]: ...
+    def state(self) -> _State: ...
+    @property
+    def mode(self) -> Literal["enforce", "shadow", "disabled", "forced_open"]: ...
+    def enforce(self) -> None: ...
+    def shadow(self) -> None: ...
+    def disable(self) -> None: ...
+    def force_open(self) -> None: ...
     def allow(self) -> bool: ...
-    def record_success(self) -> None: ...
-    def record_failure(self) -> None: ...
+    def record_success(self, *, took: float | None = None) -> None: ...
+    def record_failure(self, *, took: float | None = None) -> None: ...
     def reset(self) -> None: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, snapshot: bytes) -> None: ...
+    def on_transition(self, callback: _ToldTransition) -> _ToldTransition: ...
+    def on_success(self, callback: _Told) -> _Told: ...
+    def on_failure(self, callback: _Told) -> _Told: ...
+    def on_refused(self, callback: _ToldRefusal) -> _ToldRefusal: ...
+    def remove_callback(self, callback: Callable[..., object]) -> bool: ...
     def call(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
     @overload
     async def call_async(
@@ -639,11 +733,96 @@ class CircuitBreaker:
     async def call_async(
         self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T: ...
+    def __call__(self, func: Callable[_P, _T]) -> Callable[_P, _T]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def _hear(self, error: BaseException | None) -> None: ...
     def _lend(self) -> _LentPermit: ...
+
+_ToldKey = TypeVar("_ToldKey", bound=Callable[[str], object])
+_ToldKeyRefusal = TypeVar("_ToldKeyRefusal", bound=Callable[[str, float | None], object])
+_ToldKeyTransition = TypeVar("_ToldKeyTransition", bound=Callable[[str, _State, _State], object])
+
+@final
+class KeyedCircuitBreaker:
+    """A circuit breaker for each key: one that fails stops nobody else."""
+
+    def __new__(
+        cls,
+        failure_threshold: int = 5,
+        recovery_timeout: float = 5.0,
+        half_open_success_threshold: int = 1,
+        clock: Clock | None = None,
+        *,
+        max_breakers: int | None = 10000,
+        trip_on: _TripRule | Iterable[_TripRule] | None = None,
+        half_open_timeout: float | None = None,
+        ramp: Iterable[float] | None = None,
+        ramp_step: float | None = None,
+        recovery_backoff: float = 1.0,
+        max_recovery_timeout: float | None = None,
+        recovery_jitter: float = 0.0,
+        seed: int | None = None,
+        failure_on: type[Exception]
+        | Iterable[type[Exception]]
+        | Callable[[Exception], object] = ...,
+        ignore: type[Exception] | Iterable[type[Exception]] = (),
+        failure_on_result: Callable[[Any], object] | None = None,
+    ) -> Self: ...
+    def get(self, key: str | int) -> CircuitBreaker: ...
+    def allow(self, key: str | int) -> bool: ...
+    def record_success(self, key: str | int, *, took: float | None = None) -> None: ...
+    def record_failure(self, key: str | int, *, took: float | None = None) -> None: ...
+    def state(self, key: str | int) -> _State: ...
+    def reset(self, key: str | int) -> None: ...
+    def call(
+        self, key: str | int, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
+    @overload
+    async def call_async(
+        self,
+        key: str | int,
+        func: Callable[_P, Awaitable[_T]],
+        /,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T: ...
+    @overload
+    async def call_async(
+        self, key: str | int, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T: ...
+    def on_transition(self, callback: _ToldKeyTransition) -> _ToldKeyTransition: ...
+    def on_success(self, callback: _ToldKey) -> _ToldKey: ...
+    def on_failure(self, callback: _ToldKey) -> _ToldKey: ...
+    def on_refused(self, callback: _ToldKeyRefusal) -> _ToldKeyRefusal: ...
+    def remove_callback(self, callback: Callable[..., object]) -> bool: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: str | int, /) -> bool: ...
+
+@final
+class _BreakerParts:  # what breakers of several keys share
+    ...
 
 @final
 class _LentPermit:  # a permit in the hands of a coroutine; it goes back when it is dropped
+    @property
+    def breaker(self) -> CircuitBreaker: ...
     def succeeded(self) -> None: ...
+    def returned(self, value: object) -> None: ...
     def failed(self, error: BaseException) -> None: ...
 
 @disjoint_base
@@ -733,7 +912,7 @@ class ResilientExecutor:
         self,
         limiter: _Part | ConcurrencyLimiter | None = None,
         retry_policy: RetryPolicy | None = None,
-        circuit_breaker: CircuitBreaker | None = None,
+        circuit_breaker: CircuitBreaker | KeyedCircuitBreaker | None = None,
         clock: Clock | None = None,
         *,
         charge: Literal["call", "attempt"] = "call",
@@ -753,7 +932,7 @@ class _ExecutorCore:  # the parts of an async executor
         limiter: KeyedLimiter | _CompositeCore | None,
         limiter_clock: Clock | None,
         retry_policy: RetryPolicy | None,
-        circuit_breaker: CircuitBreaker | None,
+        circuit_breaker: CircuitBreaker | KeyedCircuitBreaker | None,
         clock: Clock | None,
         charge: Literal["call", "attempt"],
         acquire_timeout: float | None,

@@ -1,6 +1,8 @@
 //! What `AsyncResilientExecutor` drives: its parts, and how a run begins and ends.
 
-use limitpal::{Call, Outcome, Permit};
+use std::sync::Arc;
+
+use limitpal::{Call, Permit};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -61,10 +63,16 @@ impl ExecutorCore {
     fn begin(slf: &Bound<'_, Self>, key: Key<'_>, func: &Bound<'_, PyAny>) -> PyResult<Begun> {
         callable("func", func)?;
         let core = slf.get();
-        if let Some(permit) = core.begin_at_once(&key)? {
-            return Ok(Begun::Number(permit + 1));
-        }
-        let run = Run::new(slf, Call::new(core.settings.plan.clone()));
+        let plan = match core.settings.plan_of(&key)? {
+            Some(own) => Arc::new(own),
+            None => {
+                if let Some(permit) = core.begin_at_once(&key)? {
+                    return Ok(Begun::Number(permit + 1));
+                }
+                core.settings.plan.clone()
+            }
+        };
+        let run = Run::new(slf, Call::new(plan));
         run.proceed(slf.py(), &key)?;
         Ok(Begun::Run(run))
     }
@@ -82,10 +90,12 @@ impl ExecutorCore {
             Err(number) => {
                 let number = number.into_inner().extract::<u64>()? - 1;
                 if !settings.judges {
+                    let outcome = settings.judge(value);
+                    let outcome = outcome.inspect_err(|_| settings.plan.ledger.cancelled(1))?;
                     settings.plan.ledger.succeeded_at_once();
                     let Some(breaker) = &settings.plan.breaker else { return Ok(None) };
                     let permit = Permit::numbered(number);
-                    breaker.record(permit, Outcome::Success, || settings.breaker_now())?;
+                    breaker.record(permit, outcome, || settings.breaker_now())?;
                     return Ok(None);
                 }
                 Self::kept(slf, number)?
@@ -147,7 +157,7 @@ impl ExecutorCore {
         if plan.kept {
             return Ok(None);
         }
-        let permit = match plan.breaker.as_ref().map(|breaker| breaker.closed_permit()) {
+        let permit = match plan.breaker.as_ref().map(|breaker| breaker.untimed_permit()) {
             None => 0,
             Some(Some(permit)) => permit.number(),
             Some(None) => return Ok(None),

@@ -1,30 +1,40 @@
 //! `CircuitBreaker`: stops calling what keeps failing.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::borrow::Cow;
+use std::sync::Arc;
 
-use limitpal::{BreakerCell, BreakerSettings, Outcome, Permit, TimeSource};
+use limitpal::{BreakerCell, BreakerMode, EventKind, Instant, Outcome, Permit, TimeSource};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use crate::ask::count;
-use crate::clock::PyClock;
-use crate::coroutine::{CoroutineType, callable};
-use crate::exception_types::{Failure, is_one_of, tuple_of};
+use crate::breaker_callbacks::{FAILURE, REFUSED, SUCCESS, TRANSITION, Told};
+use crate::breaker_parts::{Arguments, BreakerParts};
+use crate::breaker_permit::{Lent, LentPermit};
+use crate::coroutine::callable;
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::{errors, seconds};
 
 /// Stops calling what keeps failing, and finds out by itself when it is back.
 ///
-/// - closed: calls go through; `failure_threshold` failures in a row open it.
-/// - open: calls are refused until `recovery_timeout` seconds have passed.
+/// - closed: calls go through; `failure_threshold` failures in a row open it, or any rule of
+///   `trip_on`: `ConsecutiveFailures`, `FailureRate`, `SlowCallRate`, one or several.
+/// - open: calls are refused until `recovery_timeout` seconds have passed. With `recovery_backoff`
+///   the n-th trip in a row lasts `recovery_timeout * recovery_backoff ** (n - 1)`, at most
+///   `max_recovery_timeout` (60 s, or `recovery_timeout` if that is longer), strayed from by
+///   `recovery_jitter` (0.1 is up to a tenth), which a `seed` repeats.
 /// - half_open: at most `half_open_success_threshold` calls are out at a time. That many successes
 ///   close it, one failure opens it again. A permit lapses after `recovery_timeout`, so a call that
-///   hangs locks nobody out; its late result does not count.
+///   hangs locks nobody out; its late result does not count. `half_open_timeout` seconds after its
+///   first call it opens again if it has not closed.
+/// - `ramp=(0.05, 0.1, 0.25, 0.5)`: after those successes it stays half_open and admits these
+///   shares of the calls, each for `ramp_step` seconds; meanwhile it trips as when it is closed.
 ///
-/// Any `Exception` is a failure, except those in `ignore` and refusals of our own.
+/// Any `Exception` is a failure, except those in `ignore`, which count as neither, and refusals of
+/// our own. `failure_on`, types or a predicate of the exception, says which others are: the rest
+/// count as successes, since the other side answered. `failure_on_result`, a predicate of the
+/// result, says which values are failures.
 ///
 /// >>> from limitpal import CircuitBreaker, MockClock
 /// >>> clock = MockClock()
@@ -35,14 +45,21 @@ use crate::{errors, seconds};
 /// 'half_open'
 /// >>> breaker.call(lambda: "it is back"), breaker.state
 /// ('it is back', 'closed')
+///
+/// It is a decorator too, and a context manager, of functions and coroutine functions:
+///
+/// >>> @breaker
+/// ... def fetch():
+/// ...     return "fine"
+/// >>> fetch()
+/// 'fine'
+/// >>> with breaker:
+/// ...     print("calling")
+/// calling
 #[pyclass(frozen, subclass, module = "limitpal", weakref)]
 pub(crate) struct CircuitBreaker {
     cell: Arc<BreakerCell>,
-    clock: PyClock,
-    ignore: Py<PyTuple>,
-    coroutine: CoroutineType,
-    /// The coroutine function behind `call_async`, asked for once.
-    awaited: Py<PyAny>,
+    parts: Py<BreakerParts>,
 }
 
 impl CircuitBreaker {
@@ -50,119 +67,246 @@ impl CircuitBreaker {
         &self.cell
     }
 
-    pub(crate) fn clock(&self) -> &PyClock {
-        &self.clock
+    pub(crate) fn parts(&self) -> &BreakerParts {
+        self.parts.get()
     }
 
-    /// Returns whether an error is neither a success nor a failure.
-    pub(crate) fn ignores(&self, py: Python<'_>, error: &PyErr) -> bool {
-        is_one_of(py, error, &self.ignore)
+    /// The breaker of one key, which shares its parts with the others.
+    pub(crate) fn sharing(cell: Arc<BreakerCell>, parts: Py<BreakerParts>) -> Self {
+        Self { cell, parts }
     }
 
-    fn admit(&self, py: Python<'_>) -> PyResult<Permit> {
-        let admitted = self.cell.admit(|| self.clock.now())?;
+    fn now(&self) -> PyResult<Instant> {
+        self.parts().clock.now()
+    }
+
+    pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<Permit> {
+        let admitted = self.cell.admit(|| self.now())?;
         admitted.map_err(|refusal| errors::circuit_breaker_open(py, refusal))
     }
 
-    fn record(&self, outcome: Outcome) -> PyResult<()> {
-        self.cell.record_bare(outcome, || self.clock.now())
+    /// Returns when a call begins, if its time matters.
+    pub(crate) fn begins(&self) -> PyResult<Option<Instant>> {
+        if self.cell.times_calls() { self.now().map(Some) } else { Ok(None) }
     }
 
-    /// Hears how a call ended with an error.
-    fn settle(&self, py: Python<'_>, permit: Permit, error: &PyErr) -> PyResult<()> {
-        let counts = Failure::of(py, error)? == Failure::Failed && !self.ignores(py, error);
-        if counts {
-            return self.cell.record(permit, Outcome::Failure, || self.clock.now());
-        }
-        self.cell.give_back(permit);
-        Ok(())
+    /// Hears how a call under a permit ended.
+    pub(crate) fn settle(
+        &self,
+        permit: Permit,
+        outcome: Outcome,
+        began: Option<Instant>,
+    ) -> PyResult<()> {
+        self.cell.record_since(permit, outcome, began, || self.now())
+    }
+
+    fn record(&self, outcome: Outcome, took: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        const ADVICE: &str = "give how many seconds the call took, 0 or more";
+        let took = took.map(|took| seconds::window("took", took, ADVICE)).transpose()?;
+        self.cell.record_bare_after(outcome, took, || self.now())
+    }
+
+    fn run_as(&self, mode: BreakerMode) -> PyResult<()> {
+        self.cell.set_mode(mode, || self.now())
+    }
+
+    fn listen<'py>(
+        &self,
+        kind: EventKind,
+        callback: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let listen = |told: Told| self.cell.listen(kind, move |key, event| told(key, event));
+        self.parts().callbacks.add(&callback, false, listen)?;
+        Ok(callback)
     }
 }
 
 #[pymethods]
 impl CircuitBreaker {
     #[new]
-    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, ignore=Given::LEFT_OUT), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, ignore=())")]
+    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None)")]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
         failure_threshold: Given<'_>,
         recovery_timeout: Given<'_>,
         half_open_success_threshold: Given<'_>,
         clock: Option<&Bound<'_, PyAny>>,
+        trip_on: Option<&Bound<'_, PyAny>>,
+        half_open_timeout: Option<&Bound<'_, PyAny>>,
+        ramp: Option<&Bound<'_, PyAny>>,
+        ramp_step: Option<&Bound<'_, PyAny>>,
+        recovery_backoff: Given<'_>,
+        max_recovery_timeout: Option<&Bound<'_, PyAny>>,
+        recovery_jitter: Given<'_>,
+        seed: Option<&Bound<'_, PyAny>>,
+        failure_on: Given<'_>,
         ignore: Given<'_>,
+        failure_on_result: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let threshold = |name, value: Option<&Bound<'_, PyAny>>, default| match value {
-            Some(value) => count(name, value, "give a whole number from 1 to 4294967295"),
-            None => PyResult::Ok(default),
+        let arguments = Arguments {
+            failure_threshold: failure_threshold.get(),
+            recovery_timeout: recovery_timeout.get(),
+            half_open_success_threshold: half_open_success_threshold.get(),
+            clock,
+            trip_on,
+            half_open_timeout,
+            ramp,
+            ramp_step,
+            recovery_backoff: recovery_backoff.get(),
+            max_recovery_timeout,
+            recovery_jitter: recovery_jitter.get(),
+            seed,
+            failure_on: failure_on.get(),
+            ignore: ignore.get(),
+            failure_on_result,
         };
-        let settings = BreakerSettings::new(
-            threshold("failure_threshold", failure_threshold.get(), 5)?,
-            match recovery_timeout.get() {
-                Some(value) => seconds::positive("recovery_timeout", value)?,
-                None => Duration::from_secs(5),
-            },
-            threshold("half_open_success_threshold", half_open_success_threshold.get(), 1)?,
-        );
-        let settings = settings.map_err(|error| {
-            let value = error.value().into_pyobject(py).map(Bound::into_any);
-            value.map_or_else(Into::into, |value| errors::from_core(py, &error, &value))
-        })?;
-        let ignore = match ignore.get() {
-            Some(types) => tuple_of("ignore", types)?,
-            None => PyTuple::empty(py),
-        };
+        let (settings, parts) = arguments.check(py)?;
         let cell = Arc::new(BreakerCell::new(settings));
-        let (clock, coroutine) = (PyClock::resolve(clock)?, CoroutineType::new(py)?);
-        let awaited = py.import("limitpal._lent")?.getattr("call_async")?.unbind();
-        Ok(Self { cell, clock, ignore: ignore.unbind(), coroutine, awaited })
+        Ok(Self { cell, parts: Py::new(py, parts)? })
     }
 
     /// "closed", "open" or "half_open": a function of time, whoever asks first.
     #[getter]
     fn state(&self) -> PyResult<&'static str> {
-        Ok(self.cell.state(|| self.clock.now())?.as_str())
+        Ok(self.cell.state(|| self.now())?.as_str())
+    }
+
+    /// "enforce", "shadow", "disabled" or "forced_open": how it is run.
+    #[getter]
+    fn mode(&self) -> &'static str {
+        self.cell.mode().as_str()
+    }
+
+    /// Refuse when it is open, as at first; from `shadow` it goes on in the state it is in, after
+    /// the other modes it begins closed.
+    fn enforce(&self) -> PyResult<()> {
+        self.run_as(BreakerMode::Enforce)
+    }
+
+    /// Count and change its state, but refuse nobody: who would be refused is let through,
+    /// `on_refused` is told, and the outcome does not count.
+    fn shadow(&self) -> PyResult<()> {
+        self.run_as(BreakerMode::Shadow)
+    }
+
+    /// Let all calls through and count nothing.
+    fn disable(&self) -> PyResult<()> {
+        self.run_as(BreakerMode::Disabled)
+    }
+
+    /// Refuse all calls until another mode is set; `retry_after` is None then.
+    fn force_open(&self) -> PyResult<()> {
+        self.run_as(BreakerMode::ForcedOpen)
     }
 
     /// Return whether a call may go; report with `record_success` or `record_failure`.
-    fn allow(&self) -> PyResult<bool> {
-        self.cell.allow(|| self.clock.now())
+    pub(crate) fn allow(&self) -> PyResult<bool> {
+        self.cell.allow(|| self.now())
     }
 
     /// Hear that a call succeeded; without an `allow` before it counts towards the present state.
-    fn record_success(&self) -> PyResult<()> {
-        self.record(Outcome::Success)
+    ///
+    /// `took` is how many seconds it took, for a `SlowCallRate`.
+    #[pyo3(signature = (*, took=None))]
+    pub(crate) fn record_success(&self, took: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.record(Outcome::Success, took)
     }
 
     /// Hear that a call failed; without an `allow` before it counts towards the present state.
-    fn record_failure(&self) -> PyResult<()> {
-        self.record(Outcome::Failure)
+    ///
+    /// `took` is how many seconds it took, for a `SlowCallRate`.
+    #[pyo3(signature = (*, took=None))]
+    pub(crate) fn record_failure(&self, took: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.record(Outcome::Failure, took)
     }
 
-    /// Close the circuit and forget all counts.
+    /// Close the circuit and forget all counts. The mode stays.
     fn reset(&self) {
         self.cell.reset();
     }
 
+    /// Write down what it remembers, for `restore` in another process.
+    ///
+    /// Times are kept by how far off they are; calls that are out end with the process.
+    /// >>> from limitpal import CircuitBreaker
+    /// >>> before, after = CircuitBreaker(1), CircuitBreaker(1)
+    /// >>> before.record_failure()
+    /// >>> after.restore(before.snapshot()); after.state
+    /// 'open'
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.cell.snapshot(|| self.now())?))
+    }
+
+    /// Go on from a snapshot; refused whole if it is damaged or of a breaker with other options.
+    fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = snapshot.py();
+        let Ok(bytes) = snapshot.extract::<Cow<'_, [u8]>>() else {
+            let advice = "give the bytes that snapshot() returned";
+            return Err(errors::invalid_config(py, "snapshot", snapshot, advice));
+        };
+        let restored = self.cell.restore(&bytes, || self.now())?;
+        restored.map_err(|error| errors::described(py, &error))
+    }
+
+    /// Call back with the state before and the one after, in the order they happened.
+    ///
+    /// Callbacks run outside every lock; what one raises is reported (`sys.unraisablehook`) and
+    /// changes nothing. Returns the callback, so that this is a decorator.
+    ///
+    /// >>> from limitpal import CircuitBreaker
+    /// >>> breaker = CircuitBreaker(failure_threshold=1)
+    /// >>> told = breaker.on_transition(lambda old, new: print(old, "->", new))
+    /// >>> breaker.record_failure()
+    /// closed -> open
+    /// >>> breaker.remove_callback(told)
+    /// True
+    fn on_transition<'py>(&self, callback: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.listen(TRANSITION, callback)
+    }
+
+    /// Call back without arguments for each success that counts.
+    fn on_success<'py>(&self, callback: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.listen(SUCCESS, callback)
+    }
+
+    /// Call back without arguments for each failure that counts.
+    fn on_failure<'py>(&self, callback: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.listen(FAILURE, callback)
+    }
+
+    /// Call back with `retry_after` for each call that is refused; in shadow, that would be.
+    fn on_refused<'py>(&self, callback: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.listen(REFUSED, callback)
+    }
+
+    /// Remove a callback wherever it was added; return whether it was.
+    fn remove_callback(&self, callback: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let gone = self.parts().callbacks.remove(callback)?;
+        let removed = gone.iter().filter(|id| self.cell.remove_callback(**id));
+        Ok(removed.count() > 0)
+    }
+
     /// Call a function if the circuit lets it; raise `CircuitBreakerOpen` if not.
     #[pyo3(signature = (func, /, *args, **kwargs))]
-    fn call(
+    pub(crate) fn call(
         &self,
         func: &Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        let py = func.py();
+        let (py, parts) = (func.py(), self.parts());
         callable("func", func)?;
         let lent = Lent::by(self, py)?;
         match func.call(args, kwargs) {
             Ok(value) => {
-                let value = self.coroutine.refuse(value, func, TWIN)?;
-                let permit = lent.into_permit();
-                self.cell.record(permit, Outcome::Success, || self.clock.now())?;
+                let value = parts.coroutine.refuse(value, func, TWIN)?;
+                let value = parts.coroutine.refuse_generator(value, func)?;
+                lent.settle(Some(parts.judge.value(&value)?))?;
                 Ok(value.unbind())
             }
             Err(error) => {
-                self.settle(py, lent.into_permit(), &error)?;
+                lent.settle(parts.judge.error(py, &error)?)?;
                 Err(error)
             }
         }
@@ -170,7 +314,7 @@ impl CircuitBreaker {
 
     /// Call a coroutine function, or a plain one, and await what it returns.
     #[pyo3(signature = (func, /, *args, **kwargs))]
-    fn call_async<'py>(
+    pub(crate) fn call_async<'py>(
         slf: &Bound<'py, Self>,
         func: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
@@ -178,25 +322,70 @@ impl CircuitBreaker {
     ) -> PyResult<Bound<'py, PyAny>> {
         callable("func", func)?;
         // A real coroutine, with tracebacks and cancellation as everyone expects, is Python's.
-        slf.get().awaited.bind(slf.py()).call1((slf, func, args, kwargs))
+        slf.get().parts().awaited.bind(slf.py()).call1((slf, func, args, kwargs))
+    }
+
+    /// Guard a function, or a coroutine function: each of its calls goes through the breaker.
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        func: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        callable("func", func)?;
+        slf.py().import("limitpal._lent")?.getattr("guard")?.call1((slf, func))
+    }
+
+    fn __enter__<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        slf.py().import("limitpal._lent")?.getattr("enter")?.call1((&slf,))?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (kind, error, traceback, /))]
+    fn __exit__(
+        slf: &Bound<'_, Self>,
+        kind: &Bound<'_, PyAny>,
+        error: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let _ = (kind, traceback);
+        slf.py().import("limitpal._lent")?.getattr("leave")?.call1((slf, error)).map(drop)
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("limitpal._lent")?.getattr("enter_async")?.call1((slf,))
+    }
+
+    #[pyo3(signature = (kind, error, traceback, /))]
+    fn __aexit__<'py>(
+        slf: &Bound<'py, Self>,
+        kind: &Bound<'py, PyAny>,
+        error: &Bound<'py, PyAny>,
+        traceback: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = (kind, traceback);
+        slf.py().import("limitpal._lent")?.getattr("leave_async")?.call1((slf, error))
+    }
+
+    /// Hear how a call ended that has no permit; None: well.
+    fn _hear(&self, py: Python<'_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let outcome = match error {
+            Some(error) => self.parts().judge.error(py, &PyErr::from_value(error.clone()))?,
+            None => Some(Outcome::Success),
+        };
+        outcome.map_or(Ok(()), |outcome| self.record(outcome, None))
     }
 
     /// Lend a permit to a call that is awaited.
     fn _lend(slf: &Bound<'_, Self>) -> PyResult<LentPermit> {
-        let permit = slf.get().admit(slf.py())?;
-        Ok(LentPermit { breaker: slf.clone().unbind(), permit: Mutex::new(Some(permit)) })
+        LentPermit::by(slf)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let settings = self.cell.settings();
-        let timeout = seconds::float(settings.recovery_timeout()).into_pyobject(py)?.repr()?;
-        Ok(format!(
-            "CircuitBreaker(failure_threshold={}, recovery_timeout={timeout}, \
-             half_open_success_threshold={}, state={:?})",
-            settings.failure_threshold(),
-            settings.half_open_success_threshold(),
-            self.state().unwrap_or("unknown"),
-        ))
+    fn __repr__(&self) -> String {
+        let mode = match self.cell.mode() {
+            BreakerMode::Enforce => String::new(),
+            mode => format!(", mode=\"{mode}\""),
+        };
+        let state = self.state().unwrap_or("unknown");
+        format!("CircuitBreaker({}, state={state:?}{mode})", self.parts().shown)
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -204,95 +393,8 @@ impl CircuitBreaker {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.ignore)?;
-        visit.call(&self.awaited)?;
-        self.coroutine.traverse(&visit)?;
-        self.clock.traverse(&visit)
+        visit.call(&self.parts)
     }
 }
 
 const TWIN: &str = "call_async()";
-
-/// A permit that goes back when it is dropped.
-struct Lent<'b> {
-    breaker: &'b CircuitBreaker,
-    permit: Option<Permit>,
-}
-
-impl<'b> Lent<'b> {
-    fn by(breaker: &'b CircuitBreaker, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { breaker, permit: Some(breaker.admit(py)?) })
-    }
-
-    fn into_permit(mut self) -> Permit {
-        self.permit.take().expect("a permit is taken out once")
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
-            self.breaker.cell.give_back(permit);
-        }
-    }
-}
-
-/// A permit in the hands of a coroutine; it goes back when it is dropped.
-#[pyclass(frozen, module = "limitpal._limitpal", name = "_LentPermit")]
-pub(crate) struct LentPermit {
-    breaker: Py<CircuitBreaker>,
-    permit: Mutex<Option<Permit>>,
-}
-
-impl LentPermit {
-    fn take(&self) -> Option<Permit> {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-#[pymethods]
-impl LentPermit {
-    /// The call succeeded.
-    fn succeeded(&self) -> PyResult<()> {
-        let breaker = self.breaker.get();
-        let Some(permit) = self.take() else { return Ok(()) };
-        breaker.cell.record(permit, Outcome::Success, || breaker.clock.now())
-    }
-
-    /// The call ended with this error.
-    fn failed(&self, error: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(permit) = self.take() else { return Ok(()) };
-        self.breaker.get().settle(error.py(), permit, &PyErr::from_value(error.clone()))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.breaker)
-    }
-}
-
-impl Drop for LentPermit {
-    fn drop(&mut self) {
-        if let Some(permit) = self.take() {
-            self.breaker.get().cell.give_back(permit);
-        }
-    }
-}
-
-/// Refuses what is no circuit breaker.
-pub(crate) fn breaker_of(breaker: &Bound<'_, PyAny>) -> PyResult<Py<CircuitBreaker>> {
-    let py = breaker.py();
-    let refuse = |advice: &str| errors::invalid_config(py, "circuit_breaker", breaker, advice);
-    let Ok(ours) = breaker.cast::<CircuitBreaker>() else {
-        return Err(refuse("give a CircuitBreaker, or None"));
-    };
-    let (kind, base) = (breaker.get_type(), py.get_type::<CircuitBreaker>());
-    for method in ["allow", "record_success", "record_failure", "state"] {
-        if !kind.getattr(method)?.is(&base.getattr(method)?) {
-            let name = kind.name()?;
-            return Err(refuse(&format!(
-                "{name} overrides {method}, which an executor would not call; leave it as it is"
-            )));
-        }
-    }
-    Ok(ours.clone().unbind())
-}

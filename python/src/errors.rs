@@ -137,7 +137,10 @@ pub(crate) fn no_place(py: Python<'_>, limit: u32) -> PyErr {
 
 /// The circuit refuses.
 pub(crate) fn circuit_breaker_open(py: Python<'_>, refusal: CircuitBreakerOpen) -> PyErr {
-    let wait = refusal.retry_after();
+    let Some(wait) = refusal.retry_after() else {
+        let message = "the circuit was forced open; nobody can say until when".to_owned();
+        return make(py, &CIRCUIT_BREAKER_OPEN, message, []);
+    };
     let message = format!("the circuit is open; it may admit in {}s", seconds::for_people(wait));
     let retry_after = pyo3::types::PyFloat::new(py, wait.as_secs_f64()).into_any();
     make(py, &CIRCUIT_BREAKER_OPEN, message, [("retry_after", retry_after)])

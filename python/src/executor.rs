@@ -81,7 +81,8 @@ impl Inner {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, settings) = (func.py(), &self.settings);
         callable("func", func)?;
-        let mut call = Call::new(&*settings.plan);
+        let own = settings.plan_of(key)?;
+        let mut call = Call::new(own.as_ref().unwrap_or(&settings.plan));
         let limiter = self.limiter.as_ref();
         let mut held = Held { limiter, quota: None, permit: CorePermit::default() };
         let mut errors = Errors::default();

@@ -5,6 +5,9 @@ mod adaptive_limiter;
 mod ask;
 mod async_executor;
 mod breaker;
+mod breaker_callbacks;
+mod breaker_parts;
+mod breaker_permit;
 mod callback;
 mod client_throttle;
 mod clock;
@@ -23,6 +26,9 @@ mod exception_types;
 mod executor;
 mod fair_bucket;
 mod given;
+mod guard;
+mod judge;
+mod keyed_breaker;
 mod leaky_bucket;
 mod limiter;
 mod limiter_repr;
@@ -40,6 +46,7 @@ mod settings;
 mod shared_clock;
 mod stats;
 mod token_bucket;
+mod trip_rules;
 mod warm_up_bucket;
 mod windows;
 
@@ -53,7 +60,11 @@ mod _limitpal {
     #[pymodule_export]
     use crate::adaptive_limiter::AdaptiveLimiter;
     #[pymodule_export]
-    use crate::breaker::{CircuitBreaker, LentPermit};
+    use crate::breaker::CircuitBreaker;
+    #[pymodule_export]
+    use crate::breaker_parts::BreakerParts;
+    #[pymodule_export]
+    use crate::breaker_permit::LentPermit;
     #[pymodule_export]
     use crate::client_throttle::{ClientThrottle, LentRequest};
     #[pymodule_export]
@@ -77,6 +88,8 @@ mod _limitpal {
     #[pymodule_export]
     use crate::fair_bucket::FairBucket;
     #[pymodule_export]
+    use crate::keyed_breaker::KeyedCircuitBreaker;
+    #[pymodule_export]
     use crate::leaky_bucket::LeakyBucket;
     #[pymodule_export]
     use crate::limiter::KeyedLimiter;
@@ -92,6 +105,8 @@ mod _limitpal {
     use crate::retry_budget::RetryBudget;
     #[pymodule_export]
     use crate::token_bucket::TokenBucket;
+    #[pymodule_export]
+    use crate::trip_rules::{ConsecutiveFailures, FailureRate, SlowCallRate};
     #[pymodule_export]
     use crate::warm_up_bucket::WarmUpBucket;
     #[pymodule_export]

@@ -4,14 +4,17 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::{Call, Charge, Clocks, Failure as Failed, Instant, Plan, Spacing, Stop, TimeSource};
+use limitpal::{
+    Call, Charge, Clocks, Failure as Failed, Instant, Outcome, Plan, Spacing, Stop, TimeSource,
+};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::breaker::{CircuitBreaker, breaker_of};
+use crate::ask::Key;
 use crate::clock::PyClock;
 use crate::exception_types::Failure;
+use crate::guard::{Guard, guard_of};
 use crate::retry::RetryPolicy;
 use crate::retry_budget::{RetryBudget, budget_of};
 use crate::{errors, rehearsal, seconds, shared_clock};
@@ -25,7 +28,7 @@ pub(crate) struct Settings {
     delays: bool,
     /// Whether the policy has a say on values.
     pub(crate) judges: bool,
-    pub(crate) breaker: Option<Py<CircuitBreaker>>,
+    pub(crate) breaker: Option<Guard>,
     budget: Option<Py<RetryBudget>>,
     pub(crate) clock: PyClock,
 }
@@ -51,10 +54,10 @@ impl Settings {
         limiter_clock: Option<&PyClock>,
     ) -> PyResult<Self> {
         let retry = arguments.retry_policy.map(policy_of).transpose()?;
-        let breaker = arguments.circuit_breaker.map(breaker_of).transpose()?;
+        let breaker = arguments.circuit_breaker.map(guard_of).transpose()?;
         let budget = arguments.retry_budget.map(budget_of).transpose()?;
         let mut clocks: Vec<&PyClock> = limiter_clock.into_iter().collect();
-        clocks.extend(breaker.as_ref().map(|breaker| breaker.get().clock()));
+        clocks.extend(breaker.as_ref().map(|breaker| &breaker.parts().clock));
         clocks.extend(budget.as_ref().map(|budget| budget.get().clock()));
         let clock = shared_clock::resolve(py, arguments.clock, &clocks, arguments.stack_level)?;
         let mut plan = Plan::default();
@@ -62,7 +65,10 @@ impl Settings {
         plan.kept = timed || budget.is_some();
         plan.budget = budget.as_ref().map(|budget| budget.get().cell().clone());
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
-        plan.breaker = breaker.as_ref().map(|breaker| breaker.get().cell().clone());
+        plan.breaker = match &breaker {
+            Some(Guard::One(breaker)) => Some(breaker.get().cell().clone()),
+            Some(Guard::Keyed(_)) | None => None,
+        };
         plan.has_limiter = has_limiter;
         plan.charge = arguments.charge.map_or(Ok(Charge::Call), charge_of)?;
         plan.acquire_timeout = match arguments.acquire_timeout {
@@ -80,11 +86,21 @@ impl Settings {
         Ok(Self { plan, retry, decides, delays, judges, breaker, budget, clock })
     }
 
+    /// Returns the plan of a run that goes through its key's own breaker; none: they share one.
+    #[inline]
+    pub(crate) fn plan_of(&self, key: &Key<'_>) -> PyResult<Option<Plan>> {
+        let Some(Guard::Keyed(breakers)) = &self.breaker else { return Ok(None) };
+        let cell = breakers.get().table().cell(key.as_str(), || self.breaker_now())?;
+        let mut plan = Plan::clone(&self.plan);
+        plan.breaker = Some(cell);
+        Ok(Some(plan))
+    }
+
     /// Reads the breaker's clock; only a run with a breaker asks for it.
     #[inline]
     pub(crate) fn breaker_now(&self) -> PyResult<Instant> {
         match &self.breaker {
-            Some(breaker) => breaker.get().clock().now(),
+            Some(breaker) => breaker.parts().clock.now(),
             None => self.clock.now(),
         }
     }
@@ -101,10 +117,12 @@ impl Settings {
             Failure::OwnRefusal => call.own_refusal(),
             Failure::Failed => {
                 let attempt = call.attempts().saturating_add(1);
-                let ignored =
-                    self.breaker.as_ref().is_some_and(|breaker| breaker.get().ignores(py, error));
+                let outcome = match &self.breaker {
+                    Some(breaker) => breaker.parts().judge.failed(py, error)?,
+                    None => None,
+                };
                 let retryable = self.retries(py, error, attempt)?;
-                let failed = Failed::new(retryable, !ignored);
+                let failed = Failed::new(retryable, true).counted_as(outcome);
                 let spacing = match retryable {
                     true => self.spacing(py, Some(error), attempt)?,
                     false => Spacing::Policy,
@@ -128,13 +146,22 @@ impl Settings {
             call.failed(failed.rehearsed(rehearsal::present()), self)?;
             return Ok(false);
         }
-        call.succeeded(self)?;
+        call.ended(self.judge(value)?, self)?;
         Ok(true)
     }
 
     /// Returns whether a value deserves another attempt.
     pub(crate) fn turns_down(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.retry.as_ref().map_or(Ok(false), |retry| retry.get().rules().turns_down(value))
+    }
+
+    /// Says what the value of an attempt means for the breaker.
+    #[inline]
+    pub(crate) fn judge(&self, value: &Bound<'_, PyAny>) -> PyResult<Outcome> {
+        match &self.breaker {
+            Some(breaker) => breaker.parts().judge.value(value),
+            None => Ok(Outcome::Success),
+        }
     }
 
     /// Returns whether an error deserves another attempt, if there is one left.
@@ -204,7 +231,9 @@ impl Settings {
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.retry)?;
-        visit.call(&self.breaker)?;
+        if let Some(breaker) = &self.breaker {
+            breaker.traverse(visit)?;
+        }
         visit.call(&self.budget)?;
         self.clock.traverse(visit)
     }

@@ -142,10 +142,35 @@ def policy(spec: Fields, **options: Any) -> limitpal.RetryPolicy:
     return limitpal.RetryPolicy(**given, **options)
 
 
+RULES: Any = {
+    "consecutive_failures": limitpal.ConsecutiveFailures,
+    "failure_rate": limitpal.FailureRate,
+    "slow_call_rate": limitpal.SlowCallRate,
+}
+
+
+def _rule(spec: Fields) -> Any:
+    """Make a rule of `trip_on`."""
+    given = {name: value for name, value in spec.items() if name != "rule"}
+    for name in {"window", "slower_than"} & set(given):
+        given[name] = seconds(given[name])
+    if "share" in given:
+        given["share"] = float(given["share"])
+    return RULES[spec["rule"]](**given)
+
+
 def breaker(spec: Fields, clock: Any, **options: Any) -> limitpal.CircuitBreaker:
     """Make the circuit breaker of a case."""
-    _only(spec, {"failure_threshold", "recovery_timeout", "half_open_success_threshold"})
-    given = {**spec, "recovery_timeout": seconds(spec["recovery_timeout"])}
+    times = {"recovery_timeout", "half_open_timeout", "ramp_step", "max_recovery_timeout"}
+    counts = {"failure_threshold", "half_open_success_threshold"}
+    _only(spec, times | counts | {"trip_on", "ramp", "recovery_backoff"})
+    given = {name: seconds(value) if name in times else value for name, value in spec.items()}
+    if "trip_on" in spec:
+        given["trip_on"] = [_rule(rule) for rule in spec["trip_on"]]
+    if "ramp" in spec:
+        given["ramp"] = [float(share) for share in spec["ramp"]]
+    if "recovery_backoff" in spec:
+        given["recovery_backoff"] = float(spec["recovery_backoff"])
     return limitpal.CircuitBreaker(clock=clock, **given, **options)
 
 

@@ -199,7 +199,8 @@ async def change(case: Fields, calls: Any) -> None:
         elif what == "allow":
             step.compare({"allowed": circuit.allow()})
         else:
-            assert what in ("record_success", "record_failure", "reset")
+            reports = {"record_success", "record_failure", "reset"}
+            assert what in reports | {"enforce", "shadow", "disable", "force_open"}
             getattr(circuit, what)()
             step.compare({})
 

@@ -1,144 +1,118 @@
 //! When to stop calling what keeps failing: closed, open, half-open.
 
+mod growth;
+mod moves;
 mod probes;
+mod ramp;
+mod rules;
+mod saved;
+mod settings;
+mod state;
+mod tally;
+mod window;
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::probes::{Probes, Report};
-use crate::config::{InvalidConfig, at_least_one, positive};
+use self::ramp::Course;
+pub use self::rules::{ConsecutiveFailures, FailureRate, SlowCallRate, TripRule};
+pub use self::settings::{BreakerOptions, BreakerSettings};
+pub use self::state::{BreakerMode, CircuitState, Permit};
+use self::tally::Tally;
 use crate::outcome::Outcome;
 use crate::refusal::CircuitBreakerOpen;
 use crate::time::Instant;
 
-/// Whether a circuit breaker lets calls through.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum CircuitState {
-    /// Calls go through, and consecutive failures are counted.
-    Closed,
-    /// Calls are refused until the recovery timeout has passed.
-    Open,
-    /// A few calls go through, to find out whether the other side is back.
-    HalfOpen,
-}
-
-impl CircuitState {
-    /// Returns the state as one word: `closed`, `open` or `half_open`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-}
-
-impl fmt::Display for CircuitState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// When a circuit breaker opens, for how long, and what closes it again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BreakerSettings {
-    failure_threshold: u32,
-    recovery_timeout: Duration,
-    half_open_success_threshold: u32,
-}
-
-impl BreakerSettings {
-    /// Checks and keeps the settings.
-    ///
-    /// # Errors
-    ///
-    /// A threshold of 0, no recovery timeout or one above 100 years.
-    pub fn new(
-        failure_threshold: u32,
-        recovery_timeout: Duration,
-        half_open_success_threshold: u32,
-    ) -> Result<Self, InvalidConfig> {
-        at_least_one("failure_threshold", failure_threshold.into())?;
-        positive("recovery_timeout", recovery_timeout)?;
-        at_least_one("half_open_success_threshold", half_open_success_threshold.into())?;
-        Ok(Self { failure_threshold, recovery_timeout, half_open_success_threshold })
-    }
-
-    /// Returns how many failures in a row open the circuit.
-    pub fn failure_threshold(&self) -> u32 {
-        self.failure_threshold
-    }
-
-    /// Returns how long the circuit stays open, and how long a probe's permit lasts.
-    pub fn recovery_timeout(&self) -> Duration {
-        self.recovery_timeout
-    }
-
-    /// Returns how many successes close the half-open circuit, and how many probes may be out.
-    pub fn half_open_success_threshold(&self) -> u32 {
-        self.half_open_success_threshold
-    }
-}
-
-/// The right to make one call. All calls of one stay in the closed state share theirs; each probe
-/// of the half-open state has its own. No number comes twice, so a permit is good for the state
-/// it was lent in and for no later one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Permit(u64);
-
-impl Permit {
-    /// Returns the permit that has this number.
-    #[doc(hidden)]
-    pub const fn numbered(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Returns its number.
-    #[doc(hidden)]
-    pub const fn number(self) -> u64 {
-        self.0
-    }
-}
-
 /// The state machine of a circuit breaker. It has no clock and no lock: `now` is an argument.
 ///
-/// The half-open state begins by itself when the recovery timeout has passed, so each method
-/// that changes something first moves the machine to the state of `now`.
+/// The half-open state begins by itself when the circuit has been open for long enough, so each
+/// method that changes something first moves the machine to the state of `now`.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    settings: BreakerSettings,
+    settings: Arc<BreakerSettings>,
+    mode: BreakerMode,
     state: State,
     /// Counts transitions and probes, and so numbers the permits.
     number: u64,
+    tally: Tally,
+    /// How often it has opened since it last recovered.
+    trips: u32,
+    /// How long it stays open the next time. Drawn in advance: so those who are refused while
+    /// half-open can be told when it admits should the time for that run out.
+    next_span: Duration,
+    /// Transitions that nobody was told of yet, in their order.
+    moves: Vec<Transition>,
 }
 
-#[derive(Debug)]
+/// From which state to which.
+pub(crate) type Transition = (CircuitState, CircuitState);
+
+#[derive(Clone, Debug)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant },
-    HalfOpen { successes: u32, probes: Probes },
+    Closed,
+    /// Recovered, and taking its calls on again. Permits are those of the closed state it becomes.
+    Ramp(Course),
+    Open {
+        until: Instant,
+        span: Duration,
+    },
+    HalfOpen {
+        successes: u32,
+        probes: Probes,
+        /// When it opens again, once a probe was let out.
+        expires: Option<Instant>,
+    },
+}
+
+impl State {
+    fn word(&self) -> CircuitState {
+        match self {
+            Self::Closed => CircuitState::Closed,
+            Self::Open { .. } => CircuitState::Open,
+            Self::Ramp(_) | Self::HalfOpen { .. } => CircuitState::HalfOpen,
+        }
+    }
 }
 
 impl Breaker {
-    pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed { failures: 0 }, number: 0 }
+    pub(crate) fn new(settings: Arc<BreakerSettings>) -> Self {
+        let (tally, next_span) = (Tally::new(&settings), settings.growth.span(1));
+        let (mode, state) = (BreakerMode::default(), State::Closed);
+        Self { settings, mode, state, number: 0, tally, trips: 0, next_span, moves: Vec::new() }
     }
 
-    /// Returns the number of the present stay in the closed state, and the failures in a row.
-    pub(crate) fn closed(&self) -> Option<(u64, u32)> {
-        match self.state {
-            State::Closed { failures } => Some((self.number, failures)),
-            State::Open { .. } | State::HalfOpen { .. } => None,
+    /// Returns the number of the permit that calls share if the circuit is closed, and whether a
+    /// success would change nothing.
+    pub(crate) fn closed(&self) -> Option<(u64, bool)> {
+        match (&self.state, self.mode) {
+            (_, BreakerMode::ForcedOpen) => None,
+            (_, BreakerMode::Disabled) => Some((self.number, true)),
+            (State::Closed, _) => Some((self.number, self.tally.needs_no_success())),
+            (State::Ramp(_) | State::Open { .. } | State::HalfOpen { .. }, _) => None,
         }
     }
 
+    pub(crate) fn mode(&self) -> BreakerMode {
+        self.mode
+    }
+
     /// Returns the state at `now`, whoever asks first.
-    pub(crate) fn state(&self, now: Instant) -> CircuitState {
+    pub(crate) fn state(&mut self, now: Instant) -> CircuitState {
+        self.settle(now);
+        self.word()
+    }
+
+    /// Returns the refusal of a circuit that is open and stays so, where there is nothing to be
+    /// seen to.
+    #[inline]
+    pub(crate) fn refuses_plainly(&self, now: Instant) -> Option<CircuitBreakerOpen> {
         match self.state {
-            State::Closed { .. } => CircuitState::Closed,
-            State::Open { until } if now < until => CircuitState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => CircuitState::HalfOpen,
+            State::Open { until, span } if self.mode == BreakerMode::Enforce => {
+                let left = until.saturating_duration_since(now);
+                (!left.is_zero() && left <= span).then(|| CircuitBreakerOpen::new(left))
+            }
+            _ => None,
         }
     }
 
@@ -148,8 +122,15 @@ impl Breaker {
     }
 
     /// As [`admit`](Self::admit), for a caller who reports without showing a permit.
-    pub(crate) fn allow(&mut self, now: Instant) -> bool {
-        self.admit_as(now, Report::Bare).is_ok()
+    pub(crate) fn allow(&mut self, now: Instant) -> Result<Permit, CircuitBreakerOpen> {
+        let lent = self.admit_as(now, Report::Bare);
+        if let (Err(_), BreakerMode::Shadow, State::HalfOpen { probes, .. }) =
+            (&lent, self.mode, &mut self.state)
+        {
+            // It is let through all the same, and its report is one too many.
+            probes.expect_one_too_many();
+        }
+        lent
     }
 
     /// Returns the permit if it is still good, and otherwise asks for another.
@@ -161,125 +142,152 @@ impl Breaker {
         if self.is_good(permit, now) { Ok(permit) } else { self.admit(now) }
     }
 
-    /// Hears how a call under this permit went. A permit of an earlier state, or one that has
-    /// lapsed, does not count.
-    pub(crate) fn record(&mut self, permit: Permit, outcome: Outcome, now: Instant) {
-        if self.is_good(permit, now) {
+    /// Hears how a call under this permit went, and returns whether it counts. A permit of an
+    /// earlier state, or one that has lapsed, does not.
+    pub(crate) fn record(
+        &mut self,
+        permit: Permit,
+        outcome: Outcome,
+        took: Option<Duration>,
+        now: Instant,
+    ) -> bool {
+        let counts = self.is_good(permit, now);
+        if counts {
             self.give_back(permit);
-            self.count(outcome, now);
+            self.count(outcome, took, now);
         }
+        counts
     }
 
-    /// Hears how a call went whose caller shows no permit.
+    /// Hears how a call went whose caller shows no permit, and returns whether it counts.
     ///
     /// It is taken for the oldest call that [`allow`](Self::allow) let through and that has not
     /// lapsed. If there are only lapsed ones it is the late result of one of those. If there are
     /// none it counts towards the present state.
-    pub(crate) fn record_bare(&mut self, outcome: Outcome, now: Instant) {
+    pub(crate) fn record_bare(
+        &mut self,
+        outcome: Outcome,
+        took: Option<Duration>,
+        now: Instant,
+    ) -> bool {
         self.settle(now);
-        let counts = match &mut self.state {
-            State::Closed { .. } | State::Open { .. } => true,
-            State::HalfOpen { probes, .. } => probes.take_report_of_anybody(),
+        let counts = match (self.mode, &mut self.state) {
+            (BreakerMode::Disabled | BreakerMode::ForcedOpen, _) | (_, State::Open { .. }) => false,
+            (_, State::Closed | State::Ramp(_)) => true,
+            (_, State::HalfOpen { probes, .. }) => probes.take_report_of_anybody(),
         };
         if counts {
-            self.count(outcome, now);
+            self.count(outcome, took, now);
         }
+        counts
     }
 
     /// Takes a permit back whose call counts as neither success nor failure.
     pub(crate) fn give_back(&mut self, permit: Permit) {
         if let State::HalfOpen { probes, .. } = &mut self.state {
-            probes.remove(permit.0);
+            probes.remove(permit.number());
         }
     }
 
-    /// Closes the circuit and forgets all counts and permits.
-    pub(crate) fn reset(&mut self) {
-        self.enter(State::Closed { failures: 0 });
+    /// Returns whether nothing is remembered at `now` that a breaker just made would not have.
+    pub(crate) fn is_new(&mut self, now: Instant) -> bool {
+        self.settle(now);
+        let is_closed = matches!(self.state, State::Closed);
+        is_closed && self.mode == BreakerMode::Enforce && self.tally.is_new(now)
+    }
+
+    /// Returns whether there are transitions that nobody was told of yet.
+    pub(crate) fn has_moved(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
+    /// Hands out the transitions that nobody was told of yet.
+    pub(crate) fn take_moves(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.moves)
     }
 
     /// Returns the furthest deadline, if no reading up to `now` can have set it: either `now` was
     /// read long before it is used here, or the clock was set back.
     pub(crate) fn ahead_of(&self, now: Instant) -> Option<Instant> {
-        let furthest = match &self.state {
-            State::Closed { .. } => None,
-            State::Open { until } => Some(*until),
-            State::HalfOpen { probes, .. } => probes.last_lapse(),
-        };
-        furthest.filter(|&deadline| deadline > self.deadline(now))
+        match &self.state {
+            State::Open { until, span } => Some(*until).filter(|until| *until > now + *span),
+            State::Closed => self.tally.ahead_of(now),
+            State::Ramp(course) => {
+                self.tally.ahead_of(now).max((course.since > now).then_some(course.since))
+            }
+            State::HalfOpen { probes, expires, .. } => {
+                let lapse = probes.last_lapse().filter(|lapse| *lapse > self.lapse(now));
+                let timeout = self.settings.half_open_timeout.unwrap_or_default();
+                lapse.max(expires.filter(|expires| *expires > now + timeout))
+            }
+        }
     }
 
     fn is_good(&mut self, permit: Permit, now: Instant) -> bool {
         self.settle(now);
         match &self.state {
-            State::Closed { .. } => permit.0 == self.number,
+            State::Closed | State::Ramp(_) => {
+                permit.number() == self.number
+                    && matches!(self.mode, BreakerMode::Enforce | BreakerMode::Shadow)
+            }
             State::Open { .. } => false,
-            State::HalfOpen { probes, .. } => probes.has(permit.0),
+            State::HalfOpen { probes, .. } => probes.has(permit.number()),
         }
     }
 
     fn admit_as(&mut self, now: Instant, report: Report) -> Result<Permit, CircuitBreakerOpen> {
         self.settle(now);
-        let lapses_at = self.deadline(now);
+        if self.mode == BreakerMode::ForcedOpen {
+            return Err(CircuitBreakerOpen::forced());
+        }
+        let lapses_at = self.lapse(now);
         let refused_until = match &mut self.state {
-            State::Closed { .. } => return Ok(Permit(self.number)),
-            State::Open { until } => *until,
-            State::HalfOpen { probes, .. } => {
-                let Some(lapse) = probes.first_lapse_if(self.settings.half_open_success_threshold)
-                else {
+            State::Closed => return Ok(Permit::numbered(self.number)),
+            State::Open { until, .. } => *until,
+            State::Ramp(course) => {
+                let ramp = self.settings.ramp.as_ref().expect("only with a ramp it is on one");
+                if course.admits(now, ramp) {
+                    return Ok(Permit::numbered(self.number));
+                }
+                course.end(ramp)
+            }
+            State::HalfOpen { probes, expires, .. } => {
+                let Some(lapse) = probes.first_lapse_if(self.settings.successes) else {
                     self.number += 1;
                     probes.lend(self.number, report, lapses_at);
-                    return Ok(Permit(self.number));
+                    if let Some(timeout) = self.settings.half_open_timeout {
+                        expires.get_or_insert(now + timeout);
+                    }
+                    return Ok(Permit::numbered(self.number));
                 };
-                lapse
+                // Should it open again before, it is open for a time that is known already.
+                match *expires {
+                    Some(expires) if expires <= lapse => expires + self.next_span,
+                    _ => lapse,
+                }
             }
         };
         Err(CircuitBreakerOpen::new(refused_until.saturating_duration_since(now)))
     }
 
-    fn count(&mut self, outcome: Outcome, now: Instant) {
-        let open = State::Open { until: self.deadline(now) };
-        match (&mut self.state, outcome) {
-            (State::Closed { failures }, Outcome::Success) => *failures = 0,
-            (State::Closed { failures }, Outcome::Failure) => {
-                *failures += 1;
-                if *failures >= self.settings.failure_threshold {
-                    self.enter(open);
-                }
-            }
-            (State::HalfOpen { successes, .. }, Outcome::Success) => {
-                *successes += 1;
-                if *successes >= self.settings.half_open_success_threshold {
-                    self.enter(State::Closed { failures: 0 });
-                }
-            }
-            (State::HalfOpen { .. }, Outcome::Failure) => self.enter(open),
-            // A call that began before it opened, and reports without showing its permit.
-            (State::Open { .. }, _) => {}
-        }
-    }
-
-    /// Moves to the state of `now`: an open circuit half-opens, and probes lapse. A deadline
-    /// further off than one timeout was set before the clock was set back, and comes nearer.
-    fn settle(&mut self, now: Instant) {
-        let furthest = self.deadline(now);
+    fn count(&mut self, outcome: Outcome, took: Option<Duration>, now: Instant) {
         match &mut self.state {
-            State::Closed { .. } => {}
-            State::Open { until } if now < *until => *until = furthest.min(*until),
-            State::Open { .. } => {
-                self.enter(State::HalfOpen { successes: 0, probes: Probes::default() });
+            State::Closed | State::Ramp(_) => {
+                if self.tally.hear(&self.settings, outcome, took, now) {
+                    self.open(now);
+                }
             }
-            State::HalfOpen { probes, .. } => probes.settle(now, furthest),
+            State::HalfOpen { successes, .. } => {
+                if outcome == Outcome::Failure || self.settings.is_slow(took) {
+                    return self.open(now);
+                }
+                *successes += 1;
+                if *successes >= self.settings.successes {
+                    self.close(now);
+                }
+            }
+            // A call that began before it opened, and reports without showing its permit.
+            State::Open { .. } => {}
         }
-    }
-
-    fn enter(&mut self, state: State) {
-        self.state = state;
-        self.number += 1;
-    }
-
-    /// Returns when something that begins at `now` ends.
-    fn deadline(&self, now: Instant) -> Instant {
-        now + self.settings.recovery_timeout
     }
 }

@@ -70,6 +70,8 @@ pub struct Call<P: Deref<Target = Plan>> {
     is_over: bool,
     /// A retry that the budget was charged for, and that has not begun.
     charged: Option<Charged>,
+    /// When the attempt began, where the breaker takes its time.
+    began: Option<Instant>,
 }
 
 /// Where a run stands, between two steps.
@@ -111,9 +113,21 @@ impl<P: Deref<Target = Plan>> Call<P> {
 
     #[inline]
     fn at(plan: P, stage: Stage, permit: Option<Permit>) -> Self {
-        let (patience, started, memory) = (plan.acquire_timeout, Instant::ZERO, Memory::default());
-        let (is_over, charged) = (false, None);
-        Self { plan, stage, attempts: 0, patience, permit, started, memory, is_over, charged }
+        let patience = plan.acquire_timeout;
+        let (is_over, charged, began) = (false, None, None);
+        let (started, memory) = (Instant::ZERO, Memory::default());
+        Self {
+            plan,
+            stage,
+            attempts: 0,
+            patience,
+            permit,
+            started,
+            memory,
+            is_over,
+            charged,
+            began,
+        }
     }
 
     /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
@@ -144,7 +158,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
             self.begin(next, &mut clocks)?;
         }
         if let Stage::Ask(next) = self.stage {
-            self.stage = match self.ask(clocks)? {
+            self.stage = match self.ask(&mut clocks)? {
                 Err(refusal) => self.stop(self.stop_at(refusal)),
                 Ok(()) => match next {
                     Asked::Acquire => Stage::Acquire,
@@ -157,6 +171,9 @@ impl<P: Deref<Target = Plan>> Call<P> {
             Stage::Acquire => Step::Acquire { timeout: self.patience },
             Stage::Attempt => {
                 self.charged = None;
+                if self.plan.breaker.as_ref().is_some_and(|breaker| breaker.times_calls()) {
+                    self.began = Some(clocks.breaker()?);
+                }
                 Step::Attempt(self.attempts + 1)
             }
             Stage::Wait(delay) => Step::Wait(delay),
@@ -210,11 +227,21 @@ impl<P: Deref<Target = Plan>> Call<P> {
     ///
     /// What a clock fails with.
     #[inline]
-    pub fn succeeded<C: Clocks>(&mut self, mut clocks: C) -> Result<(), C::Error> {
+    pub fn succeeded<C: Clocks>(&mut self, clocks: C) -> Result<(), C::Error> {
+        self.ended(Outcome::Success, clocks)
+    }
+
+    /// As [`succeeded`](Self::succeeded), for a value that the breaker may count as a failure.
+    ///
+    /// # Errors
+    ///
+    /// What a clock fails with.
+    #[inline]
+    pub fn ended<C: Clocks>(&mut self, outcome: Outcome, mut clocks: C) -> Result<(), C::Error> {
         self.attempts += 1;
         self.is_over = true;
         self.plan.ledger.succeeded(self.attempts);
-        self.record(Outcome::Success, &mut clocks)?;
+        self.record(outcome, &mut clocks)?;
         self.count_call(&mut clocks)
     }
 
@@ -240,11 +267,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
         if !self.is_over && self.plan.charge == Charge::Call {
             return Ok(());
         }
-        if failure.answered {
-            return self.record(Outcome::Success, &mut clocks);
-        }
-        if failure.counts {
-            return self.record(Outcome::Failure, &mut clocks);
+        if let Some(outcome) = failure.outcome {
+            return self.record(outcome, &mut clocks);
         }
         self.give_back();
         Ok(())
@@ -310,7 +334,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline]
     fn ask<C: Clocks>(
         &mut self,
-        mut clocks: C,
+        clocks: &mut C,
     ) -> Result<Result<(), CircuitBreakerOpen>, C::Error> {
         let Some(breaker) = &self.plan.breaker else { return Ok(Ok(())) };
         let answer = match self.permit {
@@ -332,7 +356,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline]
     fn record<C: Clocks>(&mut self, outcome: Outcome, clocks: &mut C) -> Result<(), C::Error> {
         if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit) {
-            breaker.record(permit, outcome, || clocks.breaker())?;
+            breaker.record_since(permit, outcome, self.began, || clocks.breaker())?;
             self.permit = None;
         }
         Ok(())

@@ -1,40 +1,63 @@
 //! What a user holds to stop calling what keeps failing: the state machine and a clock.
 
+mod builder;
+mod callbacks;
+mod calls;
 mod cell;
 mod error;
+mod keyed;
+mod listening;
+mod snapshot;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::builder::CircuitBreakerBuilder;
+pub use self::callbacks::{BreakerEvent, CallbackId, EventKind};
 pub use self::cell::BreakerCell;
 pub use self::error::BreakerError;
-pub use crate::breaker::{BreakerSettings, CircuitState, Permit};
+pub use self::keyed::{BreakerTable, KeyedCircuitBreaker};
+pub use crate::breaker::{
+    BreakerMode, BreakerOptions, BreakerSettings, CircuitState, ConsecutiveFailures, FailureRate,
+    Permit, SlowCallRate, TripRule,
+};
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 pub use crate::outcome::Outcome;
-use crate::refusal::{CircuitBreakerOpen, is_own_refusal};
 use crate::time::Instant;
 
 /// Stops calling what keeps failing, and finds out by itself when it is back.
 ///
-/// - **closed**: calls go through. `failure_threshold` failures in a row open it.
-/// - **open**: calls are refused until `recovery_timeout` has passed.
+/// - **closed**: calls go through. Any of the rules of `trip_on` opens it; where nothing is said,
+///   5 failures in a row do.
+/// - **open**: calls are refused until `recovery_timeout` has passed. With a `recovery_backoff`
+///   that time grows with each trip until the circuit has recovered.
 /// - **half-open**: at most `half_open_success_threshold` calls are out at a time. That many
 ///   successes close it, one failure opens it again. A call's permit lapses after
-///   `recovery_timeout`, so one that hangs locks nobody out; its late result does not count.
+///   `recovery_timeout`, so one that hangs locks nobody out; its late result does not count. With
+///   a `half_open_timeout` it opens again that long after its first call was let out. With a
+///   `ramp` it stays half-open after that success, admits a growing share of the calls, and trips
+///   by its rules meanwhile.
 ///
-/// | option | default |
-/// |---|---|
-/// | `failure_threshold` | 5 |
-/// | `recovery_timeout` | 5 s |
-/// | `half_open_success_threshold` | 1 |
-/// | `clock` | [`MonotonicClock`](crate::MonotonicClock) |
+/// | option | default | |
+/// |---|---|---|
+/// | `failure_threshold` | 5 | failures in a row; short for `trip_on(ConsecutiveFailures::new(5))` |
+/// | `trip_on` | none | [`ConsecutiveFailures`], [`FailureRate`], [`SlowCallRate`], any of several |
+/// | `recovery_timeout` | 5 s | |
+/// | `recovery_backoff` | 1.0 | the n-th trip in a row lasts `recovery_timeout * recovery_backoff^(n-1)` |
+/// | `max_recovery_timeout` | 60 s, or `recovery_timeout` if that is longer | the longest of these |
+/// | `recovery_jitter` | 0.0 | 0.1 means up to 10 % more or less |
+/// | `seed` | none | seeded, a breaker repeats its jitter |
+/// | `half_open_success_threshold` | 1 | |
+/// | `half_open_timeout` | none | |
+/// | `ramp` | none | such as 0.05, 0.1, 0.25, 0.5 |
+/// | `ramp_step` | 5 s | how long each share lasts |
+/// | `clock` | [`MonotonicClock`](crate::MonotonicClock) | |
 ///
-/// It is a handle: a clone shares the state. While the circuit is closed and healthy, a call costs
-/// two atomic loads.
+/// It is a handle: a clone shares the state. While the circuit is closed and healthy, and no rule
+/// looks at a share of calls, a call costs two atomic loads.
 ///
 /// ```
 /// use limitpal::{BreakerError, CircuitBreaker, CircuitState, MockClock};
@@ -100,9 +123,92 @@ impl CircuitBreaker {
         let Ok(()) = self.cell.record_bare(Outcome::Failure, || self.now());
     }
 
-    /// Closes the circuit and forgets all counts. Calls that are under way no longer count.
+    /// Hears how a call went and how long it took, as [`record_success`](Self::record_success)
+    /// does: for whoever has a [`SlowCallRate`] and calls without the breaker.
+    pub fn record(&self, outcome: Outcome, took: Duration) {
+        let Ok(()) = self.cell.record_bare_after(outcome, Some(took), || self.now());
+    }
+
+    /// Closes the circuit and forgets all counts. Calls that are under way no longer count. The
+    /// [`mode`](Self::mode) stays.
     pub fn reset(&self) {
         self.cell.reset();
+    }
+
+    /// Writes down what it remembers (state, counts, mode, how often it has tripped), for
+    /// [`restore`](Self::restore) in another process. Instants are kept by how far from now they
+    /// are, so the time in between counts as none; calls that are out end with the process.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let Ok(bytes) = self.cell.snapshot(|| self.now());
+        bytes
+    }
+
+    /// Goes on from a snapshot. Calls that are under way no longer count.
+    ///
+    /// ```
+    /// use limitpal::{CircuitBreaker, CircuitState};
+    ///
+    /// let build = || CircuitBreaker::builder().failure_threshold(1).build();
+    /// let (before, after) = (build()?, build()?);
+    /// before.record_failure();
+    /// after.restore(&before.snapshot())?;
+    /// assert_eq!(CircuitState::Open, after.state());
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A snapshot that is damaged, of another version, or of a breaker with other options. All is
+    /// then as it was.
+    pub fn restore(&self, snapshot: &[u8]) -> Result<(), InvalidConfig> {
+        let Ok(restored) = self.cell.restore(snapshot, || self.now());
+        restored
+    }
+
+    /// Returns in which mode it is run: at first, [`Enforce`](BreakerMode::Enforce).
+    pub fn mode(&self) -> BreakerMode {
+        self.cell.mode()
+    }
+
+    /// Counts, and refuses when it is open, as it did at first. From [`shadow`](Self::shadow) it
+    /// goes on in the state it is in; after the other modes it begins closed, as new.
+    pub fn enforce(&self) {
+        self.run_as(BreakerMode::Enforce);
+    }
+
+    /// Counts and changes its state as ever, but refuses nobody: whoever would be refused is let
+    /// through, [`on_refused`](Self::on_refused) is told, and the outcome does not count.
+    ///
+    /// ```
+    /// use limitpal::{BreakerMode, CircuitBreaker, CircuitState};
+    ///
+    /// let breaker = CircuitBreaker::builder().failure_threshold(1).build()?;
+    /// breaker.shadow();
+    /// breaker.record_failure();
+    /// assert_eq!(CircuitState::Open, breaker.state());
+    /// assert!(breaker.allow());
+    ///
+    /// breaker.enforce();
+    /// assert!(!breaker.allow());
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn shadow(&self) {
+        self.run_as(BreakerMode::Shadow);
+    }
+
+    /// Lets all calls through and counts nothing, until [`enforce`](Self::enforce) or another mode.
+    pub fn disable(&self) {
+        self.run_as(BreakerMode::Disabled);
+    }
+
+    /// Refuses all calls until [`enforce`](Self::enforce) or another mode; nobody can say when
+    /// that is, so refusals have no `retry_after`.
+    pub fn force_open(&self) {
+        self.run_as(BreakerMode::ForcedOpen);
+    }
+
+    fn run_as(&self, mode: BreakerMode) {
+        let Ok(()) = self.cell.set_mode(mode, || self.now());
     }
 
     /// Returns the state now. It is a function of time: an open circuit reads half-open once the
@@ -110,52 +216,6 @@ impl CircuitBreaker {
     pub fn state(&self) -> CircuitState {
         let Ok(state) = self.cell.state(|| self.now());
         state
-    }
-
-    /// Calls `function` if the circuit lets it, and records how it went.
-    ///
-    /// An error is a failure, except a refusal of ours (`RateLimitExceeded`, `CircuitBreakerOpen`,
-    /// `InvalidConfig`, also in a `Box<dyn Error + Send + Sync>`): that counts as neither, and so
-    /// does a panic. No lock is held while the function runs.
-    ///
-    /// # Errors
-    ///
-    /// The function's own, or that the circuit is open.
-    #[inline]
-    pub fn call_blocking<T, E: 'static>(
-        &self,
-        function: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, BreakerError<E>> {
-        let loan = self.lend()?;
-        loan.settle(function())
-    }
-
-    /// As [`call_blocking`](Self::call_blocking), for a function that returns a future. Dropping
-    /// the call before it is done counts as neither success nor failure.
-    ///
-    /// ```
-    /// use limitpal::CircuitBreaker;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let breaker = CircuitBreaker::builder().build()?;
-    /// let answer = breaker.call(|| async { Ok::<_, std::io::Error>(7) }).await?;
-    /// assert_eq!(7, answer);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The function's own, or that the circuit is open.
-    pub async fn call<T, E, F, Answer>(&self, function: F) -> Result<T, BreakerError<E>>
-    where
-        E: 'static,
-        F: FnOnce() -> Answer,
-        Answer: Future<Output = Result<T, E>>,
-    {
-        let loan = self.lend()?;
-        loan.settle(function().await)
     }
 
     /// Returns the shared state, for a [`Plan`](crate::Plan).
@@ -170,120 +230,17 @@ impl CircuitBreaker {
     pub(crate) fn now(&self) -> Result<Instant, Infallible> {
         TimeSource::now(&self.clock)
     }
-
-    #[inline]
-    fn lend(&self) -> Result<Loan<'_>, CircuitBreakerOpen> {
-        let Ok(lent) = self.cell.admit(|| self.now());
-        lent.map(|permit| Loan { breaker: self, permit: Some(permit) })
-    }
 }
 
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = self.cell.settings();
-        f.debug_struct("CircuitBreaker")
-            .field("failure_threshold", &settings.failure_threshold())
-            .field("recovery_timeout", &settings.recovery_timeout())
-            .field("half_open_success_threshold", &settings.half_open_success_threshold())
-            .field("clock", &self.clock)
-            .field("state", &format_args!("{}", self.state()))
-            .finish()
-    }
-}
-
-/// A permit while the user's function runs. Dropped unsettled, by a panic or with a cancelled
-/// future, it goes back.
-struct Loan<'a> {
-    breaker: &'a CircuitBreaker,
-    permit: Option<Permit>,
-}
-
-impl Loan<'_> {
-    #[inline]
-    fn settle<T, E: 'static>(mut self, answer: Result<T, E>) -> Result<T, BreakerError<E>> {
-        let outcome = match &answer {
-            Ok(_) => Outcome::Success,
-            Err(error) if is_own_refusal(error) => return answer.map_err(BreakerError::Failed),
-            Err(_) => Outcome::Failure,
-        };
-        if let Some(permit) = self.permit {
-            let Ok(()) = self.breaker.cell.record(permit, outcome, || self.breaker.now());
-            self.permit = None;
+        let mut debug = f.debug_struct("CircuitBreaker");
+        self.cell.settings().show(&mut debug);
+        debug.field("clock", &self.clock).field("state", &format_args!("{}", self.state()));
+        match self.mode() {
+            BreakerMode::Enforce => {}
+            mode => drop(debug.field("mode", &format_args!("{mode}"))),
         }
-        answer.map_err(BreakerError::Failed)
-    }
-}
-
-impl Drop for Loan<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit {
-            self.breaker.cell.give_back(permit);
-        }
-    }
-}
-
-/// Puts a [`CircuitBreaker`] together, which lists the defaults.
-#[derive(Clone, Debug)]
-pub struct CircuitBreakerBuilder {
-    failure_threshold: u32,
-    recovery_timeout: Duration,
-    half_open_success_threshold: u32,
-    clock: SharedClock,
-}
-
-impl CircuitBreakerBuilder {
-    /// Sets how many failures in a row open the circuit: at least 1.
-    #[must_use]
-    pub fn failure_threshold(mut self, failure_threshold: u32) -> Self {
-        self.failure_threshold = failure_threshold;
-        self
-    }
-
-    /// Sets how long the circuit stays open, and how long a half-open call's permit lasts.
-    #[must_use]
-    pub fn recovery_timeout(mut self, recovery_timeout: Duration) -> Self {
-        self.recovery_timeout = recovery_timeout;
-        self
-    }
-
-    /// Sets how many successes close the half-open circuit, and how many calls may then be out at
-    /// a time: at least 1.
-    #[must_use]
-    pub fn half_open_success_threshold(mut self, half_open_success_threshold: u32) -> Self {
-        self.half_open_success_threshold = half_open_success_threshold;
-        self
-    }
-
-    /// Sets the clock.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Into<SharedClock>) -> Self {
-        self.clock = clock.into();
-        self
-    }
-
-    /// Builds the breaker, closed.
-    ///
-    /// # Errors
-    ///
-    /// A threshold of 0, no recovery timeout or one above 100 years.
-    pub fn build(self) -> Result<CircuitBreaker, InvalidConfig> {
-        let settings = BreakerSettings::new(
-            self.failure_threshold,
-            self.recovery_timeout,
-            self.half_open_success_threshold,
-        )?;
-        Ok(CircuitBreaker { cell: Arc::new(BreakerCell::new(settings)), clock: self.clock })
-    }
-}
-
-impl Default for CircuitBreakerBuilder {
-    fn default() -> Self {
-        Self {
-            failure_threshold: 5,
-            recovery_timeout: Duration::from_secs(5),
-            half_open_success_threshold: 1,
-            clock: SharedClock::default(),
-        }
+        debug.finish()
     }
 }

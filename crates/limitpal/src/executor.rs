@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use self::error::{RetryExhausted, RunError};
 use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Stop};
-use crate::circuit_breaker::{CircuitBreaker, Outcome, Permit};
+use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::limiter::{AnyLimiter, CompositePermit, HoldingLimiter, Quota};
@@ -84,6 +84,8 @@ struct Parts<E> {
     retry_policy: Option<RetryPolicy<E>>,
     breaker: Option<CircuitBreaker>,
     budget: Option<RetryBudget>,
+    /// In place of the one breaker: the plan has none then, and each run gets its key's.
+    breakers: Option<KeyedCircuitBreaker>,
     clock: SharedClock,
     ignore: Option<Predicate<E>>,
     plan: Plan,
@@ -123,13 +125,20 @@ impl<E> Parts<E> {
     /// circuit is closed, or there is none.
     #[inline]
     fn closed_permit(&self) -> Option<Option<Permit>> {
-        if self.plan.kept {
+        if self.plan.kept || self.breakers.is_some() {
             return None;
         }
         match &self.plan.breaker {
             None => Some(None),
-            Some(breaker) => breaker.closed_permit().map(Some),
+            Some(breaker) => breaker.untimed_permit().map(Some),
         }
+    }
+
+    /// Returns the plan of a run that goes through its key's own breaker; none: they share one.
+    fn plan_of(&self, key: &str) -> Option<Plan> {
+        let breakers = self.breakers.as_ref()?;
+        let Ok(cell) = breakers.table().cell(key, || breakers.now());
+        Some(Plan { breaker: Some(cell), ..self.plan.clone() })
     }
 
     /// Records the value of such a run.
@@ -187,7 +196,11 @@ impl<E> Clocks for &Parts<E> {
 
     #[inline]
     fn breaker(&mut self) -> Result<Instant, Infallible> {
-        self.breaker.as_ref().map_or(Ok(Instant::ZERO), CircuitBreaker::now)
+        match (&self.breaker, &self.breakers) {
+            (Some(breaker), _) => breaker.now(),
+            (None, Some(breakers)) => breakers.now(),
+            (None, None) => Ok(Instant::ZERO),
+        }
     }
 
     fn run(&mut self) -> Result<Instant, Infallible> {
@@ -248,6 +261,9 @@ impl<E> fmt::Debug for ResilientExecutor<E> {
         if let Some(budget) = &parts.budget {
             shown.field("retry_budget", budget);
         }
+        if let Some(breakers) = &parts.breakers {
+            shown.field("circuit_breaker", breakers);
+        }
         shown.field("clock", &parts.clock).field("charge", &parts.plan.charge);
         if let Some(timeout) = &parts.plan.acquire_timeout {
             shown.field("acquire_timeout", timeout);
@@ -265,6 +281,7 @@ pub struct ResilientExecutorBuilder<E> {
     retry_policy: Option<RetryPolicy<E>>,
     breaker: Option<CircuitBreaker>,
     budget: Option<RetryBudget>,
+    breakers: Option<KeyedCircuitBreaker>,
     clock: Option<SharedClock>,
     charge: Charge,
     acquire_timeout: Option<Duration>,
@@ -290,6 +307,15 @@ impl<E> ResilientExecutorBuilder<E> {
     #[must_use]
     pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
         self.breaker = Some(breaker);
+        self.breakers = None;
+        self
+    }
+
+    /// Sets a circuit breaker for each key, in place of one for all: that of a run's key is asked.
+    #[must_use]
+    pub fn circuit_breaker_per_key(mut self, breakers: KeyedCircuitBreaker) -> Self {
+        self.breakers = Some(breakers);
+        self.breaker = None;
         self
     }
 
@@ -347,8 +373,8 @@ impl<E> ResilientExecutorBuilder<E> {
             acquire_timeout: self.acquire_timeout,
             ledger: Ledger::default(),
         };
-        let Self { limiter, retry_policy, breaker, budget, ignore, .. } = self;
-        let parts = Parts { limiter, retry_policy, breaker, budget, clock, ignore, plan };
+        let Self { limiter, retry_policy, breaker, breakers, budget, ignore, .. } = self;
+        let parts = Parts { limiter, retry_policy, breaker, breakers, budget, clock, ignore, plan };
         Ok(ResilientExecutor { parts: Arc::new(parts) })
     }
 
@@ -356,6 +382,7 @@ impl<E> ResilientExecutorBuilder<E> {
     fn shared_clock(&self) -> SharedClock {
         let limiter = self.limiter.as_ref().map(AnyLimiter::clock);
         let breaker = self.breaker.as_ref().map(CircuitBreaker::clock);
+        let breaker = breaker.or(self.breakers.as_ref().map(KeyedCircuitBreaker::clock));
         let budget = self.budget.as_ref().map(RetryBudget::clock);
         let mut clocks = [limiter, breaker, budget].into_iter().flatten();
         match clocks.next() {
@@ -372,6 +399,7 @@ impl<E> Default for ResilientExecutorBuilder<E> {
             retry_policy: None,
             breaker: None,
             budget: None,
+            breakers: None,
             clock: None,
             charge: Charge::default(),
             acquire_timeout: None,
@@ -386,6 +414,7 @@ impl<E> fmt::Debug for ResilientExecutorBuilder<E> {
             .field("limiter", &self.limiter)
             .field("retry_policy", &self.retry_policy)
             .field("circuit_breaker", &self.breaker)
+            .field("circuit_breaker_per_key", &self.breakers)
             .field("clock", &self.clock)
             .field("charge", &self.charge)
             .field("acquire_timeout", &self.acquire_timeout)

@@ -40,9 +40,12 @@ pub use crate::call::{
     Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Rehearsal, Step, Stop,
 };
 #[doc(hidden)]
-pub use crate::circuit_breaker::{BreakerCell, BreakerSettings, Outcome, Permit};
 pub use crate::circuit_breaker::{
-    BreakerError, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
+    BreakerCell, BreakerEvent, BreakerOptions, BreakerSettings, BreakerTable, EventKind, Permit,
+};
+pub use crate::circuit_breaker::{
+    BreakerError, BreakerMode, CallbackId, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
+    ConsecutiveFailures, FailureRate, KeyedCircuitBreaker, Outcome, SlowCallRate, TripRule,
 };
 pub use crate::client_throttle::{
     ClientThrottle, ClientThrottleBuilder, ThrottleError, ThrottledCalls,
@@ -108,6 +111,8 @@ mod pages {
     struct Adaptive;
     #[doc = include_str!("../../../docs/adaptive-rate.md")]
     struct AdaptiveRate;
+    #[doc = include_str!("../../../docs/circuit-breaker.md")]
+    struct CircuitBreaker;
     #[doc = include_str!("../../../docs/concurrency.md")]
     struct Concurrency;
     #[doc = include_str!("../../../docs/events.md")]

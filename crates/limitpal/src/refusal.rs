@@ -39,27 +39,38 @@ impl fmt::Display for RateLimitExceeded {
 
 impl std::error::Error for RateLimitExceeded {}
 
-/// The circuit is open, or its probes are all out.
+/// The circuit is open, its probes are all out, or it was forced open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CircuitBreakerOpen {
-    retry_after: Duration,
+    /// None: it was forced open.
+    retry_after: Option<Duration>,
 }
 
 impl CircuitBreakerOpen {
     /// Makes the refusal that counts until the circuit may admit.
     pub const fn new(retry_after: Duration) -> Self {
-        Self { retry_after }
+        Self { retry_after: Some(retry_after) }
     }
 
-    /// Returns the time until the circuit may admit; while probes are out, until the oldest lapses.
-    pub const fn retry_after(self) -> Duration {
+    /// Makes the refusal of a circuit that stays open until somebody says otherwise.
+    pub const fn forced() -> Self {
+        Self { retry_after: None }
+    }
+
+    /// Returns the time until the circuit may admit; while probes are out, until the oldest lapses;
+    /// on a ramp, until it ends, where an earlier call may be admitted too. None if it was forced
+    /// open: nobody can say.
+    pub const fn retry_after(self) -> Option<Duration> {
         self.retry_after
     }
 }
 
 impl fmt::Display for CircuitBreakerOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the circuit is open; it may admit in {:.2?}", self.retry_after)
+        match self.retry_after {
+            Some(wait) => write!(f, "the circuit is open; it may admit in {wait:.2?}"),
+            None => f.write_str("the circuit was forced open; nobody can say until when"),
+        }
     }
 }
 

@@ -40,6 +40,7 @@ use self::shard::{Settings, Shard};
 pub use self::shares::Shares;
 pub use self::sight::Sight;
 use self::slot::Slot;
+pub(crate) use self::snapshot::checksum;
 use self::stored::Shortcut;
 pub use self::stored::Stored;
 use self::timeline::bounded;

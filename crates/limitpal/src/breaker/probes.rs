@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::time::Instant;
 
 /// The permits of a half-open circuit that are out, the oldest first.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Probes {
     out: VecDeque<Probe>,
     /// Calls let through on a bare `allow()` that lapsed before anything was heard of them.
@@ -21,7 +21,7 @@ pub(super) enum Report {
     Bare,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Probe {
     number: u64,
     report: Report,
@@ -53,6 +53,11 @@ impl Probes {
         let is_late = self.unheard > 0;
         self.unheard -= u32::from(is_late);
         !is_late
+    }
+
+    /// One more will report who was not let out.
+    pub(super) fn expect_one_too_many(&mut self) {
+        self.unheard = self.unheard.saturating_add(1);
     }
 
     /// Returns when the oldest permit lapses, if as many as `limit` are out.

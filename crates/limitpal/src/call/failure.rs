@@ -1,5 +1,6 @@
 //! What an attempt that failed means to its run.
 
+use crate::circuit_breaker::Outcome;
 use crate::retry::Spacing;
 
 /// What an attempt that failed means to its [`Call`](crate::Call).
@@ -8,11 +9,8 @@ use crate::retry::Spacing;
 pub struct Failure {
     /// Whether the error deserves another attempt, as far as it alone is concerned.
     pub retryable: bool,
-    /// Whether it counts for the breaker.
-    pub counts: bool,
-    /// Whether the other side answered, with a value that is not good enough: a success for the
-    /// breaker.
-    pub answered: bool,
+    /// As what it counts for the breaker; none: as neither.
+    pub outcome: Option<Outcome>,
     /// By what the delay before another attempt is computed.
     pub spacing: Spacing,
     /// What a rehearsal changes; nothing outside of tests.
@@ -32,12 +30,20 @@ pub struct Rehearsal {
 impl Failure {
     /// An error that deserves another attempt, or not, and counts for the breaker, or not.
     pub const fn new(retryable: bool, counts: bool) -> Self {
-        Self { retryable, counts, answered: false, spacing: Spacing::Policy, rehearsal: None }
+        let outcome = if counts { Some(Outcome::Failure) } else { None };
+        Self { retryable, outcome, spacing: Spacing::Policy, rehearsal: None }
     }
 
-    /// A value that deserves another attempt.
+    /// A value that deserves another attempt; the other side has answered.
     pub const fn answered() -> Self {
-        Self { answered: true, ..Self::new(true, false) }
+        Self::new(true, false).counted_as(Some(Outcome::Success))
+    }
+
+    /// Returns it with what it counts as for the breaker: an error may be an answer of the other
+    /// side, and so a success.
+    #[must_use]
+    pub const fn counted_as(self, outcome: Option<Outcome>) -> Self {
+        Self { outcome, ..self }
     }
 
     /// Returns it with another delay before the next attempt.

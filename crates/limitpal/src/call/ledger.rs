@@ -1,6 +1,7 @@
 //! What became of the runs of one plan: counted once each, when it ends.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::step::Stop;
@@ -71,8 +72,9 @@ impl ExecutorStats {
     }
 }
 
-/// Counts runs as they end, those of each thread apart.
-pub struct Ledger(Box<[Counts; LANES + 1]>);
+/// Counts runs as they end, those of each thread apart. A copy counts with the first.
+#[derive(Clone)]
+pub struct Ledger(Arc<[Counts; LANES + 1]>);
 
 /// What runs have come to that ended on one thread, in lines of the cache of its own.
 #[derive(Default)]
@@ -222,14 +224,7 @@ impl Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self(Box::new(std::array::from_fn(|_| Counts::default())))
-    }
-}
-
-/// A plan that is copied begins to count anew.
-impl Clone for Ledger {
-    fn clone(&self) -> Self {
-        Self::default()
+        Self(Arc::new(std::array::from_fn(|_| Counts::default())))
     }
 }
 

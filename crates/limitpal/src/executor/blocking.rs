@@ -23,7 +23,8 @@ impl<E: 'static> ResilientExecutor<E> {
         let parts = &*self.parts;
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
         let Some(permit) = parts.closed_permit() else {
-            let mut call = Call::new(&parts.plan);
+            let own = parts.plan_of(key);
+            let mut call = Call::new(own.as_ref().unwrap_or(&parts.plan));
             if let Ok(Step::Stop(stop)) = call.next(parts) {
                 return Err(RunError::new(stop, 0, None));
             }

@@ -41,6 +41,9 @@ impl<E: 'static> ResilientExecutor<E> {
         Answer: Future<Output = Result<T, E>>,
     {
         let parts = &*self.parts;
+        if let Some(plan) = parts.plan_of(key) {
+            return self.go_on(key, function, Call::new(&plan), None, None).await;
+        }
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
         let (mut call, entered, last_error) = match parts.begin(key) {
             None => (Call::new(&parts.plan), None, None),

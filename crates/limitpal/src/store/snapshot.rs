@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU64;
 
-use self::checksum::checksum;
+pub(crate) use self::checksum::checksum;
 use super::Store;
 use super::access::Locked;
 use super::shard::{Settings, Shard};

@@ -1,10 +1,19 @@
 //! Circuit breakers: the three states, and who is admitted in each.
 #![expect(clippy::unwrap_used, reason = "a helper that fails names its line well enough")]
 
+mod callbacks;
 mod calls;
 mod cell;
+mod exhaustive;
+mod keyed;
 mod laws;
+mod modes;
+mod open_time;
 mod probes;
+mod ramp;
+mod rules;
+mod snapshot;
+mod timeouts;
 
 use std::time::Duration;
 

@@ -154,7 +154,10 @@ impl Resilient {
             http.meter.look(&self.breaker);
             let wait = match outcome {
                 Ok(()) => return true,
-                Err(RunError::CircuitBreakerOpen(refusal)) => refusal.retry_after(),
+                Err(RunError::CircuitBreakerOpen(refusal)) => {
+                    // Nobody forces it open here.
+                    refusal.retry_after().unwrap_or_default()
+                }
                 Err(RunError::RetryExhausted(stop)) if stop.reason == StopReason::CircuitOpen => {
                     Duration::ZERO
                 }

@@ -19,7 +19,7 @@ const fn table() -> [u32; 256] {
     table
 }
 
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let add = |sum: u32, byte: &u8| TABLE[usize::from(sum as u8 ^ byte)] ^ (sum >> 8);
     !bytes.iter().fold(u32::MAX, add)
 }

@@ -50,7 +50,7 @@ fn live(breaker: &CircuitBreaker, clock: &MockClock, event: Event) {
 fn refused_for(breaker: &CircuitBreaker) -> Option<Duration> {
     let neither = RateLimitExceeded::new(RetryAfter::Never);
     match breaker.call_blocking(|| Err::<(), _>(neither)) {
-        Err(BreakerError::CircuitBreakerOpen(refusal)) => Some(refusal.retry_after()),
+        Err(BreakerError::CircuitBreakerOpen(refusal)) => refusal.retry_after(),
         answer => {
             assert_eq!(Err(BreakerError::Failed(neither)), answer);
             None

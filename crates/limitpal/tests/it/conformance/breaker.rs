@@ -107,6 +107,10 @@ pub(super) fn observe(call: &str, breaker: &CircuitBreaker) -> Result<Seen, Stri
         "record_success" => breaker.record_success(),
         "record_failure" => breaker.record_failure(),
         "reset" => breaker.reset(),
+        "enforce" => breaker.enforce(),
+        "shadow" => breaker.shadow(),
+        "disable" => breaker.disable(),
+        "force_open" => breaker.force_open(),
         _ => return Err(format!("nothing is called `{call}` here")),
     }
     Ok(Seen::new())
@@ -116,7 +120,7 @@ type Answer = Result<(), BreakerError<String>>;
 
 fn refusal(answer: &Answer) -> Option<String> {
     match answer {
-        Err(BreakerError::CircuitBreakerOpen(refusal)) => Some(span(refusal.retry_after())),
+        Err(BreakerError::CircuitBreakerOpen(refusal)) => refusal.retry_after().map(span),
         _ => None,
     }
 }

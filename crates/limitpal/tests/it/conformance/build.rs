@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use limitpal::{
-    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, Cost, Evict, FairBucket, FixedWindow,
-    LeakyBucket, Rate, SharedClock, SlidingWindowCounter, SlidingWindowLog, TokenBucket,
-    WarmUpBucket, strict,
+    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, ConsecutiveFailures, Cost, Evict,
+    FailureRate, FairBucket, FixedWindow, LeakyBucket, Rate, SharedClock, SlidingWindowCounter,
+    SlidingWindowLog, SlowCallRate, TokenBucket, TripRule, WarmUpBucket, strict,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -263,19 +263,88 @@ fn decimal(value: f64) -> Value {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BreakerSpec {
-    failure_threshold: u32,
+    failure_threshold: Option<u32>,
+    trip_on: Option<Vec<RuleSpec>>,
     recovery_timeout: Seconds,
     half_open_success_threshold: Option<u32>,
+    half_open_timeout: Option<Seconds>,
+    ramp: Option<Vec<String>>,
+    ramp_step: Option<Seconds>,
+    recovery_backoff: Option<String>,
+    max_recovery_timeout: Option<Seconds>,
+}
+
+/// A rule of `trip_on`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum RuleSpec {
+    ConsecutiveFailures {
+        failures: u32,
+    },
+    FailureRate {
+        share: String,
+        calls: Option<u32>,
+        window: Option<Seconds>,
+        minimum_calls: Option<u32>,
+    },
+    SlowCallRate {
+        share: String,
+        slower_than: Seconds,
+        calls: Option<u32>,
+        window: Option<Seconds>,
+        minimum_calls: Option<u32>,
+    },
+}
+
+impl RuleSpec {
+    fn build(&self) -> TripRule {
+        match self {
+            Self::ConsecutiveFailures { failures } => ConsecutiveFailures::new(*failures).into(),
+            Self::FailureRate { share, calls, window, minimum_calls } => {
+                let mut rule = FailureRate::new(share.parse().unwrap());
+                rule = calls.map_or(rule, |calls| rule.calls(calls));
+                rule = window.map_or(rule, |window| rule.window(window.duration()));
+                minimum_calls.map_or(rule, |minimum| rule.minimum_calls(minimum)).into()
+            }
+            Self::SlowCallRate { share, slower_than, calls, window, minimum_calls } => {
+                let mut rule = SlowCallRate::new(share.parse().unwrap(), slower_than.duration());
+                rule = calls.map_or(rule, |calls| rule.calls(calls));
+                rule = window.map_or(rule, |window| rule.window(window.duration()));
+                minimum_calls.map_or(rule, |minimum| rule.minimum_calls(minimum)).into()
+            }
+        }
+    }
 }
 
 impl BreakerSpec {
     pub(super) fn build(&self, clock: &SharedClock) -> CircuitBreaker {
         let mut builder = CircuitBreaker::builder()
-            .failure_threshold(self.failure_threshold)
             .recovery_timeout(self.recovery_timeout.duration())
             .clock(clock.clone());
+        if let Some(threshold) = self.failure_threshold {
+            builder = builder.failure_threshold(threshold);
+        }
+        for rule in self.trip_on.iter().flatten() {
+            builder = builder.trip_on(rule.build());
+        }
         if let Some(threshold) = self.half_open_success_threshold {
             builder = builder.half_open_success_threshold(threshold);
+        }
+        if let Some(timeout) = self.half_open_timeout {
+            builder = builder.half_open_timeout(timeout.duration());
+        }
+        if let Some(shares) = &self.ramp {
+            let shares: Vec<f64> = shares.iter().map(|share| share.parse().unwrap()).collect();
+            builder = builder.ramp(shares);
+        }
+        if let Some(step) = self.ramp_step {
+            builder = builder.ramp_step(step.duration());
+        }
+        if let Some(backoff) = &self.recovery_backoff {
+            builder = builder.recovery_backoff(backoff.parse().unwrap());
+        }
+        if let Some(most) = self.max_recovery_timeout {
+            builder = builder.max_recovery_timeout(most.duration());
         }
         builder.build().unwrap()
     }

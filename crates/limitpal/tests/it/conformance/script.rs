@@ -127,7 +127,7 @@ pub(super) fn ended(result: Result<(), RunError<Failure>>) -> Seen {
         ]),
         Err(RunError::CircuitBreakerOpen(refusal)) => seen([
             ("result", "circuit_open".into()),
-            ("retry_after", span(refusal.retry_after()).into()),
+            ("retry_after", span(refusal.retry_after().unwrap()).into()),
         ]),
         Err(RunError::RetryExhausted(end)) => seen([
             ("result", "retry_exhausted".into()),

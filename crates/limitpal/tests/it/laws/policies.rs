@@ -141,9 +141,9 @@ proptest! {
         let call = || breaker.call_blocking(|| Err::<(), &str>("called"));
 
         if let Err(BreakerError::CircuitBreakerOpen(refusal)) = call() {
-            clock.advance(refusal.retry_after() - Duration::from_nanos(1));
+            clock.advance(refusal.retry_after().unwrap() - Duration::from_nanos(1));
             let soon = |answer| match answer {
-                Err(BreakerError::CircuitBreakerOpen(refusal)) => refusal.retry_after(),
+                Err(BreakerError::CircuitBreakerOpen(refusal)) => refusal.retry_after().unwrap(),
                 _ => Duration::ZERO,
             };
             prop_assert_eq!(Duration::from_nanos(1), soon(call()));

@@ -1,0 +1,140 @@
+//! How a circuit goes from one state to the next.
+
+use super::probes::Probes;
+use super::ramp::Course;
+use super::{Breaker, BreakerMode, CircuitState, State};
+use crate::time::Instant;
+
+impl Breaker {
+    /// Closes the circuit and forgets all counts and permits. The mode stays.
+    pub(crate) fn reset(&mut self) {
+        self.tally.clear();
+        self.recover();
+        self.enter(State::Closed);
+    }
+
+    /// Has it run in another mode. Where the old or the new one counts nothing, it begins closed
+    /// and as new, and the outcomes of calls that are under way no longer count.
+    pub(crate) fn set_mode(&mut self, mode: BreakerMode, now: Instant) {
+        if mode == self.mode {
+            return;
+        }
+        self.settle(now);
+        let counts = |mode| matches!(mode, BreakerMode::Enforce | BreakerMode::Shadow);
+        let (before, told) = (self.word(), self.moves.len());
+        if !(counts(mode) && counts(self.mode)) {
+            self.reset();
+        }
+        self.mode = mode;
+        self.moves.truncate(told);
+        self.note(before);
+    }
+
+    /// Moves to the state of `now`: an open circuit half-opens, probes lapse, and so does the time
+    /// for being half-open, or the ramp. A deadline further off than it can be was set before the
+    /// clock was set back, and comes nearer.
+    #[inline]
+    pub(super) fn settle(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Closed => {}
+            State::Open { until, span } if now < *until => *until = (now + *span).min(*until),
+            State::Open { .. } | State::Ramp(_) | State::HalfOpen { .. } => self.go_on(now),
+        }
+    }
+
+    /// As [`settle`](Self::settle), where there may be something to do.
+    fn go_on(&mut self, now: Instant) {
+        loop {
+            match &mut self.state {
+                State::Closed => return,
+                State::Open { until, .. } if now < *until => return,
+                State::Open { .. } => {
+                    let (successes, probes) = (0, Probes::default());
+                    self.enter(State::HalfOpen { successes, probes, expires: None });
+                }
+                State::HalfOpen { probes, expires, .. } => {
+                    let timeout = self.settings.half_open_timeout.unwrap_or_default();
+                    *expires = expires.map(|expires| expires.min(now + timeout));
+                    match *expires {
+                        Some(expires) if expires <= now => self.open(expires),
+                        _ => {
+                            let furthest = now + self.settings.growth.base;
+                            return probes.settle(now, furthest);
+                        }
+                    }
+                }
+                State::Ramp(course) => {
+                    let ramp = self.settings.ramp.as_ref();
+                    if ramp.is_some_and(|ramp| course.is_over(now, ramp)) {
+                        self.recover();
+                        // The number stays, and so those count who were let through on the ramp.
+                        self.go_to(State::Closed);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, now: Instant) {
+        self.tally.clear();
+        self.trips = self.trips.saturating_add(1);
+        let span = self.next_span;
+        self.next_span = self.settings.growth.span(self.trips.saturating_add(1));
+        self.enter(State::Open { until: now + span, span });
+    }
+
+    /// The other side is back.
+    pub(super) fn close(&mut self, now: Instant) {
+        match &self.settings.ramp {
+            Some(ramp) => {
+                let course = Course::new(now, ramp);
+                self.enter(State::Ramp(course));
+            }
+            None => {
+                self.recover();
+                self.enter(State::Closed);
+            }
+        }
+    }
+
+    /// Forgets how often it has opened.
+    fn recover(&mut self) {
+        if self.trips > 0 {
+            self.trips = 0;
+            self.next_span = self.settings.growth.span(1);
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        self.number += 1;
+        self.go_to(state);
+    }
+
+    fn go_to(&mut self, state: State) {
+        let before = self.word();
+        self.state = state;
+        self.note(before);
+    }
+
+    /// Notes that it has moved, if that can be seen.
+    pub(super) fn note(&mut self, before: CircuitState) {
+        let after = self.word();
+        if before != after {
+            self.moves.push((before, after));
+        }
+    }
+
+    /// Returns the state as it is seen.
+    pub(crate) fn word(&self) -> CircuitState {
+        match self.mode {
+            BreakerMode::Enforce | BreakerMode::Shadow | BreakerMode::Disabled => self.state.word(),
+            BreakerMode::ForcedOpen => CircuitState::Open,
+        }
+    }
+
+    /// Returns when the permit of a probe lapses that is lent at `now`.
+    pub(super) fn lapse(&self, now: Instant) -> Instant {
+        now + self.settings.growth.base
+    }
+}
