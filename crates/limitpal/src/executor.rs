@@ -135,6 +135,8 @@ impl<E> Parts<E> {
     }
 
     /// Returns the plan of a run that goes through its key's own breaker; none: they share one.
+    #[cold]
+    #[inline(never)]
     fn plan_of(&self, key: &str) -> Option<Plan> {
         let breakers = self.breakers.as_ref()?;
         let Ok(cell) = breakers.table().cell(key, || breakers.now());

@@ -41,12 +41,14 @@ impl<E: 'static> ResilientExecutor<E> {
         Answer: Future<Output = Result<T, E>>,
     {
         let parts = &*self.parts;
-        if let Some(plan) = parts.plan_of(key) {
-            return self.go_on(key, function, Call::new(&plan), None, None).await;
-        }
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
         let (mut call, entered, last_error) = match parts.begin(key) {
-            None => (Call::new(&parts.plan), None, None),
+            None => match parts.plan_of(key) {
+                None => (Call::new(&parts.plan), None, None),
+                Some(own) => {
+                    return self.go_on(key, function, Call::new(&own), None, None).await;
+                }
+            },
             Some((permit, Some(Turn::Now(())))) => {
                 let attempt = OnlyAttempt::of(&parts.plan.ledger);
                 let answer = function().await;
