@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use limitpal::{
-    BreakerCell, BreakerSettings, CircuitBreaker, CircuitState, Clock, Instant, Outcome, Sleep,
+    BreakerCell, BreakerOptions, BreakerSettings, CircuitBreaker, CircuitState, Clock, Instant,
+    Outcome, Sleep,
 };
 
 use super::SECOND;
@@ -188,4 +189,53 @@ fn a_permit_of_an_earlier_half_open_state_is_no_longer_good() {
 
     assert!(renewed.is_err());
     assert_eq!(Ok(CircuitState::HalfOpen), cell.state(at(20)));
+}
+
+/// Returns a circuit that has just half-opened, at 1,000 s.
+fn half_open(options: BreakerOptions) -> BreakerCell {
+    let options = BreakerOptions { failure_threshold: Some(1), ..options };
+    let cell = BreakerCell::new(BreakerSettings::checked(options).unwrap());
+    let Ok(()) = cell.record_bare(Outcome::Failure, second(995));
+    assert_eq!(CircuitState::HalfOpen, state(&cell, 1_000));
+    cell
+}
+
+fn second(seconds: u64) -> impl Fn() -> Result<Instant, Infallible> {
+    move || Ok(Instant::ZERO + Duration::from_secs(seconds))
+}
+
+fn state(cell: &BreakerCell, seconds: u64) -> CircuitState {
+    let Ok(state) = cell.state(second(seconds));
+    state
+}
+
+#[test]
+fn a_clock_set_back_keeps_it_half_open_for_no_longer_than_it_may() {
+    let options =
+        BreakerOptions { half_open_timeout: Some(3 * SECOND), ..BreakerOptions::default() };
+    let cell = half_open(options);
+    let Ok(allowed) = cell.allow(second(1_000));
+    assert!(allowed);
+
+    assert_eq!(CircuitState::HalfOpen, state(&cell, 5));
+
+    assert_eq!(CircuitState::HalfOpen, state(&cell, 7));
+    assert_eq!(CircuitState::Open, state(&cell, 8));
+}
+
+#[test]
+fn a_clock_set_back_lengthens_a_ramp_by_no_more_than_itself() {
+    let options = BreakerOptions {
+        ramp: vec![0.5],
+        ramp_step: Some(10 * SECOND),
+        ..BreakerOptions::default()
+    };
+    let cell = half_open(options);
+    let Ok(()) = cell.record_bare(Outcome::Success, second(1_000));
+    assert_eq!(CircuitState::HalfOpen, state(&cell, 1_009));
+
+    assert_eq!(CircuitState::HalfOpen, state(&cell, 5));
+
+    assert_eq!(CircuitState::HalfOpen, state(&cell, 14));
+    assert_eq!(CircuitState::Closed, state(&cell, 15));
 }

@@ -102,17 +102,6 @@ fn whoever_is_refused_is_told_when_all_are_admitted() {
 }
 
 #[test]
-fn a_clock_set_back_lengthens_the_ramp_by_no_more_than_the_step() {
-    let (breaker, clock) = recovered(ramping(&[0.5]));
-    clock.set_time(limitpal::Instant::ZERO);
-    assert_eq!(CircuitState::HalfOpen, breaker.state());
-
-    clock.advance(10 * SECOND);
-
-    assert_eq!(CircuitState::Closed, breaker.state());
-}
-
-#[test]
 fn nonsense_is_refused_by_name() {
     let refused = |builder: CircuitBreakerBuilder| builder.build().unwrap_err().parameter();
     let bad: [&[f64]; 7] =

@@ -94,6 +94,22 @@ fn the_mode_goes_along_and_a_call_under_way_does_not_count() {
     assert_eq!(CircuitState::Closed, after.state());
 }
 
+#[test]
+fn a_failure_begun_before_the_restore_is_not_counted_after_it() {
+    let (fresh, _clock) = built(0);
+    let (after, _clock) = built(0);
+
+    let answer = after.call_blocking(|| {
+        after.restore(&fresh.snapshot()).unwrap();
+        Err::<(), _>(())
+    });
+    assert_eq!(Err(BreakerError::Failed(())), answer);
+    after.record_failure();
+    after.record_failure();
+
+    assert_eq!(CircuitState::Closed, after.state(), "two in a row, not three");
+}
+
 proptest! {
     /// Whatever happened before, and whatever happens after: a restored breaker answers as the one
     /// that went on, on another clock. Only probes that are out are gone.
