@@ -6,10 +6,10 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from ._awaitable import COROUTINE, is_awaitable
+from ._awaitable import COROUTINE, LAZY, is_awaitable
+from ._limitpal import _lazy
 
 if TYPE_CHECKING:
     from ._limitpal import CircuitBreaker, ClientThrottle, _LentPermit
@@ -52,17 +52,10 @@ async def call_guarded(
     except BaseException as error:
         lent.failed(error)
         raise
-    if _has_not_run(func, result):
-        result.close()
-        refuse_generator(func)
+    if type(result) in LAZY:
+        raise _lazy(result, func)
     lent.returned(result)
     return result
-
-
-def _has_not_run(func: Callable[..., Any], result: Any) -> bool:
-    """Return whether a result is the body of a generator function, not run yet."""
-    is_generator = isinstance(result, GeneratorType)
-    return is_generator and getattr(func, "__code__", None) is result.gi_code
 
 
 def guard(breaker: CircuitBreaker, func: Callable[..., Any]) -> Callable[..., Any]:

@@ -301,7 +301,6 @@ impl CircuitBreaker {
         match func.call(args, kwargs) {
             Ok(value) => {
                 let value = parts.coroutine.refuse(value, func, TWIN)?;
-                let value = parts.coroutine.refuse_generator(value, func)?;
                 lent.settle(Some(parts.judge.value(&value)?))?;
                 Ok(value.unbind())
             }

@@ -36,15 +36,6 @@ fn is_coroutine_generator(generator: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(code.getattr(intern!(py, "co_flags"))?.extract::<u32>()? & FLAG != 0)
 }
 
-/// Refuses a generator function, whose body runs only when somebody iterates.
-fn generator_function(func: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-    let name = func.getattr(intern!(func.py(), "__qualname__"))?;
-    Ok(PyTypeError::new_err(format!(
-        "{name} is a generator function, its body runs as it is iterated; put the loop over it \
-         into `with breaker:`"
-    )))
-}
-
 /// The types of coroutines; whoever calls functions keeps it, so that telling them costs nothing.
 pub(crate) struct CoroutineType {
     coroutine: Py<PyType>,
@@ -85,26 +76,6 @@ impl CoroutineType {
         Err(PyTypeError::new_err(format!(
             "{name} is async, it returned a coroutine; use {instead}"
         )))
-    }
-
-    /// Returns the value, unless the function is a generator function: its body has not run yet.
-    #[inline]
-    pub(crate) fn refuse_generator<'py>(
-        &self,
-        value: Bound<'py, PyAny>,
-        func: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        if value.get_type_ptr() != self.generator.as_ptr().cast() {
-            return Ok(value);
-        }
-        let (code, own) = (intern!(value.py(), "__code__"), intern!(value.py(), "gi_code"));
-        match func.getattr_opt(code)? {
-            Some(code) if code.is(&value.getattr(own)?) => {
-                value.call_method0(intern!(value.py(), "close"))?;
-                Err(generator_function(func)?)
-            }
-            _ => Ok(value),
-        }
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {

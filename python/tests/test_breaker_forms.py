@@ -73,9 +73,9 @@ def test_generators_are_refused():
     for function in [pages, pages_async]:
         with pytest.raises(TypeError, match=r"is a generator function.*with breaker"):
             breaker(function)
-    with pytest.raises(TypeError, match="pages is a generator function"):
-        breaker.call(pages)
-    assert list(breaker.call(partial(pages))) == [1]
+    for function in [pages, partial(pages)]:
+        with pytest.raises(TypeError, match="returned a generator, whose body has not run yet"):
+            breaker.call(function)
 
 
 async def test_generators_are_refused_where_they_are_awaited():
@@ -85,7 +85,7 @@ async def test_generators_are_refused_where_they_are_awaited():
     def pages():
         yield 1
 
-    with pytest.raises(TypeError, match="pages is a generator function"):
+    with pytest.raises(TypeError, match="pages returned a generator, whose body has not run yet"):
         await breaker.call_async(pages)
 
 

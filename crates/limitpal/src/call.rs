@@ -2,6 +2,7 @@
 
 mod clocks;
 mod failure;
+mod held;
 mod ledger;
 mod plan;
 mod step;
@@ -19,7 +20,7 @@ pub use self::step::{Step, Stop};
 use crate::backoff::Memory;
 use crate::budget::Charged;
 use crate::circuit_breaker::{Outcome, Permit};
-use crate::refusal::{CircuitBreakerOpen, StopReason};
+use crate::refusal::StopReason;
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
@@ -328,68 +329,6 @@ impl<P: Deref<Target = Plan>> Call<P> {
             return Ok(Stage::Wait(Duration::ZERO));
         }
         Ok(Stage::Wait(delay))
-    }
-
-    /// Asks the breaker. A permit that is still good is kept.
-    #[inline]
-    fn ask<C: Clocks>(
-        &mut self,
-        clocks: &mut C,
-    ) -> Result<Result<(), CircuitBreakerOpen>, C::Error> {
-        let Some(breaker) = &self.plan.breaker else { return Ok(Ok(())) };
-        let answer = match self.permit {
-            None => breaker.admit(|| clocks.breaker())?,
-            Some(permit) => breaker.renew(permit, || clocks.breaker())?,
-        };
-        self.permit = answer.ok();
-        Ok(answer.map(|_| ()))
-    }
-
-    /// Returns how the run ends that the breaker stops.
-    fn stop_at(&self, refusal: CircuitBreakerOpen) -> Stop {
-        match self.attempts {
-            0 => Stop::CircuitBreakerOpen(refusal),
-            _ => Stop::RetryExhausted(StopReason::CircuitOpen),
-        }
-    }
-
-    #[inline]
-    fn record<C: Clocks>(&mut self, outcome: Outcome, clocks: &mut C) -> Result<(), C::Error> {
-        if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit) {
-            breaker.record_since(permit, outcome, self.began, || clocks.breaker())?;
-            self.permit = None;
-        }
-        Ok(())
-    }
-
-    /// Tells the budget of a call, whose first attempt has ended.
-    #[inline]
-    fn count_call<C: Clocks>(&mut self, clocks: &mut C) -> Result<(), C::Error> {
-        match &self.plan.budget {
-            Some(budget) if self.attempts == 1 => budget.count_call(|| clocks.budget()),
-            _ => Ok(()),
-        }
-    }
-
-    #[inline]
-    fn give_back(&mut self) {
-        if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit.take()) {
-            breaker.give_back(permit);
-        }
-    }
-}
-
-impl<P: Deref<Target = Plan>> Drop for Call<P> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.is_over {
-            let is_in_attempt = self.stage == Stage::Attempt;
-            self.plan.ledger.cancelled(self.attempts + u32::from(is_in_attempt));
-        }
-        self.give_back();
-        if let (Some(budget), Some(charged)) = (&self.plan.budget, self.charged.take()) {
-            budget.give_back(charged);
-        }
     }
 }
 

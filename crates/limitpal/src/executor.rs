@@ -1,20 +1,20 @@
 //! Everything in one call: breaker, quota, attempts, record.
 
 mod blocking;
+mod builder;
 mod error;
 mod future;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use self::builder::ResilientExecutorBuilder;
 pub use self::error::{RetryExhausted, RunError};
-use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Stop};
+use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
 use crate::clock::SharedClock;
-use crate::config::InvalidConfig;
-use crate::limiter::{AnyLimiter, CompositePermit, HoldingLimiter, Quota};
+use crate::limiter::{AnyLimiter, CompositePermit, Quota};
 use crate::refusal::is_own_refusal;
 use crate::retry::RetryPolicy;
 use crate::retry_after::RetryAfter;
@@ -274,152 +274,5 @@ impl<E> fmt::Debug for ResilientExecutor<E> {
             shown.field("ignore", &format_args!("a closure"));
         }
         shown.finish()
-    }
-}
-
-/// Puts a [`ResilientExecutor`] together, which lists the defaults.
-pub struct ResilientExecutorBuilder<E> {
-    limiter: Option<AnyLimiter>,
-    retry_policy: Option<RetryPolicy<E>>,
-    breaker: Option<CircuitBreaker>,
-    budget: Option<RetryBudget>,
-    breakers: Option<KeyedCircuitBreaker>,
-    clock: Option<SharedClock>,
-    charge: Charge,
-    acquire_timeout: Option<Duration>,
-    ignore: Option<Predicate<E>>,
-}
-
-impl<E> ResilientExecutorBuilder<E> {
-    /// Sets the limiter to take quota from, and to hold: any limiter turns into one.
-    #[must_use]
-    pub fn limiter(mut self, limiter: impl Into<HoldingLimiter>) -> Self {
-        self.limiter = Some(limiter.into().into_inner());
-        self
-    }
-
-    /// Sets which errors deserve another attempt, and when.
-    #[must_use]
-    pub fn retry_policy(mut self, policy: RetryPolicy<E>) -> Self {
-        self.retry_policy = Some(policy);
-        self
-    }
-
-    /// Sets the circuit breaker.
-    #[must_use]
-    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
-        self.breaker = Some(breaker);
-        self.breakers = None;
-        self
-    }
-
-    /// Sets a circuit breaker for each key, in place of one for all: that of a run's key is asked.
-    #[must_use]
-    pub fn circuit_breaker_per_key(mut self, breakers: KeyedCircuitBreaker) -> Self {
-        self.breakers = Some(breakers);
-        self.breaker = None;
-        self
-    }
-
-    /// Sets how many retries there may be for so many calls; other executors may share it.
-    #[must_use]
-    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
-        self.budget = Some(budget);
-        self
-    }
-
-    /// Sets the clock that sleeps between attempts. Limiter and breaker keep their own.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Into<SharedClock>) -> Self {
-        self.clock = Some(clock.into());
-        self
-    }
-
-    /// Sets what quota and breaker count.
-    #[must_use]
-    pub fn charge(mut self, charge: Charge) -> Self {
-        self.charge = charge;
-        self
-    }
-
-    /// Sets how long to wait for quota in the whole run. None at all means refuse, never wait.
-    #[must_use]
-    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = Some(timeout);
-        self
-    }
-
-    /// Sets which errors the breaker counts as neither success nor failure.
-    #[must_use]
-    pub fn ignore(mut self, ignore: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
-        self.ignore = Some(Arc::new(ignore));
-        self
-    }
-
-    /// Builds the executor.
-    ///
-    /// # Errors
-    ///
-    /// None today; options whose ranges can be wrong will be checked here.
-    pub fn build(self) -> Result<ResilientExecutor<E>, InvalidConfig> {
-        let clock = self.clock.clone().unwrap_or_else(|| self.shared_clock());
-        let retry = self.retry_policy.as_ref();
-        let timed = retry.is_some_and(|policy| policy.settings().is_timed());
-        let plan = Plan {
-            kept: self.budget.is_some() || timed,
-            budget: self.budget.as_ref().map(|budget| budget.cell().clone()),
-            retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
-            breaker: self.breaker.as_ref().map(|breaker| breaker.cell().clone()),
-            has_limiter: self.limiter.is_some(),
-            charge: self.charge,
-            acquire_timeout: self.acquire_timeout,
-            ledger: Ledger::default(),
-        };
-        let Self { limiter, retry_policy, breaker, breakers, budget, ignore, .. } = self;
-        let parts = Parts { limiter, retry_policy, breaker, breakers, budget, clock, ignore, plan };
-        Ok(ResilientExecutor { parts: Arc::new(parts) })
-    }
-
-    /// Returns the clock that the parts share, else the monotonic one.
-    fn shared_clock(&self) -> SharedClock {
-        let limiter = self.limiter.as_ref().map(AnyLimiter::clock);
-        let breaker = self.breaker.as_ref().map(CircuitBreaker::clock);
-        let breaker = breaker.or(self.breakers.as_ref().map(KeyedCircuitBreaker::clock));
-        let budget = self.budget.as_ref().map(RetryBudget::clock);
-        let mut clocks = [limiter, breaker, budget].into_iter().flatten();
-        match clocks.next() {
-            Some(clock) if clocks.all(|other| clock.same(other)) => clock.clone(),
-            _ => SharedClock::default(),
-        }
-    }
-}
-
-impl<E> Default for ResilientExecutorBuilder<E> {
-    fn default() -> Self {
-        Self {
-            limiter: None,
-            retry_policy: None,
-            breaker: None,
-            budget: None,
-            breakers: None,
-            clock: None,
-            charge: Charge::default(),
-            acquire_timeout: None,
-            ignore: None,
-        }
-    }
-}
-
-impl<E> fmt::Debug for ResilientExecutorBuilder<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResilientExecutorBuilder")
-            .field("limiter", &self.limiter)
-            .field("retry_policy", &self.retry_policy)
-            .field("circuit_breaker", &self.breaker)
-            .field("circuit_breaker_per_key", &self.breakers)
-            .field("clock", &self.clock)
-            .field("charge", &self.charge)
-            .field("acquire_timeout", &self.acquire_timeout)
-            .finish_non_exhaustive()
     }
 }
