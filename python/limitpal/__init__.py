@@ -17,7 +17,12 @@ from ._errors import (
 from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
 from ._executor import AsyncResilientExecutor
 from ._fair import AsyncFairBucket
-from ._limiters import AsyncLeakyBucket, AsyncLimiter, AsyncTokenBucket, SyncLimiter
+from ._limiters import (
+    AsyncLeakyBucket,
+    AsyncLimiter,
+    AsyncTokenBucket,
+    SyncLimiter,
+)
 from ._limitpal import (
     AdaptiveConcurrency,
     AdaptiveLimiter,

@@ -11,8 +11,8 @@ from ._limitpal import AdaptiveLimiter
 
 if TYPE_CHECKING:
     from ._clock import Clock
-    from ._limiters import Evict
     from ._limitpal import Rate
+    from ._options import Carry, Evict, Quota
 
 __all__ = ["AsyncAdaptiveLimiter"]
 
@@ -54,6 +54,7 @@ class AsyncAdaptiveLimiter(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: AdaptiveLimiter = AdaptiveLimiter(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -74,6 +75,7 @@ class AsyncAdaptiveLimiter(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
 
     def record_success(self, key: str | int = "default") -> None:
@@ -121,6 +123,27 @@ class AsyncAdaptiveLimiter(AsyncKeyedLimiter):
     def rate(self, key: str | int = "default") -> float:
         """Return a key's rate now, in permits a second."""
         return self._core.rate(key)
+
+    async def reconfigure(
+        self,
+        *,
+        max_rate: float | Rate | None = None,
+        burst: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `AdaptiveLimiter`."""
+        self._core.reconfigure(max_rate=max_rate, burst=burst, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        max_rate: float | Rate | None = None,
+        burst: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `AdaptiveLimiter`."""
+        self._core.configure(key, max_rate=max_rate, burst=burst, carry=carry)
 
     @property
     def max_rate(self) -> float:

@@ -12,7 +12,6 @@ from ._limiters import (
     AsyncLimiter,
     AsyncTokenBucket,
     check_async,
-    refuse_to_pickle,
 )
 from ._limitpal import (
     CompositePermit,
@@ -24,6 +23,7 @@ from ._limitpal import (
     _invalid_config,
     _keys,
 )
+from ._shown import refuse_to_pickle
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from ._clock import Clock
     from ._events import Event
-    from ._limiters import AsyncPart
     from ._limitpal import CompositeRun, Subscription
+    from ._options import AsyncPart
 
 __all__ = ["AsyncCompositeLimiter"]
 
@@ -180,6 +180,21 @@ class AsyncCompositeLimiter(AsyncLimiter):
         limiters of your own refuse is not told of.
         """
         return self._core.observe(observer, near_limit)
+
+    async def penalise(self, key: str | int, seconds: float) -> bool:
+        """Close a key for so many seconds in every part that has a `penalise`; say if ours did."""
+        closed = self._core.penalise(key, seconds)
+        for limiter in self._own:
+            if hasattr(limiter, "penalise"):
+                await limiter.penalise(key, seconds)
+        return closed
+
+    async def give_back(self, key: str | int = "default", cost: int = 1) -> None:
+        """Give back what a key took last and did not use, to every part that has a `give_back`."""
+        self._core.give_back(key, cost)
+        for limiter in self._own:
+            if hasattr(limiter, "give_back"):
+                await limiter.give_back(key, cost)
 
     async def reset(self, key: str | int | None = None) -> None:
         """Forget one key, or all of them, in every part that has a `reset`."""

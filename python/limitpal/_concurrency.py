@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._clock import MockClock, MonotonicClock, call_later, running_loop, settle, try_running_loop
-from ._limiters import as_async, refuse_to_pickle
 from ._limitpal import CompositePermit, ConcurrencyLimiter, ConcurrencyPermit
+from ._shown import as_async, refuse_to_pickle
 from ._turn import Bell, moving
 
 if TYPE_CHECKING:

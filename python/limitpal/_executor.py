@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, ca
 from ._awaitable import COROUTINE, LAZY, is_awaitable
 from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of, pool_of
 from ._errors import RateLimitExceeded
-from ._limiters import check_async, refuse_to_pickle
+from ._limiters import check_async
 from ._limitpal import _ExecutorCore, _lazy
+from ._shown import refuse_to_pickle
 from ._turn import take_turn
 
 if TYPE_CHECKING:
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
-    from ._limiters import AsyncPart
-    from ._limitpal import CircuitBreaker, KeyedCircuitBreaker, RetryBudget, RetryPolicy, _Run
+    from ._limitpal import (
+        CircuitBreaker,
+        KeyedCircuitBreaker,
+        Place,
+        RetryBudget,
+        RetryPolicy,
+        _Run,
+    )
+    from ._options import AsyncPart
     from ._stats import ExecutorStats
 
 __all__ = ["AsyncResilientExecutor"]
@@ -133,13 +141,21 @@ class AsyncResilientExecutor:
                     await self._core.clock.sleep_async(step[1])
                     run.slept()
                 elif step[0] == "turn":
-                    await take_turn(step[1])
-                    run.came()
+                    await self._come(run, step[1])
                 else:
                     await self._acquire(run, key, step[1])
         except BaseException:
             run.close()
             raise
+
+    async def _come(self, run: _Run, place: Place) -> None:
+        """Await one's turn, unless the limiter changes so that it does not come."""
+        try:
+            await take_turn(place)
+        except RateLimitExceeded as refusal:
+            run.refused(refusal)
+        else:
+            run.came()
 
     async def _acquire(self, run: _Run, key: str | int, timeout: float | None) -> None:
         """Acquire from a limiter that the core cannot ask: a composite, or the user's own."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypedDict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NoReturn
 
 from ._limitpal import (
     CompositeLimiter,
@@ -17,6 +17,7 @@ from ._limitpal import (
     _in_words,
     _invalid_config,
 )
+from ._shown import as_async, refuse_to_pickle, with_article
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ._clock import Clock
     from ._events import Event
     from ._limitpal import Rate, Subscription
+    from ._options import BucketOptions, Carry, Evict, Quota, TokenOptions
 
 __all__ = [
     "AsyncLeakyBucket",
@@ -56,36 +58,6 @@ class AsyncLimiter(ABC):
     @abstractmethod
     async def acquire(self, key: str = "default", timeout: float | None = None) -> None:
         """Wait for the turn; raise `RateLimitExceeded` if that would exceed `timeout`."""
-
-
-class AsyncPart(Protocol):
-    """What can stand in for an async limiter; `timeout` is passed only if there is one."""
-
-    def allow(self, key: str, /) -> Awaitable[bool]: ...
-    def acquire(self, key: str, /, *, timeout: float = ...) -> Awaitable[object]: ...
-
-
-# What becomes of a newcomer where all of `max_buckets` are in use.
-Evict = Literal["nearest_new", "refuse_new", "inherit"]
-
-
-class BucketOptions(TypedDict, total=False):
-    """The options of a bucket besides how much it holds and how fast."""
-
-    clock: Clock | None
-    ttl: float | None
-    max_buckets: int | None
-    cleanup_interval: int
-    per_key: bool
-    key_by: Callable[[str], str | int] | None
-    evict: Evict
-
-
-class TokenOptions(BucketOptions, total=False):
-    """The options of a token bucket besides how much it holds and how fast."""
-
-    initial: float | None
-    debt: float
 
 
 SyncLimiter.register(KeyedLimiter)
@@ -126,19 +98,26 @@ class AsyncKeyedLimiter(AsyncLimiter):
         """Say what `check` would say, without taking and without creating the key."""
         return self._core.peek(key, cost)
 
-    def bound(self, window: float) -> int:
-        """Return the most permits that one key can be admitted in any window of so many seconds.
+    def bound(self, window: float, key: str | int | None = None) -> int:
+        """Return the most permits that a key can be admitted in any window of so many seconds."""
+        return self._core.bound(window, key)
 
-        Both ends count: it is `capacity + rate * window`, rounded down. It needs no `await`.
-        """
-        return self._core.bound(window)
+    async def penalise(self, key: str | int, seconds: float) -> bool:
+        """Close a key for so many seconds, for a server that said "retry after"; say if it is."""
+        return self._core.penalise(key, seconds)
+
+    async def give_back(self, key: str | int = "default", cost: int = 1) -> None:
+        """Give back permits that a key took last and did not use: at most what it lacks."""
+        self._core.give_back(key, cost)
+
+    async def unconfigure(self, key: str | int, carry: Carry = "proportional") -> None:
+        """Take a key's own limits away: it goes by those of all from now on."""
+        self._core.unconfigure(key, carry)
 
     def observe(self, observer: Callable[[Event], object], near_limit: float = 0.8) -> Subscription:
         """Call `observer` with each event from now on; return what ends it. It needs no `await`.
 
-        It is called in the task whose call it tells of, before that call returns. An exception of
-        its own goes to `sys.unraisablehook`. `near_limit` is the share of a key's limit, above 0
-        and 1 at most, at which `NearLimit` is told.
+        It is called in the task whose call it tells of, before that returns: see `TokenBucket`.
         """
         return self._core.observe(observer, near_limit)
 
@@ -216,6 +195,7 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: TokenBucket = TokenBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -230,12 +210,34 @@ class AsyncTokenBucket(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
 
     @classmethod
     def per(cls, rate: str, burst: float | None = None, **options: Unpack[TokenOptions]) -> Self:
         """Make one of a limit in words; the burst is the count unless given."""
         return cls(*_in_words(rate, "burst", burst), **options)
+
+    async def reconfigure(
+        self,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `TokenBucket`."""
+        self._core.reconfigure(capacity=capacity, refill_rate=refill_rate, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `TokenBucket`."""
+        self._core.configure(key, capacity=capacity, refill_rate=refill_rate, carry=carry)
 
     @property
     def capacity(self) -> int:
@@ -289,6 +291,7 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: LeakyBucket = LeakyBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -301,6 +304,7 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
 
     @classmethod
@@ -309,6 +313,27 @@ class AsyncLeakyBucket(AsyncKeyedLimiter):
     ) -> Self:
         """Make one of a limit in words; the capacity is the count unless given."""
         return cls(*_in_words(rate, "capacity", capacity), **options)
+
+    async def reconfigure(
+        self,
+        *,
+        capacity: float | None = None,
+        leak_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `LeakyBucket`."""
+        self._core.reconfigure(capacity=capacity, leak_rate=leak_rate, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        capacity: float | None = None,
+        leak_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `LeakyBucket`."""
+        self._core.configure(key, capacity=capacity, leak_rate=leak_rate, carry=carry)
 
     @property
     def capacity(self) -> int:
@@ -339,7 +364,7 @@ def check_sync(limiter: object, parameter: str) -> None:
             if kind.startswith("Async")
             else "a sync limiter, such as a SyncLimiter"
         )
-        raise TypeError(f"{parameter} is {_a(kind)}, which is async; give {twin}")
+        raise TypeError(f"{parameter} is {with_article(kind)}, which is async; give {twin}")
     _check_calls(limiter, parameter)
 
 
@@ -349,13 +374,13 @@ def check_async(limiter: object, parameter: str) -> None:
     if isinstance(limiter, (SyncLimiter, ConcurrencyLimiter)):
         ours = isinstance(limiter, (KeyedLimiter, CompositeLimiter, ConcurrencyLimiter))
         twin = f"Async{kind}" if ours else "an async limiter, such as an AsyncLimiter"
-        raise TypeError(f"{parameter} is {_a(kind)}, which is sync; give {twin}")
+        raise TypeError(f"{parameter} is {with_article(kind)}, which is sync; give {twin}")
     _check_calls(limiter, parameter)
 
 
 def _check_calls(limiter: object, parameter: str) -> None:
     if _holds_permits(limiter, is_async=False) or _holds_permits(limiter, is_async=True):
-        kind = _a(type(limiter).__name__)
+        kind = with_article(type(limiter).__name__)
         message = f"{parameter} is {kind}, which acquires in its own way; hold its permit around it"
         raise TypeError(message)
     if isinstance(limiter, type):
@@ -373,18 +398,3 @@ def _holds_permits(limiter: object, *, is_async: bool) -> bool:
 
 def _is_coroutine_function(limiter: object, *calls: str) -> bool:
     return any(inspect.iscoroutinefunction(getattr(limiter, call, None)) for call in calls)
-
-
-def _a(kind: str) -> str:
-    return f"an {kind}" if kind[:1] in "AEIOU" else f"a {kind}"
-
-
-def as_async(limiter: object, core: object) -> str:
-    _, _, arguments = repr(core).partition("(")
-    return f"{type(limiter).__name__}({arguments}"
-
-
-def refuse_to_pickle(limiter: object) -> NoReturn:
-    kind = type(limiter).__name__
-    message = f"{_a(kind)} has live state and is not pickled or copied; make one in each process"
-    raise TypeError(message)

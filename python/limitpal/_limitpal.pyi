@@ -21,7 +21,8 @@ from limitpal._clock import Clock
 from limitpal._delays import Delays
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
 from limitpal._events import Event
-from limitpal._limiters import AsyncPart, BucketOptions, Evict, SyncLimiter, TokenOptions
+from limitpal._limiters import SyncLimiter
+from limitpal._options import AsyncPart, BucketOptions, Carry, Evict, Quota, TokenOptions
 from limitpal._stats import ExecutorStats
 
 __all__ = [
@@ -157,7 +158,10 @@ class KeyedLimiter(SyncLimiter):
     ) -> None: ...
     def check(self, key: str | int = "default", cost: int = 1) -> Decision: ...
     def peek(self, key: str | int = "default", cost: int = 1) -> Decision: ...
-    def bound(self, window: float) -> int: ...
+    def bound(self, window: float, key: str | int | None = None) -> int: ...
+    def penalise(self, key: str | int, seconds: float) -> bool: ...
+    def give_back(self, key: str | int = "default", cost: int = 1) -> None: ...
+    def unconfigure(self, key: str | int, carry: Carry = "proportional") -> None: ...
     def observe(
         self, observer: Callable[[Event], object], near_limit: float = 0.8
     ) -> Subscription: ...
@@ -190,11 +194,27 @@ class TokenBucket(KeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None: ...
     @classmethod
     def per(
         cls, rate: str, burst: float | None = None, **options: Unpack[TokenOptions]
     ) -> Self: ...
+    def reconfigure(
+        self,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
+    def configure(
+        self,
+        key: str | int,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
     @property
     def capacity(self) -> int: ...
     @property
@@ -220,11 +240,27 @@ class LeakyBucket(KeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None: ...
     @classmethod
     def per(
         cls, rate: str, capacity: float | None = None, **options: Unpack[BucketOptions]
     ) -> Self: ...
+    def reconfigure(
+        self,
+        *,
+        capacity: float | None = None,
+        leak_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
+    def configure(
+        self,
+        key: str | int,
+        *,
+        capacity: float | None = None,
+        leak_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
     @property
     def capacity(self) -> int: ...
     @property
@@ -268,7 +304,7 @@ class Place:
     def wait(self) -> float: ...
     def arm(self, moved: Callable[[], object]) -> float: ...
     def claim(self) -> float | None: ...
-    def arrive(self) -> None: ...
+    def arrive(self) -> float | None: ...
     def leave(self) -> None: ...
 
 @type_check_only
@@ -285,6 +321,22 @@ class _Window(KeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
+    ) -> None: ...
+    def reconfigure(
+        self,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
+    def configure(
+        self,
+        key: str | int,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
     ) -> None: ...
     @property
     def limit(self) -> int: ...
@@ -307,6 +359,7 @@ class FixedWindow(_Window):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None: ...
     @property
     def align(self) -> str: ...
@@ -334,6 +387,22 @@ class WarmUpBucket(KeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
+    ) -> None: ...
+    def reconfigure(
+        self,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
+    def configure(
+        self,
+        key: str | int,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
     ) -> None: ...
     @property
     def capacity(self) -> int: ...
@@ -368,6 +437,7 @@ class AdaptiveLimiter(KeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None: ...
     def record_success(self, key: str | int = "default") -> None: ...
     def record_throttled(self, key: str | int = "default") -> None: ...
@@ -375,6 +445,21 @@ class AdaptiveLimiter(KeyedLimiter):
         self, key: str | int, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T: ...
     def rate(self, key: str | int = "default") -> float: ...
+    def reconfigure(
+        self,
+        *,
+        max_rate: float | Rate | None = None,
+        burst: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
+    def configure(
+        self,
+        key: str | int,
+        *,
+        max_rate: float | Rate | None = None,
+        burst: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None: ...
     @property
     def max_rate(self) -> float: ...
     @property
@@ -412,6 +497,8 @@ class CompositeLimiter(SyncLimiter):
     def observe(
         self, observer: Callable[[Event], object], near_limit: float = 0.8
     ) -> Subscription: ...
+    def penalise(self, key: str | int, seconds: float) -> bool: ...
+    def give_back(self, key: str | int = "default", cost: int = 1) -> None: ...
     def reset(self, key: str | int | None = None) -> None: ...
     @property
     def _clock(self) -> Clock: ...
@@ -435,6 +522,8 @@ class _CompositeCore:  # the parts of ours in an async composite
     def peek(self, key: str | int, cost: int) -> Decision: ...
     def bound(self, window: float) -> int: ...
     def observe(self, observer: Callable[[Event], object], near_limit: float) -> Subscription: ...
+    def penalise(self, key: str | int, seconds: float) -> bool: ...
+    def give_back(self, key: str | int, cost: int) -> None: ...
     def reset(self, key: str | int | None) -> None: ...
     def parts(self) -> tuple[list[KeyedLimiter], list[ConcurrencyLimiter]]: ...
     @property

@@ -11,7 +11,7 @@ from ._windows import AsyncSlidingWindowLog
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._limiters import BucketOptions
+    from ._options import BucketOptions
 
 __all__ = ["async_strict", "strict"]
 

@@ -31,8 +31,11 @@ async def take_turn(place: Place) -> None:
             while (left := place.claim()) is not None:
                 await place.clock.sleep_async(left)
         else:
-            await place.clock.sleep_async(place.wait)
-            place.arrive()
+            wait: float | None = place.wait
+            while wait is not None:
+                await place.clock.sleep_async(wait)
+                # More, if the limiter has changed meanwhile.
+                wait = place.arrive()
     except BaseException:
         place.leave()
         raise

@@ -10,8 +10,8 @@ from ._limitpal import WarmUpBucket
 
 if TYPE_CHECKING:
     from ._clock import Clock
-    from ._limiters import Evict
     from ._limitpal import Rate
+    from ._options import Carry, Evict, Quota
 
 __all__ = ["AsyncWarmUpBucket"]
 
@@ -42,6 +42,7 @@ class AsyncWarmUpBucket(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: WarmUpBucket = WarmUpBucket(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -56,7 +57,29 @@ class AsyncWarmUpBucket(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
+
+    async def reconfigure(
+        self,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `WarmUpBucket`."""
+        self._core.reconfigure(capacity=capacity, refill_rate=refill_rate, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        capacity: float | None = None,
+        refill_rate: float | Rate | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `WarmUpBucket`."""
+        self._core.configure(key, capacity=capacity, refill_rate=refill_rate, carry=carry)
 
     @property
     def capacity(self) -> int:

@@ -10,7 +10,7 @@ from ._limitpal import FixedWindow, SlidingWindowCounter, SlidingWindowLog
 
 if TYPE_CHECKING:
     from ._clock import Clock
-    from ._limiters import Evict
+    from ._options import Carry, Evict, Quota
 
 __all__ = ["AsyncFixedWindow", "AsyncSlidingWindowCounter", "AsyncSlidingWindowLog"]
 
@@ -40,6 +40,7 @@ class AsyncFixedWindow(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: FixedWindow = FixedWindow(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -53,7 +54,29 @@ class AsyncFixedWindow(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
+
+    async def reconfigure(
+        self,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `FixedWindow`."""
+        self._core.reconfigure(limit=limit, per=per, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `FixedWindow`."""
+        self._core.configure(key, limit=limit, per=per, carry=carry)
 
     @property
     def limit(self) -> int:
@@ -95,6 +118,7 @@ class AsyncSlidingWindowCounter(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: SlidingWindowCounter = SlidingWindowCounter(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -107,7 +131,29 @@ class AsyncSlidingWindowCounter(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
+
+    async def reconfigure(
+        self,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `SlidingWindowCounter`."""
+        self._core.reconfigure(limit=limit, per=per, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `SlidingWindowCounter`."""
+        self._core.configure(key, limit=limit, per=per, carry=carry)
 
     @property
     def limit(self) -> int:
@@ -144,6 +190,7 @@ class AsyncSlidingWindowLog(AsyncKeyedLimiter):
         per_key: bool = True,
         key_by: Callable[[str], str | int] | None = None,
         evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
     ) -> None:
         # Narrower than the base has it, and set once.
         self._core: SlidingWindowLog = SlidingWindowLog(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -156,7 +203,29 @@ class AsyncSlidingWindowLog(AsyncKeyedLimiter):
             per_key=per_key,
             key_by=key_by,
             evict=evict,
+            quota=quota,
         )
+
+    async def reconfigure(
+        self,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see `SlidingWindowLog`."""
+        self._core.reconfigure(limit=limit, per=per, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see `SlidingWindowLog`."""
+        self._core.configure(key, limit=limit, per=per, carry=carry)
 
     @property
     def limit(self) -> int:

@@ -15,6 +15,7 @@ use crate::coroutine::{CoroutineType, callable};
 use crate::exception_types::{Failure, is_one_of, tuple_of};
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
+use crate::live::{self, Kind};
 use crate::options::{Numbers, Options};
 use crate::{errors, rate, seconds};
 
@@ -128,7 +129,7 @@ impl<'a, 'py> AdaptiveNumbers<'a, 'py> {
 
 /// Returns the keyed limiter behind one, and writes its settings down as they are given.
 pub(crate) fn shown(py: Python<'_>, keyed: &Keyed<PyClock, AdaptiveRate>) -> PyResult<String> {
-    let settings = keyed.store().bucket().settings();
+    let settings = *keyed.store().bucket().settings();
     let number = |number: f64| PyResult::Ok(number.into_pyobject(py)?.repr()?.to_string());
     let mut text = format!(
         "max_rate={}, algorithm='{}', min_rate={}, initial_rate={}, burst={}, decrease={}",
@@ -175,7 +176,7 @@ impl AdaptiveLimiter {
 impl AdaptiveLimiter {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, algorithm='cubic', min_rate=None, initial_rate=None, burst=1, decrease=None, increase=None, cooldown=0.5, forget_after=600.0, throttled_on=None, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, algorithm='cubic', min_rate=None, initial_rate=None, burst=1, decrease=None, increase=None, cooldown=0.5, forget_after=600.0, throttled_on=None, per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -183,7 +184,7 @@ impl AdaptiveLimiter {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self::default())
     }
 
-    #[pyo3(signature = (max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, algorithm=Given::LEFT_OUT, min_rate=None, initial_rate=None, burst=Given::LEFT_OUT, decrease=None, increase=None, cooldown=Given::LEFT_OUT, forget_after=Given::LEFT_OUT, throttled_on=None, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (max_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, algorithm=Given::LEFT_OUT, min_rate=None, initial_rate=None, burst=Given::LEFT_OUT, decrease=None, increase=None, cooldown=Given::LEFT_OUT, forget_after=Given::LEFT_OUT, throttled_on=None, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -204,6 +205,7 @@ impl AdaptiveLimiter {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let types = throttled_on.map(|types| tuple_of("throttled_on", types)).transpose()?;
         let told = Told {
@@ -229,6 +231,7 @@ impl AdaptiveLimiter {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })?;
         // Nobody else has: `init` lets one through.
         let _ = slf.told.set(told);
@@ -285,6 +288,41 @@ impl AdaptiveLimiter {
     fn rate(slf: PyRef<'_, Self>, key: Key<'_>) -> PyResult<f64> {
         let keyed = Self::keyed(&slf)?;
         keyed.rate(keyed.fingerprint(key.as_str())?)
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// `max_rate` is the highest rate; `min_rate` and `initial_rate` are no higher, and an
+    /// `initial_rate` that was the highest stays that. What was learned of a key stays, within that.
+    /// `burst` is how many may go at once, and goes by `carry`:
+    ///
+    /// - `carry="proportional"`: a burst that was half there is half there
+    /// - `"as_is"`: as many permits are left as were
+    /// - `"reset"`: all is as new, what was learned too
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, max_rate = None, burst = None, carry = None), text_signature = "($self, *, max_rate=None, burst=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        max_rate: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Adaptive, None, (burst, max_rate), carry)
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, max_rate = None, burst = None, carry = None), text_signature = "($self, key, *, max_rate=None, burst=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        max_rate: Option<&Bound<'_, PyAny>>,
+        burst: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Adaptive, Some(&key), (burst, max_rate), carry)
     }
 
     /// The highest rate, per second.

@@ -19,9 +19,9 @@ use crate::composite_permit::CompositePermit;
 use crate::composite_run::{self, came, refusal};
 use crate::concurrency_permit::ConcurrencyPermit;
 use crate::decision::Decision;
-use crate::limiter::unpicklable;
+use crate::limiter::{sit_out, unpicklable};
 use crate::observe::Subscription;
-use crate::place::{Patience, sit_out};
+use crate::place::Patience;
 use crate::token_bucket::TokenBucket;
 use crate::{concurrency, errors, rate, seconds};
 
@@ -153,8 +153,11 @@ fn take_ours(
             CompositeStep::Go(grants, permit) => return Ok((grants, permit)),
             CompositeStep::Wait(part, place, wait) => {
                 let patience = Patience { key: key.as_str(), cost, timeout };
-                let grant = sit_out(py, &ours.parts()[part], (place, wait), patience)?;
-                Held::Grant(part, grant)
+                match sit_out(py, &ours.parts()[part], (place, wait), patience)? {
+                    Ok(grant) => Held::Grant(part, grant),
+                    // Turned away, it asks all anew, with what is left of its time.
+                    Err(_) => continue,
+                }
             }
             CompositeStep::Knock(rank, queued) => {
                 let door = &ours.doors()[rank];
@@ -324,6 +327,25 @@ impl CompositeLimiter {
         near_limit: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Subscription> {
         self.core()?.observe(observer, near_limit)
+    }
+
+    /// Close a key for so many seconds in every part that has a `penalise`; return whether all of
+    /// ours did.
+    fn penalise(&self, py: Python<'_>, key: Key<'_>, seconds: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Inner { core, own, .. } = self.inner()?;
+        let closed = core.penalise(key.clone(), seconds)?;
+        let key = key.for_python(py)?;
+        own.call_those_with("penalise", &(key, seconds).into_pyobject(py)?)?;
+        Ok(closed)
+    }
+
+    /// Give back permits that a key took last and did not use, to every part that has a `give_back`.
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn give_back(&self, py: Python<'_>, key: Key<'_>, cost: Cost) -> PyResult<()> {
+        let Inner { core, own, .. } = self.inner()?;
+        core.give_back(key.clone(), cost)?;
+        let key = key.for_python(py)?;
+        own.call_those_with("give_back", &(key, cost.0).into_pyobject(py)?)
     }
 
     /// Forget one key, or all of them, in every part that has a `reset`.

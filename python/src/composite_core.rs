@@ -16,6 +16,7 @@ use crate::composite_run::CompositeRun;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::decision::Decision;
 use crate::limiter::{KeyedLimiter, WINDOW};
+use crate::live;
 use crate::observe::{Observers, Subscription};
 use crate::{errors, seconds, shared_clock};
 
@@ -199,6 +200,15 @@ impl CompositeCore {
             (Some(ours), None) => ours.reset_all(),
             (None, _) => Ok(()),
         }
+    }
+
+    pub(crate) fn penalise(&self, key: Key<'_>, seconds: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let span = live::span(seconds)?;
+        self.ours.as_ref().map_or(Ok(true), |ours| ours.penalise(key.as_str(), span))
+    }
+
+    pub(crate) fn give_back(&self, key: Key<'_>, cost: Cost) -> PyResult<()> {
+        self.ours.as_ref().map_or(Ok(()), |ours| ours.return_some(key.as_str(), cost.0))
     }
 
     /// The limiters of ours, those of composites among them included, and those that hold.

@@ -183,6 +183,20 @@ impl OwnParts {
         Ok(())
     }
 
+    /// Calls those that have such a method.
+    pub(crate) fn call_those_with(
+        &self,
+        name: &str,
+        arguments: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        for part in &self.0 {
+            if let Some(method) = part.bind(arguments.py()).getattr_opt(name)? {
+                method.call1(arguments)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.0.iter().try_for_each(|part| visit.call(part))
     }

@@ -202,7 +202,7 @@ impl CompositeRun {
 impl CompositeRun {
     fn step(&self, py: Python<'_>, ours: &Arc<Composite<PyClock>>) -> PyResult<Option<Wait>> {
         if let Some(place) = self.waiting(py) {
-            match place.get().claim() {
+            match place.get().claim(py) {
                 Ok(None) => {}
                 // Who came first has gone before.
                 Ok(Some(_)) => return Ok(Some(Wait::Turn(place))),

@@ -16,7 +16,7 @@ use crate::limiter::KeyedLimiter;
 pub(crate) enum Counting {
     Buckets(Arc<Keyed<PyClock>>),
     Windows(Windows),
-    Ramp(Ramp),
+    Ramp(Arc<Keyed<PyClock, WarmUp>>),
     Fair(Arc<FairKeyed<PyClock>>),
     Adaptive(Arc<Keyed<PyClock, AdaptiveRate>>),
 }
@@ -24,15 +24,15 @@ pub(crate) enum Counting {
 /// A limiter that counts by windows, and its settings.
 pub(crate) struct Windows {
     pub(crate) part: Arc<dyn Part<PyClock>>,
-    pub(crate) limit: u32,
-    pub(crate) per: Duration,
     pub(crate) align: Option<&'static str>,
 }
 
-/// A bucket that warms up, and its settings.
-pub(crate) struct Ramp {
-    pub(crate) part: Arc<dyn Part<PyClock>>,
-    pub(crate) bucket: WarmUp,
+impl Windows {
+    /// Returns how many go in a window, and how long it is.
+    pub(crate) fn limits(&self) -> (u32, Duration) {
+        let (limit, _, per) = self.part.limits().get();
+        (limit.unwrap_or(0), per.unwrap_or_default())
+    }
 }
 
 impl Counting {
@@ -42,7 +42,7 @@ impl Counting {
         match self {
             Self::Buckets(keyed) => &**keyed,
             Self::Windows(windows) => &*windows.part,
-            Self::Ramp(ramp) => &*ramp.part,
+            Self::Ramp(keyed) => &**keyed,
             Self::Fair(fair) => &**fair,
             Self::Adaptive(keyed) => &**keyed,
         }
@@ -53,7 +53,7 @@ impl Counting {
         match self {
             Self::Buckets(keyed) => keyed.clone(),
             Self::Windows(windows) => windows.part.clone(),
-            Self::Ramp(ramp) => ramp.part.clone(),
+            Self::Ramp(keyed) => keyed.clone(),
             Self::Fair(fair) => fair.clone(),
             Self::Adaptive(keyed) => keyed.clone(),
         }
@@ -96,10 +96,10 @@ impl KeyedLimiter {
         }
     }
 
-    /// Returns the bucket of one that warms up.
-    pub(crate) fn ramp(&self) -> PyResult<&WarmUp> {
+    /// Returns what the buckets of one that warms up are now.
+    pub(crate) fn ramp(&self) -> PyResult<WarmUp> {
         match self.counting()? {
-            Counting::Ramp(ramp) => Ok(&ramp.bucket),
+            Counting::Ramp(keyed) => Ok(keyed.store().bucket()),
             _ => Err(PyTypeError::new_err("the limiter does not warm up")),
         }
     }

@@ -68,6 +68,7 @@ impl FairBucket {
             ttl: None,
             max_buckets: None,
             evict: None,
+            quota: None,
             cleanup_interval: None,
             per_key: None,
             key_by,

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
+use crate::live::{self, Kind};
 use crate::options::{Numbers, Options};
 use crate::{rate, seconds};
 
@@ -32,7 +33,7 @@ pub(crate) struct LeakyBucket;
 impl LeakyBucket {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -40,7 +41,7 @@ impl LeakyBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (capacity, leak_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -53,6 +54,7 @@ impl LeakyBucket {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (rate, pace) = (leak_rate, Pace::Even);
         slf.as_super().init(&Options {
@@ -64,6 +66,7 @@ impl LeakyBucket {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })
     }
 
@@ -82,6 +85,43 @@ impl LeakyBucket {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         rate::bucket(cls, rate, ("capacity", capacity), options)
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: a bucket that was half full is half full
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, capacity = None, leak_rate = None, carry = None), text_signature = "($self, *, capacity=None, leak_rate=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        leak_rate: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Bucket("leak_rate"), None, (capacity, leak_rate), carry)
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, capacity = None, leak_rate = None, carry = None), text_signature = "($self, key, *, capacity=None, leak_rate=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        leak_rate: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(
+            slf.as_super(),
+            Kind::Bucket("leak_rate"),
+            Some(&key),
+            (capacity, leak_rate),
+            carry,
+        )
     }
 
     /// The backlog up to which `allow` joins.

@@ -32,6 +32,7 @@ mod keyed_breaker;
 mod leaky_bucket;
 mod limiter;
 mod limiter_repr;
+mod live;
 mod observe;
 mod options;
 mod place;

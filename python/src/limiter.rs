@@ -1,26 +1,28 @@
 //! The keyed limiters: buckets and windows, and what they have in common.
 
+mod sit_out;
+mod taking;
+
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use limitpal::TimeSource;
 use limitpal::parts::{Keyed, Part, Turn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+pub(crate) use self::sit_out::sit_out;
 use crate::ask::{self, Cost, Key, Keys};
 use crate::clock::PyClock;
 use crate::counting::Counting;
 use crate::decision::Decision;
-use crate::errors;
 use crate::limiter_repr as repr;
 use crate::observe::{Observers, Subscription};
-use crate::options::Options;
-use crate::place::{self, Patience, Place, movable, sit_out};
+use crate::options::{Functions, Options};
+use crate::place::{self, Patience, Place, movable};
 use crate::seconds;
+use crate::{errors, live};
 
 /// What a window may be.
 pub(crate) const WINDOW: &str = "give a time in seconds, 0 or more";
@@ -37,17 +39,19 @@ pub(crate) struct Inner {
     pub(crate) counting: Counting,
     /// The one reference to it is shared with the core, so that the garbage collector sees it.
     pub(crate) key_by: Option<Arc<Py<PyAny>>>,
+    /// As `key_by`.
+    pub(crate) quota: Option<Arc<Py<PyAny>>>,
     pub(crate) observers: Observers,
 }
 
 impl KeyedLimiter {
     /// Does what `__init__` does, once.
     pub(crate) fn init(&self, options: &Options<'_, '_>) -> PyResult<()> {
-        let key_by = options.key_by()?;
-        let counting = options.counting(key_by.as_ref())?;
+        let (key_by, quota) = (options.key_by()?, options.quota()?);
+        let counting = options.counting(Functions { key_by: &key_by, quota: &quota })?;
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
         let observers = Observers::default();
-        self.inner.set(Inner { counting, key_by, observers }).map_err(again)
+        self.inner.set(Inner { counting, key_by, quota, observers }).map_err(again)
     }
 
     #[inline]
@@ -82,12 +86,14 @@ impl KeyedLimiter {
         Ok(self.inner()?.counting.shared())
     }
 
-    /// Returns whether a decision calls the user's own code: a clock, `key_by`, or an observer.
+    /// Returns whether a decision calls the user's own code: a clock, `key_by`, `quota`, or an
+    /// observer.
     #[inline]
     pub(crate) fn calls_python(&self) -> PyResult<bool> {
         let part = self.part()?;
         let is_own = matches!(part.source(), PyClock::Python(_)) || part.teller().is_heard();
-        Ok(is_own || self.inner()?.key_by.is_some())
+        let Inner { key_by, quota, .. } = self.inner()?;
+        Ok(is_own || key_by.is_some() || quota.is_some())
     }
 
     /// Returns whether a thread that sleeps cannot be moved.
@@ -99,70 +105,15 @@ impl KeyedLimiter {
         })
     }
 
-    /// As `reserve`, for whoever gives nothing back of what is there at once.
-    #[inline(always)] // else the key goes through memory
-    fn enter(
-        &self,
-        key: &Key<'_>,
-        cost: Cost,
-        timeout: Option<Duration>,
-        fixed: bool,
-    ) -> PyResult<Turn<()>> {
-        let request = cost.request(timeout, fixed);
-        match &self.inner()?.counting {
-            Counting::Buckets(keyed) if !keyed.teller().is_heard() => {
-                let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
-                keyed.store().enter(key, request, || source.now())
-            }
-            other => other.part().enter(key.as_str(), request),
+    /// Returns one whose keys have something of their own; a call that is about that has no sense
+    /// in another.
+    fn of_keys(&self, call: &str) -> PyResult<&dyn Part<PyClock>> {
+        if let Counting::Fair(_) = self.inner()?.counting {
+            return Err(PyTypeError::new_err(format!(
+                "a FairBucket has no {call}(): all keys share one bucket; use one of theirs beside it"
+            )));
         }
-    }
-
-    /// Takes, and sleeps until the turn comes.
-    #[inline]
-    pub(crate) fn wait_for(
-        &self,
-        py: Python<'_>,
-        key: &Key<'_>,
-        timeout: Option<Duration>,
-        cost: Cost,
-    ) -> PyResult<()> {
-        match self.enter(key, cost, timeout, self.is_fixed()?)? {
-            Turn::Now(()) => Ok(()),
-            Turn::Wait(place, wait) => {
-                let patience = Patience { key: key.as_str(), cost, timeout };
-                sit_out(py, &self.shared()?, (place, wait), patience).map(drop)
-            }
-            Turn::Refused(retry_after) => {
-                Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
-            }
-        }
-    }
-
-    /// Takes one permit if it is there; never waits.
-    #[inline]
-    pub(crate) fn takes_one(&self, key: &Key<'_>) -> PyResult<bool> {
-        let turn = self.enter(key, Cost::ONE, Some(Duration::ZERO), true)?;
-        Ok(matches!(turn, Turn::Now(())))
-    }
-
-    /// Takes, now or later.
-    #[inline]
-    pub(crate) fn reserve(
-        &self,
-        key: &Key<'_>,
-        cost: Cost,
-        timeout: Option<Duration>,
-        fixed: bool,
-    ) -> PyResult<Turn> {
-        let request = cost.request(timeout, fixed);
-        match &self.inner()?.counting {
-            Counting::Buckets(keyed) if !keyed.teller().is_heard() => {
-                let (key, source) = (keyed.fingerprint(key.as_str())?, keyed.source());
-                keyed.store().reserve(key, request, || source.now())
-            }
-            other => other.part().reserve(key.as_str(), request),
-        }
+        self.part()
     }
 }
 
@@ -242,8 +193,49 @@ impl KeyedLimiter {
     /// >>> from limitpal import TokenBucket
     /// >>> [TokenBucket.per("100/minute", burst=burst).bound(60) for burst in (None, 10)]
     /// [200, 110]
-    fn bound(&self, window: &Bound<'_, PyAny>) -> PyResult<u64> {
-        Ok(self.part()?.bound(seconds::window("window", window, WINDOW)?))
+    ///
+    /// It speaks of keys without limits of their own; with `key`, of that one.
+    #[pyo3(signature = (window, key = None))]
+    fn bound(&self, window: &Bound<'_, PyAny>, key: Option<Key<'_>>) -> PyResult<u64> {
+        let (part, window) = (self.part()?, seconds::window("window", window, WINDOW)?);
+        key.map_or_else(|| Ok(part.bound(window)), |key| part.bound_of(key.as_str(), window))
+    }
+
+    /// Close a key for so many seconds, for a server that said "retry after".
+    ///
+    /// It is refused a nanosecond before, and admitted at it if it could be then anyway; what it
+    /// holds goes on refilling. A key that is closed for longer stays so; `reset` opens it. Those
+    /// who wait go in their order once it is open; who would wait longer than its timeout is
+    /// turned away. Return whether it is closed: not where `max_buckets` leaves no room for a key
+    /// that is new.
+    ///
+    /// >>> from limitpal import MockClock, TokenBucket
+    /// >>> limiter = TokenBucket(capacity=10, refill_rate=5, clock=MockClock())
+    /// >>> limiter.penalise("api", 30)
+    /// True
+    /// >>> limiter.peek("api").retry_after
+    /// 30.0
+    fn penalise(&self, key: Key<'_>, seconds: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.of_keys("penalise")?.penalise(key.as_str(), live::span(seconds)?)
+    }
+
+    /// Give back permits that a key took last and did not use: at most what it lacks to be as new.
+    ///
+    /// >>> from limitpal import MockClock, TokenBucket
+    /// >>> limiter = TokenBucket(capacity=10, refill_rate=1, clock=MockClock())
+    /// >>> limiter.allow("ann", cost=8), limiter.give_back("ann", cost=3)
+    /// (True, None)
+    /// >>> limiter.get_tokens("ann")
+    /// 5.0
+    #[pyo3(signature = (key = Key::DEFAULT, cost = Cost::ONE), text_signature = "($self, key='default', cost=1)")]
+    fn give_back(&self, key: Key<'_>, cost: Cost) -> PyResult<()> {
+        self.of_keys("give_back")?.return_some(key.as_str(), cost.0)
+    }
+
+    /// Take a key's own limits away: it goes by those of all from now on.
+    #[pyo3(signature = (key, carry = None), text_signature = "($self, key, carry='proportional')")]
+    fn unconfigure(&self, key: Key<'_>, carry: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        self.of_keys("unconfigure")?.unconfigure(key.as_str(), live::carry(carry)?)
     }
 
     /// Call `observer` with each event from now on; return what ends it.
@@ -378,12 +370,13 @@ impl KeyedLimiter {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let (Some(Inner { key_by, observers, .. }), Ok(part)) = (self.inner.get(), self.part())
-        else {
+        let (Some(inner), Ok(part)) = (self.inner.get(), self.part()) else {
             return Ok(());
         };
+        let Inner { key_by, quota, observers, .. } = inner;
         observers.traverse(&visit)?;
         visit.call(key_by.as_deref())?;
+        visit.call(quota.as_deref())?;
         part.source().traverse(&visit)
     }
 }

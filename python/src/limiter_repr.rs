@@ -5,8 +5,8 @@ use limitpal::parts::Algorithm;
 use pyo3::prelude::*;
 
 use crate::clock::PyClock;
-use crate::counting::{Counting, Ramp, Windows};
-use crate::limiter::KeyedLimiter;
+use crate::counting::{Counting, Windows};
+use crate::limiter::{Inner, KeyedLimiter};
 use crate::{adaptive_limiter, fair_bucket, seconds};
 
 /// Writes the settings down as they are given.
@@ -25,15 +25,17 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
             }
             Ok(text)
         }
-        Counting::Ramp(Ramp { bucket, .. }) => {
+        Counting::Ramp(keyed) => {
+            let bucket = keyed.store().bucket();
             let rate = bucket.rate().as_per_second().into_pyobject(py)?.repr()?;
             let warm_up = seconds::float(bucket.warm_up()).into_pyobject(py)?.repr()?;
             let cold = bucket.cold_factor().into_pyobject(py)?.repr()?;
-            let bucket = format!("capacity={}, refill_rate={rate}", Algorithm::capacity(bucket));
+            let bucket = format!("capacity={}, refill_rate={rate}", Algorithm::capacity(&bucket));
             Ok(format!("{bucket}, warm_up={warm_up}, cold_factor={cold}"))
         }
-        Counting::Windows(Windows { limit, per, align, .. }) => {
-            let per = seconds::float(*per).into_pyobject(py)?.repr()?;
+        Counting::Windows(windows) => {
+            let ((limit, per), Windows { align, .. }) = (windows.limits(), windows);
+            let per = seconds::float(per).into_pyobject(py)?.repr()?;
             let align = align.map(|align| format!(", align='{align}'")).unwrap_or_default();
             Ok(format!("limit={limit}, per={per}{align}"))
         }
@@ -44,7 +46,7 @@ fn settings(limiter: &KeyedLimiter, py: Python<'_>) -> PyResult<String> {
 
 /// Writes a limiter down, by the name of its class.
 pub(crate) fn of(limiter: &KeyedLimiter, py: Python<'_>, name: &str) -> PyResult<String> {
-    let (part, key_by) = (limiter.part()?, &limiter.inner()?.key_by);
+    let (part, Inner { key_by, quota, .. }) = (limiter.part()?, limiter.inner()?);
     let mut text = format!("{name}({}", settings(limiter, py)?);
     if !matches!(part.source(), PyClock::Monotonic) {
         text += &format!(", clock={}", part.source().for_python(py)?.repr()?);
@@ -61,8 +63,10 @@ pub(crate) fn of(limiter: &KeyedLimiter, py: Python<'_>, name: &str) -> PyResult
     if !part.per_key() {
         text += ", per_key=False";
     }
-    if let Some(key_by) = key_by {
-        text += &format!(", key_by={}", key_by.bind(py).repr()?);
+    for (name, function) in [("key_by", key_by), ("quota", quota)] {
+        if let Some(function) = function {
+            text += &format!(", {name}={}", function.bind(py).repr()?);
+        }
     }
     Ok(text + ")")
 }

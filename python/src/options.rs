@@ -13,7 +13,8 @@ use pyo3::types::PyBool;
 use crate::adaptive_limiter::AdaptiveNumbers;
 use crate::ask::{Key, count};
 use crate::clock::PyClock;
-use crate::counting::{Counting, Ramp, Windows};
+use crate::counting::{Counting, Windows};
+use crate::live::{self, Kind};
 use crate::{errors, rate, seconds};
 
 const CAPACITY: &str = "give a whole number from 1 to 4294967295";
@@ -28,6 +29,14 @@ pub(crate) struct Options<'a, 'py> {
     pub(crate) per_key: Option<&'a Bound<'py, PyAny>>,
     pub(crate) key_by: Option<&'a Bound<'py, PyAny>>,
     pub(crate) evict: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) quota: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// The user's functions, each shared with the core.
+#[derive(Clone, Copy)]
+pub(crate) struct Functions<'a> {
+    pub(crate) key_by: &'a Option<Arc<Py<PyAny>>>,
+    pub(crate) quota: &'a Option<Arc<Py<PyAny>>>,
 }
 
 /// What and how a limiter counts.
@@ -69,32 +78,34 @@ pub(crate) enum Slide<'a, 'py> {
 
 impl Options<'_, '_> {
     /// Makes what they describe.
-    pub(crate) fn counting(&self, key_by: Option<&Arc<Py<PyAny>>>) -> PyResult<Counting> {
+    pub(crate) fn counting(&self, functions: Functions<'_>) -> PyResult<Counting> {
         match self.numbers {
             Numbers::Bucket { capacity, rate, pace, initial, debt } => {
                 let bucket = with_debt(bucket(capacity, rate, pace)?, debt)?;
                 let bucket = self.with_initial(bucket, initial)?;
-                Ok(Counting::Buckets(self.keyed(bucket, rate, key_by)?))
+                let kind = Kind::Bucket(pace.rate_name());
+                Ok(Counting::Buckets(self.keyed(bucket, (rate, kind), functions)?))
             }
             Numbers::Ramp { capacity, rate, warm_up, cold_factor } => {
                 let bucket = ramp(capacity, rate, warm_up, cold_factor)?;
-                Ok(Counting::Ramp(Ramp { part: self.keyed(bucket, rate, key_by)?, bucket }))
+                let kind = Kind::Bucket("refill_rate");
+                Ok(Counting::Ramp(self.keyed(bucket, (rate, kind), functions)?))
             }
             Numbers::Fair { capacity, rate, active_for } => {
                 let bucket = bucket(capacity, rate, Pace::Burst)?;
                 let active_for = active_for.map(|span| seconds::positive("active_for", span));
-                let key_by = key_by.cloned().map(call_from_core);
+                let key_by = functions.key_by.clone().map(call_from_core);
                 let clock = PyClock::resolve(self.clock)?;
                 let fair = FairKeyed::new(bucket, active_for.transpose()?, key_by, clock);
                 let refuse = |error| errors::from_core(rate.py(), &error, rate);
                 Ok(Counting::Fair(Arc::new(fair.map_err(refuse)?)))
             }
             Numbers::Window { limit, per, slide } => {
-                self.windows(limit, per, slide, key_by).map(Counting::Windows)
+                self.windows(limit, per, slide, functions).map(Counting::Windows)
             }
             Numbers::Adaptive(numbers) => {
-                let keyed = self.keyed(numbers.checked()?, numbers.max_rate, key_by)?;
-                Ok(Counting::Adaptive(keyed))
+                let blamed = (numbers.max_rate, Kind::Adaptive);
+                Ok(Counting::Adaptive(self.keyed(numbers.checked()?, blamed, functions)?))
             }
         }
     }
@@ -104,7 +115,7 @@ impl Options<'_, '_> {
         given: &Bound<'_, PyAny>,
         per: &Bound<'_, PyAny>,
         slide: Slide<'_, '_>,
-        key_by: Option<&Arc<Py<PyAny>>>,
+        functions: Functions<'_>,
     ) -> PyResult<Windows> {
         let (limit, per) = (count("limit", given, CAPACITY)?, seconds::positive("per", per)?);
         let refuse = |error| errors::from_core(given.py(), &error, given);
@@ -114,18 +125,18 @@ impl Options<'_, '_> {
                 let (name, start) = alignment(start)?;
                 align = Some(name);
                 let fixed = FixedCount::new(limit, per, start).map_err(refuse)?;
-                self.keyed(fixed, given, key_by)?
+                self.keyed(fixed, (given, Kind::Window), functions)?
             }
             Slide::Counter => {
                 let counter = SlidingCount::new(limit, per).map_err(refuse)?;
-                self.keyed(counter, given, key_by)?
+                self.keyed(counter, (given, Kind::Window), functions)?
             }
             Slide::Log => {
                 let log = SlidingLog::new(limit, per).map_err(refuse)?;
-                self.keyed(log, given, key_by)?
+                self.keyed(log, (given, Kind::Window), functions)?
             }
         };
-        Ok(Windows { part, limit, per, align })
+        Ok(Windows { part, align })
     }
 
     /// Has the bucket start with so many, from now on.
@@ -142,13 +153,14 @@ impl Options<'_, '_> {
     fn keyed<A: Stored>(
         &self,
         algorithm: A,
-        blame: &Bound<'_, PyAny>,
-        key_by: Option<&Arc<Py<PyAny>>>,
+        (blame, kind): (&Bound<'_, PyAny>, Kind),
+        functions: Functions<'_>,
     ) -> PyResult<Arc<Keyed<PyClock, A>>> {
         let options = KeyedOptions {
             store: self.store()?,
             per_key: per_key(self.per_key)?,
-            key_by: key_by.cloned().map(call_from_core),
+            key_by: functions.key_by.clone().map(call_from_core),
+            quota: functions.quota.clone().map(|quota| live::call_from_core(quota, kind)),
         };
         let clock = PyClock::resolve(self.clock)?;
         let keyed = Keyed::new(algorithm, options, clock);
@@ -158,6 +170,17 @@ impl Options<'_, '_> {
     /// Returns the function from the caller's key to the bucket's.
     pub(crate) fn key_by(&self) -> PyResult<Option<Arc<Py<PyAny>>>> {
         key_by(self.key_by)
+    }
+
+    /// Returns the function from a key to its own limits.
+    pub(crate) fn quota(&self) -> PyResult<Option<Arc<Py<PyAny>>>> {
+        const ADVICE: &str = "give a function from a key to its limits, or None";
+        match self.quota {
+            Some(quota) if !quota.is_callable() => {
+                Err(errors::invalid_config(quota.py(), "quota", quota, ADVICE))
+            }
+            quota => Ok(quota.map(|quota| Arc::new(quota.clone().unbind()))),
+        }
     }
 
     fn store(&self) -> PyResult<StoreOptions> {

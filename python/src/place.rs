@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use limitpal::parts::{Grant, Part, Place as CorePlace, gave_up};
+use limitpal::parts::{Grant, Part, Pending, Place as CorePlace, gave_up};
 use limitpal::{Instant, RetryAfter, TimeSource};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::ask::Cost;
@@ -19,20 +18,16 @@ use crate::{callback, errors, seconds};
 #[pyclass(frozen, module = "limitpal._limitpal")]
 pub(crate) struct Place {
     part: Arc<dyn Part<PyClock>>,
+    /// What was asked for, to be named if it is refused after all.
+    key: Box<str>,
+    cost: Cost,
     state: Mutex<State>,
     /// How long the wait is, as far as is known when it begins.
     wait: Duration,
     /// Whether others may still go before: then it is claimed by the run it belongs to.
     provisional: bool,
     /// When it is given up, where the wait may become longer while it lasts.
-    end: Option<Box<End>>,
-}
-
-/// When a wait is given up, and what is then said of it.
-struct End {
-    at: Instant,
-    key: String,
-    cost: Cost,
+    end: Option<Instant>,
 }
 
 /// What one asked for who waits, and how long it is ready to.
@@ -52,31 +47,27 @@ enum State {
 
 impl Place {
     pub(crate) fn new(part: Arc<dyn Part<PyClock>>, place: CorePlace, wait: Duration) -> Self {
-        let state = Mutex::new(State::Waiting(place));
-        Self { part, state, wait, provisional: false, end: None }
+        let (state, key) = (Mutex::new(State::Waiting(place)), Box::default());
+        Self { part, key, cost: Cost::ONE, state, wait, provisional: false, end: None }
     }
 
-    /// Has it given up in time, where the wait may become longer while it lasts.
+    /// Says what was asked for; it is given up in time, where the wait may become longer.
     pub(crate) fn within(mut self, patience: Patience<'_>) -> PyResult<Self> {
         let Patience { key, cost, timeout } = patience;
+        (self.key, self.cost) = (key.into(), cost);
         if let Some(timeout) = timeout.filter(|_| self.part.waits_may_grow()) {
-            let at = self.part.source().now()? + timeout;
-            self.end = Some(Box::new(End { at, key: key.to_owned(), cost }));
+            self.end = Some(self.part.source().now()? + timeout);
         }
         Ok(self)
     }
 
     /// Returns how long one sleeps of a wait: as long as there is time for it.
     fn cut(&self, wait: Duration) -> PyResult<Duration> {
-        let Some(End { at, key, cost }) = self.end.as_deref() else { return Ok(wait) };
-        let left = at.saturating_duration_since(self.part.source().now()?);
+        let Some(end) = self.end else { return Ok(wait) };
+        let left = end.saturating_duration_since(self.part.source().now()?);
         if left.is_zero() {
             self.leave();
-            let unknown = RetryAfter::Unknown;
-            if !self.provisional {
-                gave_up(&*self.part, key, cost.0);
-            }
-            return Err(Python::attach(|py| errors::rate_limit_exceeded(py, key, cost.0, unknown)));
+            return Err(Python::attach(|py| self.refused(py, RetryAfter::Unknown)));
         }
         Ok(wait.min(left))
     }
@@ -103,6 +94,32 @@ impl Place {
     /// Returns the clock that it is waited for by.
     pub(crate) fn source(&self) -> &PyClock {
         self.part.source()
+    }
+
+    /// Hears what one who waits is answered: None to go, else the seconds still to sleep.
+    fn answered(&self, py: Python<'_>, answer: Result<Grant, Pending>) -> PyResult<Option<f64>> {
+        match answer {
+            Ok(grant) => {
+                self.replace(State::Granted(grant));
+                Ok(None)
+            }
+            Err(Pending { refused: Some(refused), .. }) => {
+                self.replace(State::Gone);
+                // One that waits for several limiters asks all anew.
+                if self.provisional {
+                    return Ok(None);
+                }
+                Err(self.refused(py, refused))
+            }
+            Err(pending) => Ok(Some(seconds::float(self.cut(pending.wait)?))),
+        }
+    }
+
+    fn refused(&self, py: Python<'_>, after: RetryAfter) -> PyErr {
+        if !self.provisional {
+            gave_up(&*self.part, &self.key, self.cost.0);
+        }
+        errors::rate_limit_exceeded(py, &self.key, self.cost.0, after)
     }
 
     fn state(&self) -> State {
@@ -155,22 +172,17 @@ impl Place {
     }
 
     /// Go if it is time, and return None; else return the seconds still to sleep.
-    pub(crate) fn claim(&self) -> PyResult<Option<f64>> {
+    pub(crate) fn claim(&self, py: Python<'_>) -> PyResult<Option<f64>> {
         let State::Waiting(place) = self.state() else { return Ok(None) };
-        Ok(match self.part.claim(place, None)? {
-            Ok(grant) => {
-                self.replace(State::Granted(grant));
-                None
-            }
-            Err(pending) => Some(seconds::float(self.cut(pending.wait)?)),
-        })
+        let answer = self.part.claim(place, None)?;
+        self.answered(py, answer)
     }
 
-    /// Go: one who cannot be moved has slept for as long as it was told.
-    fn arrive(&self) {
-        if let State::Waiting(place) = self.state() {
-            self.replace(State::Granted(self.part.arrived(place)));
-        }
+    /// Go: one who cannot be moved has slept for as long as it was told. If it was pushed back
+    /// meanwhile, return the seconds still to sleep.
+    fn arrive(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let State::Waiting(place) = self.state() else { return Ok(None) };
+        self.answered(py, self.part.arrived(place))
     }
 
     /// Leave the line, or give back what was granted meanwhile.
@@ -188,28 +200,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         if let State::Waiting(place) = self.replace(State::Gone) {
             self.part.leave(place);
-        }
-    }
-}
-
-/// Sleeps through a wait, as blocking Python does; an error leaves the place to a newcomer.
-pub(crate) fn sit_out(
-    py: Python<'_>,
-    part: &Arc<dyn Part<PyClock>>,
-    (place, wait): (CorePlace, Duration),
-    patience: Patience<'_>,
-) -> PyResult<Grant> {
-    if part.waits_may_grow() {
-        let place = Bound::new(py, Place::new(part.clone(), place, wait).within(patience)?)?;
-        py.import("limitpal._turn")?.getattr("sit_out")?.call1((&place,))?;
-        let gone = || PyRuntimeError::new_err("the place was left while it was waited for");
-        return place.get().grant().ok_or_else(gone);
-    }
-    match part.source().sleep(py, seconds::float(wait)) {
-        Ok(()) => Ok(part.arrived(place)),
-        Err(error) => {
-            part.leave(place);
-            Err(error)
         }
     }
 }

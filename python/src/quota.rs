@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::parts::{Grant, Part, Turn};
-use limitpal::{CompositePermit as CorePermit, TimeSource};
+use limitpal::{CompositePermit as CorePermit, RetryAfter, TimeSource};
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
@@ -12,8 +12,8 @@ use crate::clock::PyClock;
 use crate::composite::{CompositeLimiter, Taken};
 use crate::composite_parts::{Limiter, acquire_own, clock_of};
 use crate::errors;
-use crate::limiter::KeyedLimiter;
-use crate::place::{Patience, sit_out};
+use crate::limiter::{KeyedLimiter, sit_out};
+use crate::place::Patience;
 
 /// Where a run gets its quota.
 pub(crate) enum QuotaSource {
@@ -48,6 +48,10 @@ impl Quota {
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
+}
+
+fn refuse(py: Python<'_>, key: &Key<'_>, retry_after: RetryAfter) -> PyErr {
+    errors::rate_limit_exceeded(py, key.as_str(), Cost::ONE.0, retry_after)
 }
 
 impl QuotaSource {
@@ -93,12 +97,12 @@ impl QuotaSource {
                     Turn::Now(grant) => (Duration::ZERO, grant),
                     Turn::Wait(place, wait) => {
                         let patience = Patience { key: key.as_str(), cost: Cost::ONE, timeout };
-                        (wait, sit_out(py, part, (place, wait), patience)?)
+                        match sit_out(py, part, (place, wait), patience)? {
+                            Ok(grant) => (wait, grant),
+                            Err(refused) => return Err(refuse(py, key, refused)),
+                        }
                     }
-                    Turn::Refused(retry_after) => {
-                        let (key, cost) = (key.as_str(), Cost::ONE.0);
-                        return Err(errors::rate_limit_exceeded(py, key, cost, retry_after));
-                    }
+                    Turn::Refused(refused) => return Err(refuse(py, key, refused)),
                 };
                 Ok(Quota { waited, taken: QuotaTaken::Keyed(grant) })
             }

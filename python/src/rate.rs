@@ -56,7 +56,7 @@ impl Rate {
     }
 
     /// Reads a limit in words.
-    fn read(words: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn read(words: &Bound<'_, PyAny>) -> PyResult<Self> {
         const ADVICE: &str = "give a text such as \"100/minute\"";
         let py = words.py();
         let text = words.extract::<&str>();
@@ -125,6 +125,13 @@ pub(crate) fn strictly<'py>(
         strict_burst(limit, per, burst).map_err(|error| errors::from_core(py, &error, given))?;
     let rate = Rate { rate, count: limit - burst, per };
     (burst, Py::new(py, rate)?).into_pyobject(py)
+}
+
+impl Rate {
+    /// Returns how many, how fast, and in how long.
+    pub(crate) fn parts(&self) -> (u32, limitpal::Rate, Duration) {
+        (self.count, self.rate, self.per)
+    }
 }
 
 #[pymethods]

@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
+use crate::live::{self, Kind};
 use crate::options::{Numbers, Options};
 use crate::rate;
 
@@ -34,6 +35,8 @@ use crate::rate;
 /// - `evict`: what becomes of a newcomer where all of `max_buckets` are in use. "nearest_new": it
 ///   takes the place of the one nearest to full, which `evicted_live` counts; "refuse_new": it is
 ///   refused, which `refused_new` counts; "inherit": it takes over the one nearest to full as it is
+/// - `quota`: a function from a key that is new to limits of its own: `(capacity, rate)`,
+///   "100/minute", a `Rate`, or None for those of all
 ///
 /// >>> from limitpal import MockClock, TokenBucket
 /// >>> clock = MockClock()
@@ -50,7 +53,7 @@ pub(crate) struct TokenBucket;
 impl TokenBucket {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, initial=None, debt=0, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, initial=None, debt=0, per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -58,7 +61,7 @@ impl TokenBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, initial=None, debt=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (capacity, refill_rate, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, initial=None, debt=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -73,6 +76,7 @@ impl TokenBucket {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (rate, pace, debt) = (refill_rate, Pace::Burst, debt.get());
         slf.as_super().init(&Options {
@@ -84,6 +88,7 @@ impl TokenBucket {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })
     }
 
@@ -105,6 +110,49 @@ impl TokenBucket {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         rate::bucket(cls, rate, ("burst", burst), options)
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: a bucket that was half full is half full
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, capacity = None, refill_rate = None, carry = None), text_signature = "($self, *, capacity=None, refill_rate=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        refill_rate: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(
+            slf.as_super(),
+            Kind::Bucket("refill_rate"),
+            None,
+            (capacity, refill_rate),
+            carry,
+        )
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, capacity = None, refill_rate = None, carry = None), text_signature = "($self, key, *, capacity=None, refill_rate=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        refill_rate: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(
+            slf.as_super(),
+            Kind::Bucket("refill_rate"),
+            Some(&key),
+            (capacity, refill_rate),
+            carry,
+        )
     }
 
     /// The burst.

@@ -4,8 +4,10 @@ use limitpal::parts::Algorithm;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
+use crate::live::{self, Kind};
 use crate::options::{Numbers, Options};
 use crate::seconds;
 
@@ -39,7 +41,7 @@ pub(crate) struct WarmUpBucket;
 impl WarmUpBucket {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, warm_up, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, cold_factor=3.0, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(capacity, refill_rate, warm_up, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, cold_factor=3.0, per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -47,7 +49,7 @@ impl WarmUpBucket {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (capacity, refill_rate, warm_up, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, cold_factor=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (capacity, refill_rate, warm_up, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, cold_factor=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -62,6 +64,7 @@ impl WarmUpBucket {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let (rate, cold_factor) = (refill_rate, cold_factor.get());
         slf.as_super().init(&Options {
@@ -73,13 +76,57 @@ impl WarmUpBucket {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: a bucket that was half full is half full
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, capacity = None, refill_rate = None, carry = None), text_signature = "($self, *, capacity=None, refill_rate=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        refill_rate: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(
+            slf.as_super(),
+            Kind::Bucket("refill_rate"),
+            None,
+            (capacity, refill_rate),
+            carry,
+        )
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, capacity = None, refill_rate = None, carry = None), text_signature = "($self, key, *, capacity=None, refill_rate=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        capacity: Option<&Bound<'_, PyAny>>,
+        refill_rate: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(
+            slf.as_super(),
+            Kind::Bucket("refill_rate"),
+            Some(&key),
+            (capacity, refill_rate),
+            carry,
+        )
     }
 
     /// The burst of a warm key.
     #[getter]
     fn capacity(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(Algorithm::capacity(slf.as_super().ramp()?))
+        Ok(Algorithm::capacity(&slf.as_super().ramp()?))
     }
 
     /// The rate per second of a warm key.

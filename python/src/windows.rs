@@ -3,8 +3,10 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::ask::Key;
 use crate::given::Given;
 use crate::limiter::KeyedLimiter;
+use crate::live::{self, Kind};
 use crate::options::{Numbers, Options, Slide};
 use crate::seconds;
 
@@ -30,7 +32,7 @@ pub(crate) struct FixedWindow;
 impl FixedWindow {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, align='clock', per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, align='clock', per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -38,7 +40,7 @@ impl FixedWindow {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, align=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, align=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -52,6 +54,7 @@ impl FixedWindow {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         slf.as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Fixed(align.get()) },
@@ -62,19 +65,51 @@ impl FixedWindow {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: windows know no share: as `"as_is"`
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
     }
 
     /// How many go in a window.
     #[getter]
     fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(slf.as_super().windows()?.limit)
+        Ok(slf.as_super().windows()?.limits().0)
     }
 
     /// The seconds that a window lasts.
     #[getter]
     fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        Ok(seconds::float(slf.as_super().windows()?.per))
+        Ok(seconds::float(slf.as_super().windows()?.limits().1))
     }
 
     /// Where windows start: 'clock' or 'first_use'.
@@ -106,7 +141,7 @@ pub(crate) struct SlidingWindowCounter;
 impl SlidingWindowCounter {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -114,7 +149,7 @@ impl SlidingWindowCounter {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -127,6 +162,7 @@ impl SlidingWindowCounter {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         slf.as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Counter },
@@ -137,19 +173,51 @@ impl SlidingWindowCounter {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: windows know no share: as `"as_is"`
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
     }
 
     /// How many go in a window.
     #[getter]
     fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(slf.as_super().windows()?.limit)
+        Ok(slf.as_super().windows()?.limits().0)
     }
 
     /// The seconds that a window lasts.
     #[getter]
     fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        Ok(seconds::float(slf.as_super().windows()?.per))
+        Ok(seconds::float(slf.as_super().windows()?.limits().1))
     }
 }
 
@@ -173,7 +241,7 @@ pub(crate) struct SlidingWindowLog;
 impl SlidingWindowLog {
     /// Takes whatever a subclass takes; the arguments are read by `__init__`.
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new')")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=100, *, per_key=True, key_by=None, evict='nearest_new', quota=None)")]
     fn new(
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
@@ -181,7 +249,7 @@ impl SlidingWindowLog {
         PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
     }
 
-    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT))]
+    #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         slf: PyRef<'_, Self>,
@@ -194,6 +262,7 @@ impl SlidingWindowLog {
         per_key: Given<'_>,
         key_by: Option<&Bound<'_, PyAny>>,
         evict: Given<'_>,
+        quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         slf.as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Log },
@@ -204,18 +273,50 @@ impl SlidingWindowLog {
             per_key: per_key.get(),
             key_by,
             evict: evict.get(),
+            quota,
         })
+    }
+
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: windows know no share: as `"as_is"`
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
     }
 
     /// How many go in a window.
     #[getter]
     fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(slf.as_super().windows()?.limit)
+        Ok(slf.as_super().windows()?.limits().0)
     }
 
     /// The seconds that a window lasts.
     #[getter]
     fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        Ok(seconds::float(slf.as_super().windows()?.per))
+        Ok(seconds::float(slf.as_super().windows()?.limits().1))
     }
 }

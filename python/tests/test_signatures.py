@@ -15,6 +15,7 @@ LIMITER_OPTIONS = [
     "per_key",
     "key_by",
     "evict",
+    "quota",
 ]
 at = LIMITER_OPTIONS.index("*") + 1
 TOKEN_OPTIONS = [*LIMITER_OPTIONS[:at], "initial", "debt", *LIMITER_OPTIONS[at:]]
@@ -107,6 +108,7 @@ SIGNATURES = {
         "per_key",
         "key_by",
         "evict",
+        "quota",
     ],
     "ResilientExecutor": EXECUTOR,
     "MockClock": ["start_time", "autojump"],
@@ -167,8 +169,8 @@ IN_WORDS = {
     "TokenBucket.per": ["rate", "burst", "options"],
     "LeakyBucket.per": ["rate", "capacity", "options"],
     "CompositeLimiter.of": ["rates", "*", "clock"],
-    "TokenBucket.bound": ["window"],
-    "LeakyBucket.bound": ["window"],
+    "TokenBucket.bound": ["window", "key"],
+    "LeakyBucket.bound": ["window", "key"],
     "CompositeLimiter.bound": ["window"],
 }
 

@@ -6,10 +6,12 @@
 //! who waits may go: see [`Pace`].
 
 mod adaptive_rate;
+mod carry;
 mod fixed_count;
 mod kept;
 mod level;
 mod opening;
+mod pace;
 mod saved;
 mod share;
 mod sliding_count;
@@ -21,9 +23,13 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::adaptive_rate::{AdaptiveRate, AdaptiveRateSettings, Heard, RateAlgorithm};
+pub use self::carry::{Carry, Limits};
 pub use self::fixed_count::{Align, FixedCount};
 pub(crate) use self::kept::KeptLevel;
 pub(crate) use self::level::Level;
+pub use self::pace::Pace;
+pub(crate) use self::pace::Spacing;
+pub(crate) use self::saved::put_from;
 pub use self::saved::{Bytes, Saved};
 pub(crate) use self::share::Share;
 pub use self::sliding_count::SlidingCount;
@@ -41,7 +47,7 @@ use crate::time::Instant;
 /// How permits are counted: what is remembered of a key, and what may be taken when.
 ///
 /// A state includes those who wait, where it says so; whoever holds it never goes back in time.
-pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
+pub trait Algorithm: Clone + fmt::Debug + Send + Sync + 'static {
     /// What is remembered of a key, as it lies in the store.
     type State: fmt::Debug + Send + 'static;
 
@@ -50,6 +56,16 @@ pub trait Algorithm: fmt::Debug + Send + Sync + 'static {
 
     /// Writes its settings down by their names.
     fn show(&self, into: &mut fmt::DebugStruct<'_, '_>);
+
+    /// Returns its limits.
+    fn limits(&self) -> Limits;
+
+    /// Returns the same with other limits.
+    ///
+    /// # Errors
+    ///
+    /// Limits that make no sense.
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig>;
 
     /// Returns the most permits that are ever there at once.
     fn capacity(&self) -> u32;
@@ -108,34 +124,6 @@ pub struct Mark {
     pub(crate) after: Level,
 }
 
-/// When one who waits may go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pace {
-    /// As soon as the bucket has room: a token bucket, bursts pass.
-    Burst,
-    /// One interval after the one before: a leaky bucket, nothing bunches up.
-    Even,
-}
-
-impl Pace {
-    /// Returns what the rate of such a bucket is called.
-    pub fn rate_name(self) -> &'static str {
-        match self {
-            Self::Burst => "refill_rate",
-            Self::Even => "leak_rate",
-        }
-    }
-}
-
-/// Where those who wait stand: what one adds to the level, whoever is ahead.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Spacing {
-    /// Its cost, to the part of a nanosecond.
-    Exact,
-    /// Its cost, counted from a whole nanosecond.
-    Whole,
-}
-
 /// A bucket's settings: how much it holds and how fast it is as new again.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bucket {
@@ -184,6 +172,11 @@ impl Bucket {
     /// Returns what its rate is called.
     pub fn rate_name(&self) -> &'static str {
         self.pace.rate_name()
+    }
+
+    /// Returns when one who waits for it may go.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// Returns how much it holds.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::retry_after::RetryAfter;
+use crate::time::Instant;
 
 /// What a limiter answers to [`check`](crate::AnyLimiter::check) and `peek`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,5 +31,14 @@ impl Decision {
     ) -> Self {
         let allowed = matches!(retry_after, RetryAfter::Now);
         Self { allowed, limit, remaining, retry_after, reset_after }
+    }
+
+    /// Returns how things stand now, told how they will when the key opens.
+    pub(crate) fn while_closed(self, now: Instant, opens: Instant) -> Self {
+        if opens <= now {
+            return self;
+        }
+        let reset_after = self.reset_after.saturating_add(opens.saturating_duration_since(now));
+        Self { remaining: 0, reset_after, ..self }
     }
 }

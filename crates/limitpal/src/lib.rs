@@ -34,7 +34,7 @@ mod waiting;
 pub use crate::adaptive_concurrency::{
     AdaptiveAlgorithm, AdaptiveConcurrency, AdaptiveConcurrencyBuilder, AdaptivePermit,
 };
-pub use crate::algorithm::{Align, RateAlgorithm};
+pub use crate::algorithm::{Align, Carry, Limits, RateAlgorithm};
 pub use crate::backoff::{Delays, Jitter};
 pub use crate::call::{
     Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Rehearsal, Step, Stop,
@@ -58,10 +58,10 @@ pub use crate::decision::Decision;
 pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::limiter::{
     AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder, AnyLimiter, Ask,
-    BucketBuilder, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
+    BucketBuilder, Change, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
     ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FairBucket, FairBucketBuilder, FixedWindow,
     HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter, SlidingWindowLog, StrictBuilder,
-    TokenBucket, WarmUpBucket, WarmUpBuilder, WindowBuilder, strict,
+    TokenBucket, Unused, WarmUpBucket, WarmUpBuilder, WindowBuilder, strict,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
@@ -90,7 +90,7 @@ pub mod parts {
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::limiter::{
-        Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
+        Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part, QuotaBy,
         Step as CompositeStep, Wish, gave_up, strict_burst,
     };
     pub use crate::retry::exponential;
@@ -121,6 +121,8 @@ mod pages {
     struct FairShares;
     #[doc = include_str!("../../../docs/limits-in-words.md")]
     struct LimitsInWords;
+    #[doc = include_str!("../../../docs/live-change.md")]
+    struct LiveChange;
     #[doc = include_str!("../../../docs/memory.md")]
     struct Memory;
     #[doc = include_str!("../../../docs/retry.md")]

@@ -4,6 +4,7 @@ mod acquire;
 mod adaptive_limiter;
 mod ask;
 mod builder;
+mod change;
 mod composite;
 mod concurrency;
 mod fair_bucket;
@@ -35,6 +36,7 @@ pub use self::adaptive_limiter::{
 };
 pub use self::ask::{Ask, Cost};
 pub use self::builder::{BucketBuilder, WindowBuilder};
+pub use self::change::{Change, Unused};
 use self::composite::Parts;
 pub use self::composite::{
     Arrival, Composite, CompositeLimiter, CompositePermit, Held, HoldingLimiter, Step, Wish,
@@ -46,7 +48,7 @@ pub use self::fair_bucket::{FairBucket, FairBucketBuilder, FairKeyed};
 pub use self::fixed_window::FixedWindow;
 use self::handle::keyed_handle;
 pub use self::keyed::{Keyed, KeyedOptions};
-pub use self::keys::{KeyBy, Keys};
+pub use self::keys::{KeyBy, Keys, QuotaBy};
 pub use self::leaky_bucket::LeakyBucket;
 pub use self::part::Part;
 pub use self::quota::Quota;
@@ -219,7 +221,7 @@ impl AnyLimiter {
             View::Keyed(keyed) => match keyed.reserve(ask, timeout, false) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, _) => Ok(keyed.come(place).await),
+                Turn::Wait(place, _) => keyed.come(place).await,
             },
             // In a box, or who waits for a bucket would be as large as who waits for several.
             View::Part(part) => match sure(part.reserve(ask.key(), request(ask, timeout, false))) {
@@ -246,7 +248,7 @@ impl AnyLimiter {
             View::Keyed(keyed) => match keyed.reserve(ask, timeout, !keyed.source().parks()) {
                 Turn::Now(grant) => Ok(Quota::one(grant, Duration::ZERO)),
                 Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-                Turn::Wait(place, wait) => Ok(come_blocking(keyed, place, wait)),
+                Turn::Wait(place, wait) => come_blocking(keyed, place, wait),
             },
             View::Part(part) => {
                 let request = request(ask, timeout, !part.source().parks());
@@ -276,7 +278,7 @@ impl AnyLimiter {
     }
 
     /// Waits for the turn of one who was told to by `enter`.
-    pub(crate) async fn come(&self, place: Place) -> Quota {
+    pub(crate) async fn come(&self, place: Place) -> Result<Quota, RateLimitExceeded> {
         match &self.0 {
             Kind::Keyed(keyed) => keyed.come(place).await,
             Kind::Part(_) | Kind::Composite(_) => unreachable!("`enter` gave no place"),
@@ -298,22 +300,7 @@ impl AnyLimiter {
         match keyed.enter(ask, timeout, !keyed.source().parks()) {
             Turn::Now(()) => Ok(None),
             Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-            Turn::Wait(place, wait) => Ok(Some(come_blocking(&**keyed, place, wait))),
-        }
-    }
-
-    /// Gives back quota that was not used: at most what the bucket would hold had it never been
-    /// taken, so nothing once the bucket has refilled since.
-    pub fn give_back(&self, quota: Quota) {
-        match (&self.0, quota.into_grants()) {
-            (Kind::Keyed(keyed), quota::Grants::One(grant)) => keyed.give_back(grant),
-            (Kind::Part(part), quota::Grants::One(grant)) => part.give_back(grant),
-            (Kind::Composite(composite), quota::Grants::Each(grants, _)) => {
-                composite.give_back(grants);
-            }
-            // Quota of another limiter's is worth nothing here.
-            (Kind::Keyed(_) | Kind::Part(_), quota::Grants::Each(..))
-            | (Kind::Composite(_), quota::Grants::One(_)) => {}
+            Turn::Wait(place, wait) => come_blocking(&**keyed, place, wait).map(Some),
         }
     }
 

@@ -29,6 +29,15 @@ impl RetryAfter {
         if let Self::After(_) = self { Self::Unknown } else { self }
     }
 
+    /// Returns the answer for one who asks so long before.
+    pub(crate) fn later(self, span: Duration) -> Self {
+        match self {
+            Self::Now => Self::wait(span),
+            Self::After(wait) => Self::After(wait.saturating_add(span)),
+            Self::Never | Self::Unknown => self,
+        }
+    }
+
     /// Returns the time to wait, where there is an end to it.
     pub const fn duration(self) -> Option<Duration> {
         match self {

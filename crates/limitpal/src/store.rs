@@ -7,18 +7,24 @@ mod access;
 mod answer;
 mod batch;
 mod buckets;
+mod changing;
 #[cfg(all(test, not(loom)))]
 mod crowd;
 mod direct;
 mod evict;
 mod feedback;
+mod forgetting;
 mod leaving;
 mod lineup;
 mod moving;
 mod options;
+mod own;
 mod queue;
 mod queueing;
+mod rebuilding;
+mod replanning;
 mod room;
+mod settings;
 mod shard;
 mod shares;
 mod sight;
@@ -49,7 +55,8 @@ use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::{self, Fingerprint, Shards};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::Mutex;
+use crate::sync::atomic::Ordering;
 use crate::time::Instant;
 
 /// The largest store that is one shard, so that looking for a bucket to forget is exact.
@@ -67,6 +74,8 @@ pub struct Store<A: Stored = Bucket> {
     /// The only bucket, where there is one for everybody and nothing else to know of it.
     direct: Option<A::Shortcut>,
     one_bucket: bool,
+    /// Held by whoever changes the limits of all.
+    changing: Mutex<()>,
 }
 
 impl<A: Stored> Store<A> {
@@ -82,19 +91,24 @@ impl<A: Stored> Store<A> {
         let shard = || Shard::new(&options, scope.steady_clock);
         let is_direct = scope.one_bucket && scope.steady_clock && options.ttl.is_none();
         let direct = is_direct.then(|| A::Shortcut::new(&bucket)).flatten();
-        let (evicted_live, refused_new) = (AtomicU64::new(0), AtomicU64::new(0));
-        let count = AtomicUsize::new(0);
         Ok(Self {
             shards: Shards::new(shards, shard),
-            settings: Settings { bucket, options, count, evicted_live, refused_new },
+            settings: Settings::new(bucket, options),
             direct,
             one_bucket: scope.one_bucket,
+            changing: Mutex::new(()),
         })
     }
 
-    /// Returns what its buckets are.
-    pub fn bucket(&self) -> &A {
-        &self.settings.bucket
+    /// Returns what its buckets are now, but for keys that have a quota of their own.
+    pub fn bucket(&self) -> A {
+        let shard = self.lock(0);
+        shard.own.as_ref().map_or(&self.settings, |own| &own.common).bucket.clone()
+    }
+
+    /// Returns what the bucket of a key is now.
+    pub fn bucket_of(&self, key: Fingerprint) -> A {
+        self.shard(key).terms(&self.settings, key).bucket.clone()
     }
 
     /// Returns what it remembers.
@@ -104,12 +118,12 @@ impl<A: Stored> Store<A> {
 
     /// Returns how many buckets were forgotten though they were not as new.
     pub fn evicted_live(&self) -> u64 {
-        self.settings.evicted_live.load(Ordering::Relaxed)
+        self.settings.counts.evicted_live.load(Ordering::Relaxed)
     }
 
     /// Returns how many newcomers were refused because there was no room for them.
     pub fn refused_new(&self) -> u64 {
-        self.settings.refused_new.load(Ordering::Relaxed)
+        self.settings.counts.refused_new.load(Ordering::Relaxed)
     }
 
     /// Returns how many slots have been looked at so far to find buckets to forget.
@@ -162,7 +176,7 @@ impl<A: Stored> Store<A> {
             return Ok(self.with_room(key, read, step)?.flatten());
         };
         let now = read()?;
-        let take = |state: &mut A::State| self.bucket().take(state, cost, bounded(now));
+        let take = |state: &mut A::State| self.settings.bucket.take(state, cost, bounded(now));
         match direct.change(cost, take) {
             Ok(grant) => Ok(grant.map(make)),
             Err(_held) => Ok(self.with_room(key, || Ok(now), step)?.flatten()),
@@ -177,11 +191,12 @@ impl<A: Stored> Store<A> {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Decision, E> {
         let decision = self.with_room(key, read, |shard, now| {
-            let answer = match shard.take(&self.settings, key, cost, now)? {
+            let settings = &*shard.terms(&self.settings, key);
+            let answer = match shard.take(settings, key, cost, now)? {
                 Some(_) => RetryAfter::Now,
-                None => A::retry_in(shard, &self.settings, key, cost, now),
+                None => A::retry_in(shard, settings, key, cost, now),
             };
-            Ok(A::standing(shard, &self.settings, key, answer, now))
+            Ok(A::standing(shard, settings, key, answer, now))
         })?;
         Ok(decision.unwrap_or_else(|| self.no_room()))
     }
@@ -194,8 +209,9 @@ impl<A: Stored> Store<A> {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Decision, E> {
         let decision = self.look(key, cost, read, |shard, now| {
-            let answer = A::retry_in(shard, &self.settings, key, cost, now);
-            A::standing(shard, &self.settings, key, answer, now)
+            let settings = &*shard.terms(&self.settings, key);
+            let answer = A::retry_in(shard, settings, key, cost, now);
+            A::standing(shard, settings, key, answer, now)
         })?;
         Ok(decision.unwrap_or_else(|| self.no_room()))
     }
@@ -211,10 +227,16 @@ impl<A: Stored> Store<A> {
         key: Fingerprint,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<(), E> {
-        let reset = |shard: &mut Shard<A>, now| A::reset(shard, &self.settings, key, now);
-        let next = self.with(key, read, reset)?;
+        let next = self.with(key, read, |shard, now| self.reset_one(shard, key, now))?;
         next.into_iter().for_each(Waker::wake);
         Ok(())
+    }
+
+    /// Forgets one key of a shard; its quota stays, and it is open.
+    fn reset_one(&self, shard: &mut Shard<A>, key: Fingerprint, now: Instant) -> Option<Waker> {
+        let settings = &*shard.terms(&self.settings, key);
+        shard.open(key);
+        A::reset(shard, settings, key, now)
     }
 
     /// Forgets all keys.
@@ -222,7 +244,7 @@ impl<A: Stored> Store<A> {
         for index in 0..self.shards.len() {
             let next = self.with_shard(index, &mut read, |shard, now| {
                 let keys: Vec<_> = shard.table.iter().map(Slot::key).collect();
-                let reset = |key| A::reset(shard, &self.settings, key, now);
+                let reset = |key| self.reset_one(shard, key, now);
                 keys.into_iter().filter_map(reset).collect::<Vec<_>>()
             })?;
             next.into_iter().for_each(Waker::wake);

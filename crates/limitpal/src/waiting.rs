@@ -33,20 +33,35 @@ pub(crate) struct Waiter {
     /// came later and do the same.
     ticket: Option<NonZeroU64>,
     due: Instant,
+    /// It would not wait longer than until then.
+    pub(crate) until: Instant,
     cost: u32,
     /// By how many parts of a nanosecond its take is put off, so that it goes at a whole one.
     pub(crate) lag: u32,
     /// Whether its sleep cannot be moved; then a place freed before it goes to a newcomer.
     fixed: bool,
     settled: bool,
+    /// Whether a change of the limiter has moved it since it fell asleep.
+    pub(crate) is_pushed: bool,
     /// Whether where it stands is written down elsewhere.
     pub(crate) is_written: bool,
 }
 
 impl Waiter {
     pub(crate) fn new(cost: u32, ticket: Option<NonZeroU64>, fixed: bool, armed: Instant) -> Self {
-        let (waker, due, lag, settled, is_written) = (None, armed, 0, false, false);
-        Self { waker, armed, ticket, due, cost, lag, fixed, settled, is_written }
+        let (waker, due, lag) = (None, armed, 0);
+        let (settled, is_pushed, is_written) = (false, false, false);
+        let until = Instant::MAX;
+        Self { waker, armed, ticket, due, until, cost, lag, fixed, settled, is_pushed, is_written }
+    }
+
+    /// Tells one who slept for as long as it was told when it goes, if that is later now.
+    pub(crate) fn push_back(&mut self, due: Instant) -> Option<Instant> {
+        if !self.is_pushed || due <= self.armed {
+            return None;
+        }
+        (self.is_pushed, self.armed) = (false, due);
+        Some(due)
     }
 
     pub(crate) fn cost(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! A bucket whose rate follows what the other side says to the calls it let through.
 
+mod changed;
 mod course;
 mod flow;
 mod kept;
@@ -14,7 +15,7 @@ use self::flow::Flow;
 use self::meter::Meter;
 pub use self::settings::{AdaptiveRateSettings, RateAlgorithm};
 use super::window::{Undone, mark, span};
-use super::{Algorithm, Mark, Window};
+use super::{Algorithm, Carry, Limits, Mark, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -115,6 +116,14 @@ impl Algorithm for AdaptiveRate {
         self.settings.show(into);
     }
 
+    fn limits(&self) -> Limits {
+        Limits::some(Some(self.settings.burst), Some(self.settings.max_rate), None)
+    }
+
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
+        Self::new(self.settings.changed(limits)?)
+    }
+
     fn capacity(&self) -> u32 {
         self.settings.burst
     }
@@ -201,6 +210,16 @@ impl Window for AdaptiveRate {
         let last = state.flow.put_many((cost, count), self.settings.burst, from);
         state.used = state.used.max(last);
         last
+    }
+
+    fn carried(&self, old: &Self, state: &Adapted, carry: Carry, now: Instant) -> Adapted {
+        self.adapted_as(old, state, carry, now)
+    }
+
+    fn undo_last(&self, state: &mut Adapted, cost: u64, now: Instant) {
+        if self.fresh_at(state) > now && state.flow.undo_last(cost, now) {
+            state.meter.discount(cost, now);
+        }
     }
 
     fn undo(&self, state: &mut Adapted, cost: u64, mark: Mark, _now: Instant) -> Undone {

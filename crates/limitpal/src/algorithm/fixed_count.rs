@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::saved::put_count;
 use super::window::{Quantum, Undone, mark, minus, plus, span};
-use super::{Algorithm, Bytes, Mark, Saved, Window};
+use super::{Algorithm, Bytes, Carry, Limits, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -93,6 +93,15 @@ impl Algorithm for FixedCount {
         into.field("align", &self.align);
     }
 
+    fn limits(&self) -> Limits {
+        self.quantum.limits()
+    }
+
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
+        let (limit, per) = self.quantum.changed(limits);
+        Self::new(limit, per, self.align)
+    }
+
     fn capacity(&self) -> u32 {
         self.quantum.limit
     }
@@ -153,6 +162,29 @@ impl Window for FixedCount {
         }
         state.count = plus(count, cost);
         mark(at)
+    }
+
+    /// Windows of the clock count again in the window of now; those that begin with a use keep
+    /// their beginning.
+    fn carried(&self, old: &Self, state: &OneWindow, _carry: Carry, now: Instant) -> OneWindow {
+        let count = Self::count(state, now);
+        if count == 0 {
+            return self.fresh();
+        }
+        let until = match (self.align, self.quantum.per == old.quantum.per) {
+            (_, true) => state.until,
+            (Align::Clock, false) => self.quantum.end(now),
+            (Align::FirstUse, false) => {
+                state.until.saturating_sub(old.quantum.per).saturating_add(self.quantum.per)
+            }
+        };
+        OneWindow { until, count }
+    }
+
+    fn undo_last(&self, state: &mut OneWindow, cost: u64, now: Instant) {
+        let count = Self::count(state, now);
+        let left = minus(count, cost.min(count.into())).unwrap_or(0);
+        *state = if left == 0 { self.fresh() } else { OneWindow { count: left, ..*state } };
     }
 
     fn undo(&self, state: &mut OneWindow, cost: u64, mark: Mark, _now: Instant) -> Undone {

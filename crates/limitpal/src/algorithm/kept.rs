@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::saved::{put_count, put_from};
-use super::{Algorithm, Bucket, Bytes, Level, Mark, Saved};
+use super::{Algorithm, Bucket, Bytes, Level, Limits, Mark, Saved};
+use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::rate::Interval;
 use crate::retry_after::RetryAfter;
@@ -46,6 +47,17 @@ impl Algorithm for Bucket {
         if self.debt() > 0 {
             into.field("debt", &self.debt());
         }
+    }
+
+    fn limits(&self) -> Limits {
+        let (most, rate) = (Some(self.capacity()), Some(self.rate()));
+        Limits { most, rate, per: None }
+    }
+
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
+        let capacity = limits.most.unwrap_or(self.capacity());
+        let rate = limits.rate.unwrap_or(self.rate());
+        Ok(Self::new(capacity, rate, self.pace())?.with_debt(self.debt())?.started_as(self))
     }
 
     #[inline]

@@ -48,7 +48,7 @@ impl<'b> Bytes<'b> {
 }
 
 /// Writes how far an instant, in nanoseconds, is from now.
-pub(super) fn put_from(now: Instant, at: i64, into: &mut Vec<u8>) {
+pub(crate) fn put_from(now: Instant, at: i64, into: &mut Vec<u8>) {
     into.extend(at.saturating_sub(now.as_nanos()).to_le_bytes());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::saved::put_count;
 use super::window::{Quantum, Undone, mark, minus, plus, span};
-use super::{Algorithm, Bytes, Mark, Saved, Window};
+use super::{Algorithm, Bytes, Carry, Limits, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -54,14 +54,19 @@ impl SlidingCount {
     /// which `before * (until - at) / per + count + permits <= limit`.
     #[inline]
     fn left(&self, rolled: &TwoWindows, at: Instant) -> u32 {
+        self.quantum.limit.saturating_sub(self.counted(rolled, at))
+    }
+
+    /// Returns what counts at `at`, rounded up.
+    #[inline]
+    fn counted(&self, rolled: &TwoWindows, at: Instant) -> u32 {
         let TwoWindows { until, before, count } = *rolled;
-        let left = self.quantum.limit.saturating_sub(count);
         if before == 0 {
-            return left;
+            return count;
         }
         let still = u128::from(until.abs_diff(at.as_nanos()));
         let weighed = (u128::from(before) * still).div_ceil(self.quantum.wide());
-        left.saturating_sub(u32::try_from(weighed).unwrap_or(u32::MAX))
+        plus(count, u64::try_from(weighed).unwrap_or(u64::MAX))
     }
 
     /// Returns how many follow one another, each at this cost, before the present window ends.
@@ -134,6 +139,15 @@ impl Algorithm for SlidingCount {
         into.field("limit", &self.quantum.limit).field("per", &self.per());
     }
 
+    fn limits(&self) -> Limits {
+        self.quantum.limits()
+    }
+
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
+        let (limit, per) = self.quantum.changed(limits);
+        Self::new(limit, per)
+    }
+
     fn capacity(&self) -> u32 {
         self.quantum.limit
     }
@@ -202,6 +216,25 @@ impl Window for SlidingCount {
         let rolled = self.rolled(state, at);
         *state = TwoWindows { count: plus(rolled.count, cost), ..rolled };
         mark(at)
+    }
+
+    /// With another length, what counts now counts as if it had gone now.
+    fn carried(&self, old: &Self, state: &TwoWindows, _carry: Carry, now: Instant) -> TwoWindows {
+        let rolled = old.rolled(state, now);
+        if self.quantum.per == old.quantum.per {
+            return rolled;
+        }
+        let count = old.counted(&rolled, now);
+        let until = self.quantum.end(now);
+        if count == 0 { self.fresh() } else { TwoWindows { until, before: 0, count } }
+    }
+
+    fn undo_last(&self, state: &mut TwoWindows, cost: u64, now: Instant) {
+        let TwoWindows { until, before, count } = self.rolled(state, now);
+        let here = cost.min(count.into());
+        let earlier = (cost - here).min(before.into());
+        let count = minus(count, here).unwrap_or(0);
+        *state = TwoWindows { until, before: minus(before, earlier).unwrap_or(0), count };
     }
 
     fn undo(&self, state: &mut TwoWindows, cost: u64, mark: Mark, _now: Instant) -> Undone {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::saved::{put_count, put_from};
 use super::window::{Quantum, Undone, mark, plus, span};
-use super::{Algorithm, Bytes, Mark, Saved, Window};
+use super::{Algorithm, Bytes, Carry, Limits, Mark, Saved, Window};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -149,6 +149,15 @@ impl Algorithm for SlidingLog {
         into.field("limit", &self.quantum.limit).field("per", &self.per());
     }
 
+    fn limits(&self) -> Limits {
+        self.quantum.limits()
+    }
+
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
+        let (limit, per) = self.quantum.changed(limits);
+        Self::new(limit, per)
+    }
+
     fn capacity(&self) -> u32 {
         self.quantum.limit
     }
@@ -204,6 +213,29 @@ impl Window for SlidingLog {
         self.prune(state, at);
         self.push(state, cost, at);
         mark(at)
+    }
+
+    fn carried(&self, old: &Self, state: &Log, _carry: Carry, now: Instant) -> Log {
+        let mut state = state.clone();
+        old.prune(&mut state, now);
+        self.prune(&mut state, now);
+        state
+    }
+
+    fn undo_last(&self, state: &mut Log, cost: u64, now: Instant) {
+        self.prune(state, now);
+        let mut cost = cost;
+        while cost > 0 && !state.entries.is_empty() {
+            let len = state.entries.len();
+            let there = state.sum_of(len) - state.sum_of(len - 1);
+            let undone = cost.min(there);
+            if undone == there {
+                state.entries.pop_back();
+            } else if let Some(last) = state.entries.back_mut() {
+                last.through = last.through.wrapping_sub(undone);
+            }
+            (state.sum, cost) = (state.sum - undone, cost - undone);
+        }
     }
 
     fn undo(&self, state: &mut Log, cost: u64, mark: Mark, _now: Instant) -> Undone {

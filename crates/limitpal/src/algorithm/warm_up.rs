@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::kept::FURTHEST;
 use super::saved::{put_count, put_from};
 use super::window::{Undone, Window};
-use super::{Algorithm, Bucket, Bytes, KeptLevel, Level, Mark, Pace, Saved};
+use super::{Algorithm, Bucket, Bytes, Carry, KeptLevel, Level, Limits, Mark, Pace, Saved};
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::rate::Rate;
@@ -171,6 +171,14 @@ impl Algorithm for WarmUp {
         into.field("warm_up", &self.warm_up).field("cold_factor", &self.cold_factor());
     }
 
+    fn limits(&self) -> Limits {
+        self.bucket.limits()
+    }
+
+    fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
+        Ok(Self { bucket: self.bucket.changed(limits)?, ..*self })
+    }
+
     fn capacity(&self) -> u32 {
         self.bucket.capacity()
     }
@@ -226,6 +234,23 @@ impl Window for WarmUp {
         let (after, stored) = self.after((base, before), cost);
         *state = Warmth { level: KeptLevel::of(after), stored: KeptLevel::of(stored) };
         Mark { before: Some(before), after }
+    }
+
+    /// It is as cold as it was.
+    fn carried(&self, old: &Self, state: &Warmth, carry: Carry, now: Instant) -> Warmth {
+        let (level, stored) = old.at(state, now);
+        let level = self.bucket.carried(&old.bucket, level, carry, now).max(Level::at(now));
+        let stored = Level::at(stored.ceil()).min(self.max());
+        Warmth { level: KeptLevel::of(level), stored: KeptLevel::of(stored) }
+    }
+
+    /// What is given back is as cold as it can be.
+    fn undo_last(&self, state: &mut Warmth, cost: u64, now: Instant) {
+        let (level, stored) = self.at(state, now);
+        let refund = self.bucket.refund(level, cost, now);
+        let level = self.bucket.pulled(level, refund);
+        let stored = self.bucket.pushed(stored, refund).min(self.max());
+        *state = Warmth { level: KeptLevel::of(level), stored: KeptLevel::of(stored) };
     }
 
     /// The mark of a take has what was stored before it.

@@ -6,7 +6,7 @@ mod tests;
 use std::time::Duration;
 
 use super::saved::put_from;
-use super::{Bytes, Level, Mark, Saved};
+use super::{Bytes, Carry, Level, Limits, Mark, Saved};
 use crate::config::{self, InvalidConfig};
 use crate::time::{Instant, nanos};
 
@@ -19,6 +19,13 @@ pub trait Window: Saved<State: Clone> {
 
     /// Counts a take that goes at `at`, whether or not it may.
     fn put(&self, state: &mut Self::State, cost: u64, at: Instant) -> Mark;
+
+    /// Returns a state of the same with other limits as it is of these: what counts goes on
+    /// counting, never on the generous side.
+    fn carried(&self, old: &Self, state: &Self::State, carry: Carry, now: Instant) -> Self::State;
+
+    /// Takes so much out of the count again, the latest first, as far as it still counts.
+    fn undo_last(&self, state: &mut Self::State, cost: u64, now: Instant);
 
     /// Takes a take out of the count again, if it still counts and all is then as if it had never
     /// been.
@@ -82,6 +89,15 @@ impl Quantum {
         }
         config::positive("per", per)?;
         Ok(Self { limit, per: nanos(per) })
+    }
+
+    pub(super) fn limits(self) -> Limits {
+        Limits { most: Some(self.limit), rate: None, per: Some(self.per()) }
+    }
+
+    /// Returns a limit and a length, of which some may be others.
+    pub(super) fn changed(self, limits: &Limits) -> (u32, Duration) {
+        (limits.most.unwrap_or(self.limit), limits.per.unwrap_or(self.per()))
     }
 
     pub(super) fn per(self) -> Duration {

@@ -106,7 +106,7 @@ impl<E: 'static> ResilientExecutor<E> {
                         Some(Turn::Refused(retry_after)) => {
                             Err(RateLimitExceeded::new(retry_after))
                         }
-                        Some(Turn::Wait(place, _)) => Ok(limiter.come(place).await),
+                        Some(Turn::Wait(place, _)) => limiter.come(place).await,
                         None => limiter.acquire_quota(key, timeout).await,
                     };
                     match acquired {

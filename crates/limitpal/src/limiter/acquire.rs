@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::part::Part;
 use super::quota::Quota;
+use super::told;
 use super::turn::{Seat, come_told, request};
 use super::{AnyLimiter, View, sure};
 use crate::clock::SharedClock;
@@ -50,8 +51,12 @@ impl Acquire<'_> {
                             *self = Self::Boxed(if part.waits_may_grow() {
                                 Box::pin(come_told(part, place, *ask, *timeout))
                             } else {
-                                let seat = Seat::new(part, place);
-                                Box::pin(async { Ok(Quota::one(seat.await, Duration::ZERO)) })
+                                let (seat, ask) = (Seat::new(part, place), *ask);
+                                Box::pin(async move {
+                                    let told = |_: &_| told::gave_up(part, ask.key(), ask.cost());
+                                    let grant = seat.await.inspect_err(told)?;
+                                    Ok(Quota::one(grant, Duration::ZERO))
+                                })
                             });
                         }
                     },
@@ -60,8 +65,7 @@ impl Acquire<'_> {
                     }
                 },
                 Self::Coming(seat) => {
-                    ready!(Pin::new(seat).poll(context));
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(ready!(Pin::new(seat).poll(context)).map(drop));
                 }
                 Self::Boxed(acquire) => {
                     let acquired = ready!(acquire.as_mut().poll(context));

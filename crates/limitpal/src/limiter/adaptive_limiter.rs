@@ -9,9 +9,13 @@ use std::time::Duration;
 
 pub use self::calls::{AdaptiveCalls, AdaptiveError};
 use super::builder::{BucketBuilder, Draft};
+use super::change::Change;
 use super::keyed::Keyed;
+use super::part::Part;
 use super::{AnyLimiter, sure};
-use crate::algorithm::{AdaptiveRate, AdaptiveRateSettings, Algorithm, Heard, RateAlgorithm};
+use crate::algorithm::{
+    AdaptiveRate, AdaptiveRateSettings, Algorithm, Carry, Heard, RateAlgorithm,
+};
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
@@ -185,11 +189,11 @@ impl AdaptiveLimiter {
 
     /// Returns how many may go at once.
     pub fn burst(&self) -> u32 {
-        Algorithm::capacity(self.keyed.store().bucket())
+        Algorithm::capacity(&self.keyed.store().bucket())
     }
 
-    fn settings(&self) -> &AdaptiveRateSettings {
-        self.keyed.store().bucket().settings()
+    fn settings(&self) -> AdaptiveRateSettings {
+        *self.keyed.store().bucket().settings()
     }
 
     fn hear(&self, key: &str, heard: Heard) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::keyed::{Keyed, KeyedOptions};
 use super::{LeakyBucket, TokenBucket};
-use crate::algorithm::{Align, Bucket, FixedCount, Pace};
+use crate::algorithm::{Align, Bucket, FixedCount, Limits, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
@@ -202,6 +202,25 @@ impl<L, D> BucketBuilder<L, D> {
         self
     }
 
+    /// Gives keys limits of their own: the function is asked when a key is new, outside of any lock,
+    /// and again once the key has been forgotten; `None` is for the limits of all. What
+    /// [`configure`](crate::TokenBucket::configure) says goes before.
+    ///
+    /// ```
+    /// use limitpal::{Limits, Rate, TokenBucket};
+    ///
+    /// let gold = Limits::bucket(100, Rate::per_second(50.0)?)?;
+    /// let limiter = TokenBucket::builder(10, Rate::per_second(5.0)?)
+    ///     .quota(move |key| key.starts_with("gold:").then_some(gold))
+    ///     .build()?;
+    /// assert_eq!((100, 10), (limiter.peek("gold:7").limit, limiter.peek("tin:7").limit));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn quota(mut self, quota: impl Fn(&str) -> Option<Limits> + Send + Sync + 'static) -> Self {
+        self.options.quota = Some(Arc::new(move |key| Ok(quota(key))));
+        self
+    }
+
     /// Checks the options and makes the limiter.
     ///
     /// # Errors
@@ -209,7 +228,7 @@ impl<L, D> BucketBuilder<L, D> {
     /// A capacity, burst or limit of 0; a bucket that takes more than 100 years to fill; a window or a
     /// `ttl` of 0 or above 100 years; a `max_buckets` or `cleanup_interval` of 0; an `initial`
     /// above the capacity, or a `debt` with which the capacity is more than 2^32-1 or fills in more
-    /// than 100 years.
+    /// than 100 years; a `quota` beside `per_key(false)`.
     pub fn build(self) -> Result<L, InvalidConfig>
     where
         D: Draft,

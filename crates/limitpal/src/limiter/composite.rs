@@ -158,6 +158,20 @@ impl<S: TimeSource> Composite<S> {
         drop(Taken::each(&self.parts, grants));
     }
 
+    /// Closes a key in every part; false if there is one that does not.
+    pub fn penalise(&self, key: &str, span: Duration) -> Result<bool, S::Error> {
+        let mut all = true;
+        for part in &self.parts {
+            all &= part.penalise(key, span)?;
+        }
+        Ok(all)
+    }
+
+    /// Gives back to every part so much of what a key took last.
+    pub fn return_some(&self, key: &str, cost: u64) -> Result<(), S::Error> {
+        self.parts.iter().try_for_each(|part| part.return_some(key, cost))
+    }
+
     /// Forgets one key in every part.
     pub fn reset(&self, key: &str) -> Result<(), S::Error> {
         self.parts.iter().try_for_each(|part| part.reset(key))

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::WindowBuilder;
+use super::change::Change;
 use super::keyed::Keyed;
+use super::part::Part;
 use super::{AnyLimiter, sure};
-use crate::algorithm::{Algorithm, Align, FixedCount};
+use crate::algorithm::{Algorithm, Align, Carry, FixedCount};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 
@@ -57,7 +59,7 @@ impl FixedWindow {
 
     /// Returns how many go in a window.
     pub fn limit(&self) -> u32 {
-        Algorithm::capacity(self.keyed.store().bucket())
+        Algorithm::capacity(&self.keyed.store().bucket())
     }
 
     /// Returns how long a window is.

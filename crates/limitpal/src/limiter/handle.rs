@@ -28,6 +28,28 @@ macro_rules! keyed_handle {
             pub fn refused_new(&self) -> u64 {
                 self.keyed.store().refused_new()
             }
+
+            /// Changes the limits of all keys that have none of their own: see [`Change`].
+            pub fn reconfigure(&self) -> Change<'_, Self> {
+                Change::new(&*self.keyed, None)
+            }
+
+            /// Gives a key limits of its own, or changes them: see [`Change`]. They stay until
+            /// [`unconfigure`](Self::unconfigure), however long the key is not used.
+            pub fn configure<'l>(&'l self, key: &'l str) -> Change<'l, Self> {
+                Change::new(&*self.keyed, Some(key))
+            }
+
+            /// Takes a key's own limits away: it goes by those of all from now on.
+            pub fn unconfigure(&self, key: &str, carry: Carry) {
+                sure(Part::unconfigure(&*self.keyed, key, carry));
+            }
+
+            /// Returns the most permits that this key can be admitted in any window, as
+            /// [`bound`](AnyLimiter::bound) does for those without limits of their own.
+            pub fn bound_of(&self, key: &str, window: Duration) -> u64 {
+                sure(Part::bound_of(&*self.keyed, key, window))
+            }
         }
 
         /// What outlives the process.

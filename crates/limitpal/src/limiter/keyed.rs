@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::keys::{KeyBy, Keys};
+use super::keys::{KeyBy, Keys, QuotaBy};
 use super::told;
 use crate::algorithm::Bucket;
 use crate::clock::TimeSource;
@@ -21,11 +21,13 @@ pub struct KeyedOptions<E> {
     pub per_key: bool,
     /// Maps a caller's key to the bucket's.
     pub key_by: Option<KeyBy<E>>,
+    /// Says what limits of its own a key has that is new.
+    pub quota: Option<QuotaBy<E>>,
 }
 
 impl<E> Default for KeyedOptions<E> {
     fn default() -> Self {
-        Self { store: StoreOptions::default(), per_key: true, key_by: None }
+        Self { store: StoreOptions::default(), per_key: true, key_by: None, quota: None }
     }
 }
 
@@ -57,9 +59,13 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
         options: KeyedOptions<S::Error>,
         source: S,
     ) -> Result<Self, InvalidConfig> {
-        let KeyedOptions { store, per_key, key_by } = options;
+        let KeyedOptions { store, per_key, key_by, quota } = options;
+        if quota.is_some() && !per_key {
+            let advice = "leave it out: one bucket for everybody has one quota";
+            return Err(InvalidConfig::new("quota", "a function beside per_key=False", advice));
+        }
         let scope = Scope { one_bucket: !per_key, steady_clock: source.is_steady() };
-        let keys = Keys::new(per_key, key_by);
+        let keys = Keys::with_quota(per_key, key_by, quota);
         let teller = Teller::default();
         Ok(Self { store: Store::new(bucket, store, scope)?, source, keys, teller })
     }
@@ -87,11 +93,29 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
     /// Returns the bucket that a key belongs to.
     #[inline(always)] // so that a key in two registers stays there
     pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {
-        let mut mapped = String::new();
-        Ok(match self.keys.text(key, &mut mapped)? {
-            Some(text) => self.store.fingerprint(text),
-            None => Fingerprint::EVERYBODY,
+        if self.keys.has_rules() {
+            return self.fingerprint_by_rules(key);
+        }
+        Ok(match self.keys.per_key() {
+            true => self.store.fingerprint(key),
+            false => Fingerprint::EVERYBODY,
         })
+    }
+
+    /// As `fingerprint`, where one of the user's functions is asked; no lock is held meanwhile.
+    #[inline(never)] // nobody prepares for the user's functions who has none
+    fn fingerprint_by_rules(&self, key: &str) -> Result<Fingerprint, S::Error> {
+        let mut mapped = String::new();
+        let Some(text) = self.keys.text(key, &mut mapped)? else {
+            return Ok(Fingerprint::EVERYBODY);
+        };
+        let key = self.store.fingerprint(text);
+        if let Some(quota) = self.keys.quota().filter(|_| !self.store.knows(key)) {
+            let limits = quota(text)?;
+            let changed = |limits| self.store.bucket().changed(&limits).ok();
+            self.store.introduce(key, limits.and_then(changed));
+        }
+        Ok(key)
     }
 
     /// Takes if possible now; never waits.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::BucketBuilder;
+use super::change::Change;
 use super::keyed::Keyed;
+use super::part::Part;
 use super::{AnyLimiter, sure};
-use crate::algorithm::{Bucket, Pace};
+use crate::algorithm::{Bucket, Carry, Pace};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;

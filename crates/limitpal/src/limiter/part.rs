@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use super::keyed::Keyed;
 use super::told;
+use crate::algorithm::{Carry, Limits};
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::store::{Grant, Pending, Place, Request, Sight, StoreOptions, Stored, Turn};
 use crate::teller::Teller;
+
+/// Whether limits were changed: if they make no sense, or the clock has failed, all is as it was.
+pub(in crate::limiter) type Changed<S> =
+    Result<Result<(), InvalidConfig>, <S as TimeSource>::Error>;
 
 /// A keyed limiter whose algorithm one need not know.
 pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
@@ -29,6 +34,24 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
 
     /// Returns the most permits admitted to one key in any window.
     fn bound(&self, window: Duration) -> u64;
+
+    /// As `bound`, for one key, whatever quota it has.
+    fn bound_of(&self, key: &str, window: Duration) -> Result<u64, S::Error>;
+
+    /// Returns the limits of keys that have none of their own.
+    fn limits(&self) -> Limits;
+
+    /// Closes a key for so long, or longer; false if there is no room to remember it.
+    fn penalise(&self, key: &str, span: Duration) -> Result<bool, S::Error>;
+
+    /// Changes the limits of all keys that have none of their own, or those of one key.
+    fn change(&self, key: Option<&str>, limits: &Limits, carry: Carry) -> Changed<S>;
+
+    /// Takes a key's own limits away.
+    fn unconfigure(&self, key: &str, carry: Carry) -> Result<(), S::Error>;
+
+    /// Gives back so much of what a key took last.
+    fn return_some(&self, key: &str, cost: u64) -> Result<(), S::Error>;
 
     /// Returns what it remembers.
     fn options(&self) -> &StoreOptions;
@@ -103,8 +126,9 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
         waker: Option<&Waker>,
     ) -> Result<Result<Grant, Pending>, S::Error>;
 
-    /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told.
-    fn arrived(&self, place: Place) -> Grant;
+    /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told. If it has
+    /// been pushed back since, it is told for how long to sleep again.
+    fn arrived(&self, place: Place) -> Result<Grant, Pending>;
 
     /// Lets one who waits leave.
     fn leave(&self, place: Place);
@@ -139,6 +163,35 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
 
     fn bound(&self, window: Duration) -> u64 {
         self.store().bucket().bound(window)
+    }
+
+    fn bound_of(&self, key: &str, window: Duration) -> Result<u64, S::Error> {
+        Ok(self.store().bucket_of(self.fingerprint(key)?).bound(window))
+    }
+
+    fn limits(&self) -> Limits {
+        self.store().bucket().limits()
+    }
+
+    fn penalise(&self, key: &str, span: Duration) -> Result<bool, S::Error> {
+        self.store().penalise(self.fingerprint(key)?, span, || self.source().now())
+    }
+
+    fn change(&self, key: Option<&str>, limits: &Limits, carry: Carry) -> Changed<S> {
+        let (read, changed) = (|| self.source().now(), |bucket: &A| bucket.changed(limits));
+        match key {
+            Some(key) => self.store().configure(self.fingerprint(key)?, changed, carry, read),
+            None => self.store().reconfigure(changed, carry, read),
+        }
+    }
+
+    fn unconfigure(&self, key: &str, carry: Carry) -> Result<(), S::Error> {
+        self.store().unconfigure(self.fingerprint(key)?, carry, || self.source().now())
+    }
+
+    fn return_some(&self, key: &str, cost: u64) -> Result<(), S::Error> {
+        self.store().return_some(self.fingerprint(key)?, cost, self.source().now().ok());
+        Ok(())
     }
 
     fn options(&self) -> &StoreOptions {
@@ -234,7 +287,7 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
         self.store().claim_for(place, waker, || self.source().now())
     }
 
-    fn arrived(&self, place: Place) -> Grant {
+    fn arrived(&self, place: Place) -> Result<Grant, Pending> {
         self.store().arrived(place, self.source().now().ok())
     }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::WindowBuilder;
+use super::change::Change;
 use super::keyed::Keyed;
+use super::part::Part;
 use super::{AnyLimiter, sure};
-use crate::algorithm::{Algorithm, SlidingCount};
+use crate::algorithm::{Algorithm, Carry, SlidingCount};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 
@@ -59,7 +61,7 @@ impl SlidingWindowCounter {
 
     /// Returns how many go in a window.
     pub fn limit(&self) -> u32 {
-        Algorithm::capacity(self.keyed.store().bucket())
+        Algorithm::capacity(&self.keyed.store().bucket())
     }
 
     /// Returns how long a window is.

@@ -18,7 +18,7 @@ use crate::time::Instant;
 
 impl Keyed<SharedClock> {
     /// Takes, now or later, for whoever gives nothing back of what is there at once.
-    #[inline]
+    #[inline(always)] // where one waits, the answer would go through memory
     pub(super) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> Turn<()> {
         let key = sure(self.fingerprint(ask.key()));
         let read = || crate::clock::TimeSource::now(self.source());
@@ -35,10 +35,10 @@ impl Keyed<SharedClock> {
     }
 
     /// Sleeps until the turn comes; returns what it has acquired.
-    pub(super) async fn come(&self, place: Place) -> Quota {
+    pub(super) async fn come(&self, place: Place) -> Result<Quota, RateLimitExceeded> {
         let start = self.source().now();
-        let grant = self.seat(place).await;
-        Quota::one(grant, self.source().now().saturating_duration_since(start))
+        let grant = self.seat(place).await?;
+        Ok(Quota::one(grant, self.source().now().saturating_duration_since(start)))
     }
 
     /// Returns the seat of one who waits: a future that is ready when the turn comes.
@@ -54,13 +54,18 @@ pub(super) fn request(ask: Ask<'_>, timeout: Option<Duration>, fixed: bool) -> R
 }
 
 /// Sleeps until the turn comes, or until the time is over where a wait may become longer.
+///
+/// # Errors
+///
+/// The time is over, or the limiter has changed meanwhile, so that its turn would come too late or
+/// never.
 pub(super) async fn come_within<P: Part<SharedClock> + ?Sized>(
     part: &P,
     place: Place,
     timeout: Option<Duration>,
 ) -> Result<Quota, RateLimitExceeded> {
     let start = part.source().now();
-    let grant = sit(part, place, timeout).await.ok_or(OUT_OF_TIME)?;
+    let grant = sit(part, place, timeout).await?;
     Ok(Quota::one(grant, part.source().now().saturating_duration_since(start)))
 }
 
@@ -75,12 +80,12 @@ pub(super) async fn come_told<P: Part<SharedClock> + ?Sized>(
     came.inspect_err(|_| told::gave_up(part, ask.key(), ask.cost()))
 }
 
-/// As `come_within`, for a grant; none once the time is over.
+/// As `come_within`, for a grant.
 pub(super) async fn sit<P: Part<SharedClock> + ?Sized>(
     part: &P,
     place: Place,
     timeout: Option<Duration>,
-) -> Option<Grant> {
+) -> Result<Grant, RateLimitExceeded> {
     let mut seat = Seat::new(part, place);
     let mut timer = timeout.filter(|_| part.waits_may_grow()).map(|timeout| {
         let now = part.source().now();
@@ -88,10 +93,10 @@ pub(super) async fn sit<P: Part<SharedClock> + ?Sized>(
     });
     poll_fn(|context| {
         if let Poll::Ready(grant) = Pin::new(&mut seat).poll(context) {
-            return Poll::Ready(Some(grant));
+            return Poll::Ready(grant);
         }
         let Some(timer) = &mut timer else { return Poll::Pending };
-        timer.as_mut().poll(context).map(|()| None)
+        timer.as_mut().poll(context).map(|()| Err(OUT_OF_TIME))
     })
     .await
 }
@@ -103,18 +108,18 @@ pub(super) fn come_within_blocking<P: Part<SharedClock> + ?Sized>(
     times: (Duration, Option<Duration>),
 ) -> Result<Quota, RateLimitExceeded> {
     let start = part.source().now();
-    let grant = sit_out(part, place, times).ok_or(OUT_OF_TIME)?;
+    let grant = sit_out(part, place, times)?;
     Ok(Quota::one(grant, part.source().now().saturating_duration_since(start)))
 }
 
-/// As `come_within_blocking`, for a grant; none once the time is over.
+/// As `come_within_blocking`, for a grant.
 pub(super) fn sit_out<P: Part<SharedClock> + ?Sized>(
     part: &P,
     place: Place,
     (wait, timeout): (Duration, Option<Duration>),
-) -> Option<Grant> {
+) -> Result<Grant, RateLimitExceeded> {
     let seat = Seat::new(part, place);
-    if part.waits_may_grow() { seat.sit_blocking(timeout) } else { Some(seat.turn_blocking(wait)) }
+    if part.waits_may_grow() { seat.sit_blocking(timeout) } else { seat.turn_blocking(wait) }
 }
 
 /// Others have gone before: nobody can say how many more will.
@@ -125,11 +130,11 @@ pub(super) fn come_blocking<P: Part<SharedClock> + ?Sized>(
     part: &P,
     place: Place,
     wait: Duration,
-) -> Quota {
+) -> Result<Quota, RateLimitExceeded> {
     let seat = Seat::new(part, place);
     let start = part.source().now();
-    let grant = seat.turn_blocking(wait);
-    Quota::one(grant, part.source().now().saturating_duration_since(start))
+    let grant = seat.turn_blocking(wait)?;
+    Ok(Quota::one(grant, part.source().now().saturating_duration_since(start)))
 }
 
 /// A place in line that is left when it is dropped; awaited, it is ready when its turn comes.
@@ -140,15 +145,18 @@ pub(super) struct Seat<'l, P: Part<SharedClock> + ?Sized = Keyed<SharedClock>> {
 }
 
 impl<P: Part<SharedClock> + ?Sized> Future for Seat<'_, P> {
-    type Output = Grant;
+    type Output = Result<Grant, RateLimitExceeded>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Grant> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let place = self.place.expect("a turn is not polled once it has come");
         loop {
             let pending = match self.claim(place, Some(context.waker())) {
-                Ok(grant) => return Poll::Ready(grant),
+                Ok(grant) => return Poll::Ready(Ok(grant)),
                 Err(pending) => pending,
             };
+            if let Some(refused) = pending.refused {
+                return Poll::Ready(Err(RateLimitExceeded::new(refused)));
+            }
             if self.nap.as_ref().is_none_or(|nap| !pending.has_waker || nap.due != pending.due) {
                 let nap = self.lie_down(place, context.waker().clone());
                 self.nap = Some(nap);
@@ -173,31 +181,43 @@ impl<'l, P: Part<SharedClock> + ?Sized> Seat<'l, P> {
         Self { part, place: Some(place), nap: None }
     }
 
-    fn turn_blocking(mut self, wait: Duration) -> Grant {
+    fn turn_blocking(mut self, wait: Duration) -> Result<Grant, RateLimitExceeded> {
         let (part, place) = (self.part, self.place.expect("a turn is awaited once"));
         if part.source().parks() {
             return self.park();
         }
-        // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
-        part.source().sleep_blocking(wait);
-        self.place = None;
-        part.arrived(place)
+        let mut wait = wait;
+        loop {
+            // A clock of the user's that panics while it sleeps loses no place: the seat leaves it.
+            part.source().sleep_blocking(wait);
+            let pending = match part.arrived(place) {
+                Ok(grant) => {
+                    self.place = None;
+                    return Ok(grant);
+                }
+                Err(pending) => pending,
+            };
+            if let Some(refused) = pending.refused {
+                return Err(RateLimitExceeded::new(refused));
+            }
+            wait = pending.wait;
+        }
     }
 
-    /// Blocks the thread; none once the time is over.
-    fn sit_blocking(mut self, timeout: Option<Duration>) -> Option<Grant> {
+    /// Blocks the thread, as long as there is time.
+    fn sit_blocking(mut self, timeout: Option<Duration>) -> Result<Grant, RateLimitExceeded> {
         let place = self.place.expect("a turn is awaited once");
         let source = self.part.source();
         let end = timeout.map_or(Instant::MAX, |timeout| source.now() + timeout);
         let waker = source.parks().then(unparker);
         loop {
             let pending = match self.claim(place, None) {
-                Ok(grant) => return Some(grant),
+                Ok(grant) => return Ok(grant),
                 Err(pending) => pending,
             };
             let left = end.saturating_duration_since(source.now());
             if left.is_zero() {
-                return None;
+                return Err(OUT_OF_TIME);
             }
             match &waker {
                 Some(waker) => {
@@ -214,12 +234,16 @@ impl<'l, P: Part<SharedClock> + ?Sized> Seat<'l, P> {
         Nap { due, sleep: self.part.source().sleep_until(due, wait) }
     }
 
-    fn park(&mut self) -> Grant {
+    fn park(&mut self) -> Result<Grant, RateLimitExceeded> {
         let place = self.place.expect("a turn is not awaited once it has come");
         let waker = unparker();
         loop {
-            if let Ok(grant) = self.claim(place, None) {
-                return grant;
+            match self.claim(place, None) {
+                Ok(grant) => return Ok(grant),
+                Err(Pending { refused: Some(refused), .. }) => {
+                    return Err(RateLimitExceeded::new(refused));
+                }
+                Err(_) => {}
             }
             let Pending { wait, .. } = self.arm(place, waker.clone());
             self.part.source().park(wait);
@@ -228,7 +252,7 @@ impl<'l, P: Part<SharedClock> + ?Sized> Seat<'l, P> {
 
     fn claim(&mut self, place: Place, waker: Option<&Waker>) -> Result<Grant, Pending> {
         let claimed = sure(self.part.claim(place, waker));
-        if claimed.is_ok() {
+        if claimed.is_ok() || claimed.is_err_and(|pending| pending.refused.is_some()) {
             self.place = None;
         }
         claimed

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::{BucketBuilder, Draft};
+use super::change::Change;
 use super::keyed::Keyed;
+use super::part::Part;
 use super::{AnyLimiter, sure};
-use crate::algorithm::{Algorithm, WarmUp};
+use crate::algorithm::{Algorithm, Carry, WarmUp};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::rate::Rate;
@@ -105,7 +107,7 @@ impl WarmUpBucket {
 
     /// Returns the burst of a warm key.
     pub fn capacity(&self) -> u32 {
-        Algorithm::capacity(self.keyed.store().bucket())
+        Algorithm::capacity(&self.keyed.store().bucket())
     }
 
     /// Returns the rate of a warm key.

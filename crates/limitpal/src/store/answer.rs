@@ -32,6 +32,11 @@ impl Request {
     pub fn at_once(cost: u64) -> Self {
         Self { cost, timeout: Some(Duration::ZERO), fixed: true, ticket: None }
     }
+
+    /// Returns until when one would wait who asks now.
+    pub(super) fn until(&self, now: Instant) -> Instant {
+        self.timeout.map_or(Instant::MAX, |timeout| now.saturating_add(timeout))
+    }
 }
 
 /// What came of a step.
@@ -123,6 +128,18 @@ pub struct Pending {
     pub wait: Duration,
     /// Whether the waker that is kept for it would wake the task that asks.
     pub has_waker: bool,
+    /// It will not be at all: since it came to wait, the limiter has changed, so that its turn would
+    /// come too late or never. It has left the line.
+    pub refused: Option<RetryAfter>,
+}
+
+impl Pending {
+    /// Answers one who was turned away: its turn would come at `due`, or never.
+    pub(super) fn refused(due: Instant, now: Instant) -> Self {
+        let wait = due.saturating_duration_since(now);
+        let refused = if due == Instant::MAX { RetryAfter::Never } else { RetryAfter::wait(wait) };
+        Self { due, wait, has_waker: false, refused: Some(refused) }
+    }
 }
 
 /// The answer to one who is ready to wait.

@@ -8,7 +8,7 @@ use super::lineup::Lineup;
 use super::shard::{Settings, Shard};
 use super::stored::Stored;
 use super::{Full, Store};
-use crate::algorithm::{Algorithm, Bucket, KeptLevel, Level};
+use crate::algorithm::{Algorithm, Bucket, Carry, KeptLevel, Level};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -31,7 +31,8 @@ impl Store {
         view: impl Fn(&Bucket, Level, Instant) -> T,
     ) -> Result<T, E> {
         self.with(key, read, |shard, now| {
-            view(self.bucket(), shard.level(&self.settings, key), now)
+            let terms = shard.terms(&self.settings, key);
+            view(&terms.bucket, shard.level(&terms, key), shard.opens(key, now))
         })
     }
 }
@@ -39,6 +40,10 @@ impl Store {
 impl Stored for Bucket {
     type Line = Lineup;
     type Shortcut = Direct;
+
+    fn converted(&self, old: &Self, state: &KeptLevel, now: Instant) -> KeptLevel {
+        KeptLevel::of(self.carried(old, state.level(), Carry::Proportional, now))
+    }
 
     /// The level says it, and counts those who wait as well.
     fn facts<'l>(&self, _line: &'l mut Lineup, _now: Instant) -> Option<&'l KeptLevel> {
@@ -66,12 +71,12 @@ impl Stored for Bucket {
         cost: u64,
         now: Instant,
     ) -> RetryAfter {
-        let bucket = &settings.bucket;
-        let answer = bucket.retry_after(shard.level(settings, key), cost, now);
-        match shard.find_freed(bucket, key, cost, now) {
-            Some(place) => answer.min(RetryAfter::wait(place.due.saturating_duration_since(now))),
-            None => answer,
+        let (bucket, opens) = (&settings.bucket, shard.opens(key, now));
+        let mut answer = bucket.retry_after(shard.level(settings, key), cost, opens);
+        if let Some(place) = shard.find_freed(bucket, key, cost, opens) {
+            answer = answer.min(RetryAfter::wait(place.due.saturating_duration_since(opens)));
         }
+        answer.later(opens.saturating_duration_since(now))
     }
 
     fn standing(
@@ -81,7 +86,8 @@ impl Stored for Bucket {
         answer: RetryAfter,
         now: Instant,
     ) -> Decision {
-        settings.bucket.decision(shard.level(settings, key), answer, now)
+        let opens = shard.opens(key, now);
+        settings.bucket.decision(shard.level(settings, key), answer, opens).while_closed(now, opens)
     }
 
     fn reserve(
@@ -149,6 +155,33 @@ impl Stored for Bucket {
         now: Instant,
     ) -> Option<Waker> {
         shard.give_back(settings, grant, now)
+    }
+
+    fn pushed_back(shard: &mut Shard, settings: &Settings, place: Place) -> Option<Instant> {
+        let lineup = shard.lines.get_mut(&place.key)?;
+        let spot = lineup.find(place.id)?;
+        let due = lineup.position(&settings.bucket, spot).due;
+        lineup.line.waiter_mut(spot).push_back(due)
+    }
+
+    fn rebuild(
+        shard: &mut Shard,
+        (old, settings): (&Settings, &Settings),
+        key: Fingerprint,
+        carry: Option<Carry>,
+        now: Instant,
+    ) -> Vec<Waker> {
+        shard.rebuild((old, settings), key, carry, now)
+    }
+
+    fn return_some(
+        shard: &mut Shard,
+        settings: &Settings,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Waker> {
+        shard.return_some(settings, key, cost, now)
     }
 
     fn reset(

@@ -85,7 +85,7 @@ impl Shortcut<Bucket> for Direct {
     }
 
     fn release(&self, shard: &Shard) {
-        if shard.lines.is_empty() {
+        if shard.lines.is_empty() && shard.own.is_none() {
             let epoch = shard.voids.epoch() as u32 & !HELD;
             let slot = shard.table.find(KEY);
             let level = slot.map_or(self.fresh, |slot| slot.state.level());

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use self::hand::Hand;
 use self::queue::Queue;
 use super::EXACT;
+use super::own::Own;
 use super::slot::Slot;
 use super::stored::Stored;
 use super::table::{Moved, Table};
@@ -22,7 +23,9 @@ pub(super) type Lines<A> = HashMap<Fingerprint, <A as Stored>::Line>;
 pub(super) struct Buckets<'s, A: Stored> {
     pub(super) table: &'s Table<A::State>,
     pub(super) lines: &'s Lines<A>,
+    /// That of keys that have none of their own.
     pub(super) bucket: &'s A,
+    pub(super) own: Option<&'s Own<A>>,
 }
 
 impl<A: Stored> Clone for Buckets<'_, A> {
@@ -34,10 +37,29 @@ impl<A: Stored> Clone for Buckets<'_, A> {
 impl<A: Stored> Copy for Buckets<'_, A> {}
 
 impl<A: Stored> Buckets<'_, A> {
-    fn seen(&self, slot: &Slot<A::State>) -> Seen {
-        let awaited = !self.lines.is_empty() && self.lines.contains_key(&slot.key());
-        Seen { fresh_at: self.bucket.fresh_at(&slot.state), used: slot.used, awaited }
+    /// Returns from when on a key is as new.
+    #[inline]
+    pub(super) fn fresh_at(&self, key: Fingerprint, state: &A::State) -> Instant {
+        match self.own {
+            Some(own) => own.fresh_at(key, state),
+            None => self.bucket.fresh_at(state),
+        }
     }
+
+    fn seen(&self, slot: &Slot<A::State>) -> Seen {
+        self.seen_as(slot, || self.fresh_at(slot.key(), &slot.state))
+    }
+
+    #[inline(always)] // a call for each slot looked at would cost more than the look
+    fn seen_as(&self, slot: &Slot<A::State>, fresh_at: impl FnOnce() -> Instant) -> Seen {
+        let awaited = !self.lines.is_empty() && has_line::<A>(self.lines, slot.key());
+        Seen { fresh_at: fresh_at(), used: slot.used, awaited }
+    }
+}
+
+#[inline(never)] // hashing would be prepared for in each look, and is seldom done
+fn has_line<A: Stored>(lines: &Lines<A>, key: Fingerprint) -> bool {
+    lines.contains_key(&key)
 }
 
 /// What the store says of a bucket now.
@@ -87,28 +109,34 @@ impl Evictor {
         }
     }
 
-    /// Hears that a bucket has been added, or is nearer to new than it was.
+    /// Hears that one of so many buckets has been added, or is nearer to new than it was. Once in a
+    /// while it says that it is to look at all of them: see [`relook`](Self::relook).
     #[inline]
-    pub(super) fn lowered<A: Stored>(
-        &mut self,
-        buckets: Buckets<'_, A>,
-        key: Fingerprint,
-        seen: Seen,
-    ) {
+    #[must_use]
+    pub(super) fn lowered(&mut self, key: Fingerprint, seen: Seen, buckets: usize) -> bool {
         match &mut self.way {
-            Way::Never => {}
+            Way::Never => false,
             Way::Exact(queue) => {
                 queue.push(key, seen);
-                if queue.is_littered(buckets.table.len()) {
-                    let slots = buckets.table.iter();
-                    queue.rebuild(slots.map(|slot| (slot.key(), buckets.seen(slot))));
-                }
+                queue.is_littered(buckets)
             }
-            Way::Sampled(hand) => hand.lowered(seen.fresh_at),
+            Way::Sampled(hand) => {
+                hand.lowered(seen.fresh_at);
+                false
+            }
+        }
+    }
+
+    /// Looks at all buckets anew.
+    pub(super) fn relook<A: Stored>(&mut self, buckets: Buckets<'_, A>) {
+        if let Way::Exact(queue) = &mut self.way {
+            let slots = buckets.table.iter();
+            queue.rebuild(slots.map(|slot| (slot.key(), buckets.seen(slot))));
         }
     }
 
     /// Returns the bucket that is missed least; none if somebody waits for every one.
+    #[inline] // so that whoever knows of nothing that is keys' own looks for nothing
     pub(super) fn choose<A: Stored>(
         &mut self,
         buckets: Buckets<'_, A>,
@@ -147,8 +175,10 @@ impl Evictor {
         }
         let victim = self.choose(buckets, now)?;
         let slot = buckets.table.find(victim);
-        if let Some(slot) = slot {
-            self.lowered(buckets, victim, buckets.seen(slot));
+        if let Some(slot) = slot
+            && self.lowered(victim, buckets.seen(slot), buckets.table.len())
+        {
+            self.relook(buckets);
         }
         Some(victim)
     }

@@ -9,18 +9,23 @@ use crate::shards::Fingerprint;
 use crate::time::Instant;
 
 impl Shard<AdaptiveRate> {
-    /// Hears what was said to a call; returns the waker of one who sleeps too long by it.
+    /// Hears what was said to a call. Who would wait too long by it is turned away. Returns whom to
+    /// wake; none where there is no room to remember it.
     fn hear(
         &mut self,
         settings: &Settings<AdaptiveRate>,
         key: Fingerprint,
         heard: Heard,
         now: Instant,
-    ) -> Result<Option<Waker>, Full> {
+    ) -> Result<Option<Vec<Waker>>, Full> {
         let bucket = &settings.bucket;
         if let Some(queue) = self.lines.get_mut(&key) {
             let moved = queue.change(bucket, now, |facts| bucket.hear(facts, heard, now));
-            return Ok(if moved { queue.oversleeper(bucket) } else { None });
+            return Ok(Some(match heard {
+                _ if !moved => Vec::new(),
+                Heard::Success => queue.oversleeper(bucket).into_iter().collect(),
+                Heard::Throttled => self.rebuild((settings, settings), key, None, now),
+            }));
         }
         let used = self.stamp(now);
         let known = self.slot(key).map(|slot| {
@@ -44,7 +49,7 @@ impl Shard<AdaptiveRate> {
                 self.put(settings, key, state, now)?;
             }
         }
-        Ok(None)
+        Ok(Some(Vec::new()))
     }
 }
 
@@ -57,10 +62,12 @@ impl Store<AdaptiveRate> {
         heard: Heard,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<(), E> {
-        let hear =
-            |shard: &mut Shard<AdaptiveRate>, now| shard.hear(&self.settings, key, heard, now);
+        let hear = |shard: &mut Shard<AdaptiveRate>, now| {
+            let settings = &*shard.terms(&self.settings, key);
+            shard.hear(settings, key, heard, now)
+        };
         let next = self.with_room(key, read, hear)?;
-        next.flatten().into_iter().for_each(Waker::wake);
+        next.flatten().into_iter().flatten().for_each(Waker::wake);
         Ok(())
     }
 
@@ -70,10 +77,12 @@ impl Store<AdaptiveRate> {
         key: Fingerprint,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<f64, E> {
-        let bucket = self.bucket();
-        self.with(key, read, |shard, now| match shard.lines.get(&key) {
-            Some(queue) => bucket.rate(queue.facts(), now),
-            None => shard.look(&self.settings, key, |state| bucket.rate(state, now)),
+        self.with(key, read, |shard, now| {
+            let settings = &*shard.terms(&self.settings, key);
+            match shard.lines.get(&key) {
+                Some(queue) => settings.bucket.rate(queue.facts(), now),
+                None => shard.look(settings, key, |state| settings.bucket.rate(state, now)),
+            }
         })
     }
 }

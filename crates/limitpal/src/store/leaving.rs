@@ -29,6 +29,7 @@ impl Shard {
         now: Instant,
     ) -> (Grant, [Option<Waker>; 2]) {
         let key = place.key;
+        let now = self.opens(key, now);
         let Some((waiter, position)) = self.take_out(settings, place) else {
             // Nobody knows the place any more: it has waited, so it goes, and has nothing to return.
             return (
@@ -54,6 +55,7 @@ impl Shard {
         let Some((waiter, position)) = self.take_out(settings, place) else { return [None, None] };
         let Position { before, after, due } = position;
         let take = Take { cost: waiter.cost(), before: Some(before), after, due };
+        let now = self.opens(key, now);
         self.hand_back(settings, key, take, now);
         self.settle_freed(settings, key, now);
         let next = self.oversleeper(settings, key);
@@ -80,12 +82,15 @@ impl Shard {
         now: Instant,
     ) -> Option<Waker> {
         let Grant { key, cost, after, before, epoch } = grant;
+        let (is_open, now) = (self.opens(key, now) == now, self.opens(key, now));
         if after.ceil() <= now || self.voids.has(key, epoch) {
             return None;
         }
         let (level, start) = (self.slot(key)?.state.level(), settings.bucket.start());
         match before {
-            Some(before) if level == after && before == start => self.remove(settings, key),
+            Some(before) if level == after && before == start && is_open => {
+                self.remove(settings, key);
+            }
             Some(before) if level == after => self.lower(settings, key, KeptLevel::of(before)),
             _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
         }

@@ -21,9 +21,16 @@ impl Move {
         Self::Shift { refund, ahead: None }
     }
 
-    /// Returns where the next one who waits is moved to.
-    fn step(&mut self, bucket: &Bucket, cost: u64, from: Position, now: Instant) -> Position {
-        let latest = from.due.min(now);
+    /// Returns where the next one who waits is moved to; `floor` is when the one ahead goes, where
+    /// that may be later than its take says.
+    fn step(
+        &mut self,
+        bucket: &Bucket,
+        cost: u64,
+        from: Position,
+        (now, floor): (Instant, Instant),
+    ) -> Position {
+        let latest = from.due.min(now.max(floor));
         match self {
             Self::Chain { old, new } => {
                 let before = moved(bucket, from.before, (*old, *new), now);
@@ -83,14 +90,16 @@ impl Lineup {
         now: Instant,
     ) -> Level {
         self.settle(bucket, now);
+        let mut floor = self.put_off(behind, now);
         self.change_written((first.or(self.line.row().first()), behind), |cost, position| {
-            *position = by.step(bucket, cost, *position, now);
+            *position = by.step(bucket, cost, *position, (now, floor));
+            floor = if floor == Instant::MIN { floor } else { position.due };
         });
         let is_counted = |spot: &Spot| !self.line.row().get(*spot).is_written;
         let mut next = first.filter(is_counted).or_else(|| self.first_counted(bucket, behind));
         while let Some(spot) = next {
             let cost = self.line.row().get(spot).cost();
-            let to = by.step(bucket, cost, self.position(bucket, spot), now);
+            let to = by.step(bucket, cost, self.position(bucket, spot), (now, floor));
             if self.carry(bucket, spot, to, now) {
                 break;
             }
@@ -104,6 +113,7 @@ impl Lineup {
     pub(super) fn start_over(&mut self, bucket: &Bucket, now: Instant) -> Level {
         let mut level = bucket.start();
         self.line.clear_freed();
+        self.open(now);
         let change = |cost: u64, position: &mut Position| {
             let due = bucket.due(bucket.after(level, cost, now), cost).max(now);
             let (before, after) = (level, bucket.after(level, cost, due));

@@ -32,7 +32,8 @@ pub struct Queue<W: Window> {
     gone: Instant,
     /// The first who waits and is not due, as far as is known.
     unsettled: Option<Spot>,
-    /// When somebody last left or went early: nobody moved up to before that.
+    /// When somebody last left or went early: nobody moved up to before that, nor to before the key
+    /// is open.
     moved: Instant,
     /// How far it was worked out who goes when, last time somebody behind several runs asked.
     plan: Option<Plan<W::State>>,
@@ -48,10 +49,13 @@ pub(super) struct Stand {
     pub(super) due: Instant,
 }
 
+/// One who is turned away, and when its turn would come.
+pub(super) type TurnedAway = (NonZeroU64, Instant, Option<Waker>);
+
 impl<W: Window> Queue<W> {
-    /// Makes an empty one.
-    pub(super) fn new(facts: W::State) -> Self {
-        let (gone, moved, marks) = (Instant::MIN, Instant::MIN, BTreeMap::new());
+    /// Makes an empty one, from which nobody goes before `moved`.
+    pub(super) fn new(facts: W::State, moved: Instant) -> Self {
+        let (gone, marks) = (Instant::MIN, BTreeMap::new());
         Self { line: Line::new(), facts, gone, unsettled: None, moved, plan: None, marks }
     }
 
@@ -141,7 +145,8 @@ impl<W: Window> Queue<W> {
         self.settle(bucket, now);
         let (state, last) = self.course(bucket, None).end(bucket);
         let decision = bucket.decision(&state, answer, last.max(now));
-        let reset_after = bucket.full_at(&state).saturating_duration_since(now);
+        let full_at = bucket.full_at(&state).max(last);
+        let reset_after = full_at.saturating_duration_since(now);
         let remaining = if last > now { 0 } else { decision.remaining };
         Decision { remaining, reset_after, ..decision }
     }
@@ -277,6 +282,44 @@ impl<W: Window> Queue<W> {
         self.plan = None;
     }
 
+    /// Plans all who are not due by other settings, from another state, none before `from`. Those
+    /// who would go too late or never leave: returns who, and when their turn would come.
+    pub(super) fn replan(&mut self, bucket: &W, facts: W::State, from: Instant) -> Vec<TurnedAway> {
+        (self.facts, self.moved, self.plan) = (facts, from, None);
+        let (mut state, mut last) = (self.facts.clone(), self.gone.max(from));
+        let (mut next, mut turned_away) = (self.unsettled, Vec::new());
+        while let Some(spot) = next {
+            next = self.line.row().next(spot);
+            let waiter = self.line.row().get(spot);
+            let (cost, until) = (waiter.cost(), waiter.until);
+            let due = match bucket.serves(cost) {
+                true => waiter.no_earlier(bucket.turn(&state, cost, last)),
+                false => Instant::MAX,
+            };
+            if due > until || due == Instant::MAX {
+                let name = self.line.row().name(spot);
+                turned_away.push((name, due, self.remove(spot).0.waker));
+                continue;
+            }
+            self.waiter_mut(spot).is_pushed = true;
+            bucket.put(&mut state, cost, due);
+            last = due;
+        }
+        turned_away
+    }
+
+    /// Forgets where the takes of those lie who are due: they cannot be undone.
+    pub(super) fn forget_marks(&mut self) {
+        self.marks.clear();
+    }
+
+    /// Takes so much out of the facts again, the latest first.
+    pub(super) fn undo_last(&mut self, bucket: &W, cost: u64, now: Instant) {
+        self.settle(bucket, now);
+        bucket.undo_last(&mut self.facts, cost, now);
+        self.move_up(now);
+    }
+
     /// Lets all go in their order as if nothing had gone before; who was due stays so.
     pub(super) fn start_over(&mut self, bucket: &W, now: Instant) {
         self.settle(bucket, now);
@@ -289,8 +332,7 @@ impl<W: Window> Queue<W> {
             self.fact(bucket, spot, cost, now);
             next = self.line.row().next(spot);
         }
-        self.gone = now;
-        self.move_up(now);
+        (self.gone, self.moved, self.plan) = (now, now, None);
     }
 
     /// Returns from when on it will be as new.

@@ -54,7 +54,7 @@ impl Shard {
             let before = freed.is_none().then_some(before);
             return Ok(Turn::Now(self.grant(key, cost, Mark { before, after })));
         }
-        let id = self.join(settings, key, request, position);
+        let id = self.join(settings, key, request, (position, request.until(now)));
         Ok(Turn::Wait(Place { key, id }, wait))
     }
 
@@ -64,11 +64,12 @@ impl Shard {
         settings: &Settings,
         key: Fingerprint,
         request: Request,
-        position: Position,
+        (position, until): (Position, Instant),
     ) -> NonZeroU64 {
         let Request { cost, fixed, ticket, .. } = request;
         let cost = u32::try_from(cost).expect("only what the capacity can serve waits");
-        let waiter = Waiter::new(cost, ticket, fixed, position.due);
+        let mut waiter = Waiter::new(cost, ticket, fixed, position.due);
+        waiter.until = until;
         self.places = self.places.wrapping_add(1);
         let lineup = self.lines.entry(key).or_insert_with(Lineup::new);
         lineup.join(&settings.bucket, waiter, self.places, position)
@@ -83,10 +84,10 @@ impl Shard {
         Position { before, after, .. }: Position,
         now: Instant,
     ) -> Result<(), Full> {
-        let mut top = self.level(settings, key);
+        let (mut top, opens) = (self.level(settings, key), self.opens(key, now));
         if let Some(lineup) = self.lines.get_mut(&key) {
             let back = Move::Chain { old: before, new: after };
-            top = lineup.move_up(&settings.bucket, (Some(junior), Level::FRESH), back, top, now);
+            top = lineup.move_up(&settings.bucket, (Some(junior), Level::FRESH), back, top, opens);
         }
         self.put(settings, key, KeptLevel::of(top), now)
     }
@@ -110,6 +111,10 @@ impl Shard {
     /// those who give way.
     fn plan(&self, settings: &Settings, key: Fingerprint, request: Request, now: Instant) -> Plan {
         let (bucket, Request { cost, ticket, .. }) = (&settings.bucket, request);
+        let (real, now) = (now, self.opens(key, now));
+        // A bucket that is closed is as new when it opens, at the earliest.
+        let top = self.level(settings, key);
+        let top = if now > real { top.max(Level::at(now)) } else { top };
         let behind = |before: Level| {
             let due = bucket.due(bucket.after(before, cost, now), cost).max(now);
             // One goes at a whole nanosecond and is counted from there: the bound holds to the
@@ -117,7 +122,7 @@ impl Shard {
             let position = Position { before, after: bucket.after(before, cost, due), due };
             Plan { position, freed: None, juniors: None }
         };
-        let plan = behind(self.level(settings, key));
+        let plan = behind(top);
         if plan.position.due <= now {
             return plan;
         }
@@ -220,14 +225,17 @@ impl Shard {
         let lineup = self.lines.get_mut(&place.key);
         let found = lineup.and_then(|lineup| Some((lineup.find(place.id)?, lineup)));
         let Some((spot, lineup)) = found else {
-            return (waker, Pending { due: now, wait: Duration::ZERO, has_waker: false });
+            return (
+                waker,
+                Pending { due: now, wait: Duration::ZERO, has_waker: false, refused: None },
+            );
         };
         let due = lineup.position(&settings.bucket, spot).due;
         let waiter = lineup.line.waiter_mut(spot);
         waiter.armed = due;
         let replaced = std::mem::replace(&mut waiter.waker, waker);
         let wait = due.saturating_duration_since(now);
-        (replaced, Pending { due, wait, has_waker: true })
+        (replaced, Pending { due, wait, has_waker: true, refused: None })
     }
 
     /// Returns how long one who waits still has to, if at all.
@@ -248,6 +256,7 @@ impl Shard {
         let waiter = lineup.line.waiter_mut(spot);
         waiter.armed = due;
         let has_waker = waiter.waker.as_ref().zip(waker).is_some_and(|(own, it)| own.will_wake(it));
-        Some(Pending { due, wait: due.saturating_duration_since(now), has_waker })
+        let wait = due.saturating_duration_since(now);
+        Some(Pending { due, wait, has_waker, refused: None })
     }
 }

@@ -15,12 +15,12 @@ impl<A: Stored> Settings<A> {
     fn has_counted(&self, max: usize) -> bool {
         let one_more = |count: usize| (count < max).then_some(count + 1);
         let relaxed = Ordering::Relaxed;
-        self.count.fetch_update(relaxed, relaxed, one_more).is_ok()
+        self.counts.buckets.fetch_update(relaxed, relaxed, one_more).is_ok()
     }
 
     fn is_full(&self) -> bool {
         let max = self.options.max_buckets;
-        max.is_some_and(|max| self.count.load(Ordering::Relaxed) >= max)
+        max.is_some_and(|max| self.counts.buckets.load(Ordering::Relaxed) >= max)
     }
 }
 
@@ -36,14 +36,33 @@ impl<A: Stored> Shard<A> {
     /// Forgets the bucket that is missed least, leaving the count to the caller. False if there
     /// is none to forget: the one in use that was found is spared, if that is the policy.
     pub(super) fn evict(&mut self, settings: &Settings<A>, now: Instant) -> bool {
+        match &self.own {
+            None => self.evict_by::<false>(settings, now),
+            Some(_) => self.evict_own(settings, now),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn evict_own(&mut self, settings: &Settings<A>, now: Instant) -> bool {
+        self.evict_by::<true>(settings, now)
+    }
+
+    /// As `evict`; where nothing is keys' own, nobody looks for it slot by slot.
+    #[inline(always)] // in each of the two above
+    fn evict_by<const OWN: bool>(&mut self, settings: &Settings<A>, now: Instant) -> bool {
         self.spared = None;
         if !self.has_idlers() {
             return false;
         }
-        let Self { table, lines, evictor, .. } = self;
-        let buckets = Buckets { table, lines, bucket: &settings.bucket };
+        let Self { table, lines, evictor, own, .. } = self;
+        let own = own.as_deref().filter(|_| OWN);
+        let buckets = Buckets { table, lines, bucket: &settings.bucket, own };
         let Some(key) = evictor.choose(buckets, now) else { return false };
-        let fresh_at = self.look(settings, key, |state| settings.bucket.fresh_at(state));
+        let fresh_at = self.look(settings, key, |state| match OWN {
+            false => settings.bucket.fresh_at(state),
+            true => self.buckets(settings).fresh_at(key, state),
+        });
         if fresh_at > now {
             if settings.options.evict != Evict::NearestNew {
                 self.spare(settings, key, fresh_at);
@@ -56,7 +75,7 @@ impl<A: Stored> Shard<A> {
 
     /// Counts a bucket that goes though it is not as new; takes from it give nothing back.
     fn lose(&mut self, settings: &Settings<A>, key: Fingerprint, fresh_at: Instant, now: Instant) {
-        settings.evicted_live.fetch_add(1, Ordering::Relaxed);
+        settings.counts.evicted_live.fetch_add(1, Ordering::Relaxed);
         self.voids.add(key, fresh_at, now);
     }
 
@@ -139,8 +158,12 @@ impl<A: Stored> Shard<A> {
         step: impl FnOnce(&mut Self, Instant) -> Result<T, Full>,
     ) -> Result<T, Full> {
         let victim = self.spared.take().ok_or(Full)?;
+        // Debts are by the limits they were made under, and a key that is closed bequeaths nothing.
+        if self.is_special(victim) || self.is_special(key) {
+            return Err(Full);
+        }
+        let fresh_at = self.fresh_at(settings, victim);
         let (state, used) = self.pull_out(settings, victim).ok_or(Full)?;
-        let fresh_at = settings.bucket.fresh_at(&state);
         self.insert(settings, key, state, used);
         let done = step(self, now);
         if done.as_ref().is_ok_and(Outcome::is_taken) {
@@ -172,10 +195,10 @@ impl<A: Stored> Shard<A> {
         if !self.has_idlers() {
             return None;
         }
-        let Self { table, lines, evictor, .. } = self;
-        let buckets = Buckets { table, lines, bucket: &settings.bucket };
+        let Self { table, lines, evictor, own, .. } = self;
+        let buckets = Buckets { table, lines, bucket: &settings.bucket, own: own.as_deref() };
         let victim = evictor.foresee(buckets, now)?;
-        let fresh_at = self.look(settings, victim, |state| settings.bucket.fresh_at(state));
+        let fresh_at = self.fresh_at(settings, victim);
         self.spared = Some(victim);
         match settings.options.evict {
             Evict::RefuseNew if fresh_at > now => None,
@@ -189,8 +212,8 @@ impl<A: Stored> Shard<A> {
 
     /// Returns when the first bucket is as new; none where that cannot be known.
     fn next_idle(&mut self, settings: &Settings<A>) -> Option<Instant> {
-        let Self { table, lines, evictor, .. } = self;
-        evictor.soonest(Buckets { table, lines, bucket: &settings.bucket })
+        let Self { table, lines, evictor, own, .. } = self;
+        evictor.soonest(Buckets { table, lines, bucket: &settings.bucket, own: own.as_deref() })
     }
 }
 
@@ -200,7 +223,7 @@ impl<A: Stored> Store<A> {
     pub(super) fn makes_room(&self) -> bool {
         let made = self.options().evict == Evict::NearestNew && self.evict_elsewhere();
         if !made {
-            self.settings.refused_new.fetch_add(1, Ordering::Relaxed);
+            self.settings.counts.refused_new.fetch_add(1, Ordering::Relaxed);
         }
         made
     }
@@ -226,7 +249,7 @@ impl<A: Stored> Store<A> {
     where
         Looked<T>: Outcome,
     {
-        if !self.bucket().serves(cost) {
+        if self.options().max_buckets.is_none() || !self.serves(key, cost) {
             // It wants no room.
             return self.with(key, read, look).map(Some);
         }

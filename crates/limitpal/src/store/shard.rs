@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use super::answer::Request;
 use super::evict::{Buckets, Evictor, Lines, Seen};
+use super::own::Own;
+pub(super) use super::settings::Settings;
 use super::slot::Slot;
 use super::stored::Stored;
 use super::table::Table;
@@ -13,31 +15,10 @@ use super::{Full, Grant, StoreOptions, Turn};
 use crate::algorithm::{Bucket, Mark};
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::time::{Instant, nanos};
+use crate::time::Instant;
 
 /// Tables of fewer buckets than these are in the cache already.
 const WARM: usize = 1024;
-
-/// What all shards share.
-#[derive(Debug)]
-pub struct Settings<A = Bucket> {
-    pub(super) bucket: A,
-    pub(super) options: StoreOptions,
-    /// Buckets in all shards, kept where `max_buckets` is set.
-    pub(super) count: AtomicUsize,
-    pub(super) evicted_live: AtomicU64,
-    pub(super) refused_new: AtomicU64,
-}
-
-impl<A> Settings<A> {
-    /// Counts buckets that are gone.
-    pub(super) fn forgot(&self, buckets: usize) {
-        if self.options.max_buckets.is_some() {
-            self.count.fetch_sub(buckets, Ordering::Relaxed);
-        }
-    }
-}
 
 /// One part of a store. What every call changes comes first, beside the lock's own word: so a
 /// thread that follows another fetches one line of the cache from it, and not three.
@@ -48,6 +29,8 @@ pub struct Shard<A: Stored = Bucket> {
     stamp: i64,
     pub(super) table: Table<A::State>,
     calls: usize,
+    /// What keys have of their own, if any has.
+    pub(super) own: Option<Box<Own<A>>>,
     pub(super) lines: Lines<A>,
     pub(super) voids: Voids,
     pub(super) evictor: Evictor,
@@ -71,6 +54,7 @@ impl<A: Stored> Shard<A> {
             stamp: i64::MIN,
             places: 0,
             calls: 0,
+            own: None,
             kept: 0,
             spared: None,
         }
@@ -114,6 +98,21 @@ impl<A: Stored> Shard<A> {
 
     #[inline(always)] // in each of the three above
     fn take_as<T>(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+        make: impl FnOnce(Grant) -> T,
+    ) -> Result<Option<T>, Full> {
+        if self.own.is_some() {
+            return self.take_own(settings, key, cost, now, make);
+        }
+        self.take_by(settings, key, cost, now, make)
+    }
+
+    #[inline(always)] // as `take_as`
+    pub(super) fn take_by<T>(
         &mut self,
         settings: &Settings<A>,
         key: Fingerprint,
@@ -169,6 +168,9 @@ impl<A: Stored> Shard<A> {
         now: Instant,
         make: impl Fn(Grant) -> T,
     ) -> Result<Turn<T>, Full> {
+        if self.own.is_some() {
+            return self.reserve_own(settings, key, request, now, make);
+        }
         match self.at_once(settings, key, request, now, &make) {
             Some(turn) => Ok(turn),
             None => Ok(A::reserve(self, settings, key, request, now)?.map(make)),
@@ -177,7 +179,7 @@ impl<A: Stored> Shard<A> {
 
     /// Answers for a bucket that is remembered where one need not wait, or may not and nobody does.
     #[inline]
-    fn at_once<T>(
+    pub(super) fn at_once<T>(
         &mut self,
         settings: &Settings<A>,
         key: Fingerprint,
@@ -219,7 +221,7 @@ impl<A: Stored> Shard<A> {
         state: A::State,
         used: i64,
     ) {
-        let fresh_at = settings.bucket.fresh_at(&state);
+        let fresh_at = self.buckets(settings).fresh_at(key, &state);
         self.table.insert(Slot::new(key, state, used));
         self.lowered(settings, key, Seen { fresh_at, used, awaited: false });
     }
@@ -227,8 +229,11 @@ impl<A: Stored> Shard<A> {
     /// Tells who chooses what to forget that a bucket has been added, or is nearer to new.
     #[inline]
     pub(super) fn lowered(&mut self, settings: &Settings<A>, key: Fingerprint, seen: Seen) {
-        let Self { table, lines, evictor, .. } = self;
-        evictor.lowered(Buckets { table, lines, bucket: &settings.bucket }, key, seen);
+        if self.evictor.lowered(key, seen, self.table.len()) {
+            let Self { table, lines, evictor, own, .. } = self;
+            let own = own.as_deref();
+            evictor.relook(Buckets { table, lines, bucket: &settings.bucket, own });
+        }
     }
 
     /// Brings the buckets of several keys into the cache: reads that do not wait for one another.
@@ -267,11 +272,6 @@ impl<A: Stored> Shard<A> {
         self.evictor.looks()
     }
 
-    pub(super) fn contains(&self, settings: &Settings<A>, key: Fingerprint, now: Instant) -> bool {
-        let slot = self.table.find(key);
-        slot.is_some_and(|slot| !is_expired(settings, &self.lines, slot, now))
-    }
-
     /// Forgets one bucket whatever its state.
     pub(super) fn remove(&mut self, settings: &Settings<A>, key: Fingerprint) {
         if self.forget(key) {
@@ -281,6 +281,9 @@ impl<A: Stored> Shard<A> {
 
     /// Forgets one bucket, leaving the count to the caller.
     pub(super) fn forget(&mut self, key: Fingerprint) -> bool {
+        if self.own.is_some() {
+            self.forget_own(key);
+        }
         let Some(moved) = self.table.remove(key) else { return false };
         self.evictor.removed(moved);
         true
@@ -317,8 +320,18 @@ impl<A: Stored> Shard<A> {
 
     /// Makes all takes so far from a bucket give nothing back.
     pub(super) fn disown(&mut self, settings: &Settings<A>, key: Fingerprint, now: Instant) {
-        let fresh_at = self.look(settings, key, |state| settings.bucket.fresh_at(state));
+        let fresh_at = self.fresh_at(settings, key);
         self.voids.add(key, fresh_at, now);
+    }
+
+    /// Returns from when on a key is as new, whichever it is.
+    pub(super) fn fresh_at(&self, settings: &Settings<A>, key: Fingerprint) -> Instant {
+        self.look(settings, key, |state| self.buckets(settings).fresh_at(key, state))
+    }
+
+    pub(super) fn buckets<'s>(&'s self, settings: &'s Settings<A>) -> Buckets<'s, A> {
+        let Self { table, lines, own, .. } = self;
+        Buckets { table, lines, bucket: &settings.bucket, own: own.as_deref() }
     }
 
     /// Forgets what is idle for the `ttl` and as new again; every so many calls.
@@ -339,36 +352,10 @@ impl<A: Stored> Shard<A> {
         }
     }
 
-    /// Forgets what is idle for the `ttl` and as new again.
-    pub(super) fn forget_expired(&mut self, settings: &Settings<A>, now: Instant) {
-        if settings.options.ttl.is_none() {
-            return;
-        }
-        let before = self.table.len();
-        let lines = &self.lines;
-        self.table.retain(|slot| !is_expired(settings, lines, slot, now));
-        self.evictor.moved();
-        settings.forgot(before - self.table.len());
-    }
-
     /// Returns an instant of its own for this use.
     #[inline]
     pub(super) fn stamp(&mut self, now: Instant) -> i64 {
         self.stamp = self.stamp.saturating_add(1).max(now.as_nanos());
         self.stamp
     }
-}
-
-/// Returns whether a bucket is as new and idle for so long that it is to be forgotten.
-fn is_expired<A: Stored>(
-    settings: &Settings<A>,
-    lines: &Lines<A>,
-    slot: &Slot<A::State>,
-    now: Instant,
-) -> bool {
-    let Some(ttl) = settings.options.ttl else { return false };
-    let idle = now.as_nanos().saturating_sub(slot.used);
-    idle >= nanos(ttl)
-        && settings.bucket.fresh_at(&slot.state) <= now
-        && !lines.contains_key(&slot.key())
 }

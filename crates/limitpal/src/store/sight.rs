@@ -56,9 +56,9 @@ impl<A: Stored> Store<A> {
         let seen = self.watched(key, read, |shard, now| {
             let answer = match shard.allow(settings, key, cost, now)? {
                 Some(()) => RetryAfter::Now,
-                None => A::retry_in(shard, settings, key, cost, now),
+                None => A::retry_in(shard, &shard.terms(settings, key), key, cost, now),
             };
-            Ok(A::standing(shard, settings, key, answer, now))
+            Ok(A::standing(shard, &shard.terms(settings, key), key, answer, now))
         })?;
         Ok(seen.unwrap_or_else(|| (self.no_room(), self.nothing())))
     }
@@ -88,8 +88,10 @@ impl<A: Stored> Store<A> {
         let settings = &self.settings;
         let watch = move |shard: &mut Shard<A>, now| {
             let is_new = shard.slot(key).is_none();
-            let look =
-                |shard: &mut Shard<A>| A::standing(shard, settings, key, RetryAfter::Now, now);
+            let look = |shard: &mut Shard<A>| {
+                let terms = shard.terms(settings, key);
+                A::standing(shard, &terms, key, RetryAfter::Now, now)
+            };
             let Decision { remaining: before, limit, .. } = look(shard);
             let done = step(shard, now)?;
             let after = look(shard).remaining;

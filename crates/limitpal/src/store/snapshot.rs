@@ -6,7 +6,8 @@
 //! "limitpal", version: u16, one bucket for everybody: u8,
 //! what is limited, in words: u16 bytes, its numbers: 4 u64,
 //! seeds of the fingerprints: 3 u64, records: u64, each of
-//!     kind: u8 (1: a bucket), fingerprint: u64 + u32, last use: i64, state
+//!     kind: u8 (1: a bucket, 2: a key that is closed, 3: both),
+//!     fingerprint: u64 + u32, last use: i64, when it opens (2, 3): i64, state (1, 3)
 //! checksum of all before: u32
 //! ```
 
@@ -22,16 +23,19 @@ use super::access::Locked;
 use super::shard::{Settings, Shard};
 use super::stored::Stored;
 use super::table::fits;
-use crate::algorithm::Bytes;
-use crate::config::InvalidConfig;
+use crate::algorithm::{Bytes, put_from};
+use crate::config::{HUNDRED_YEARS, InvalidConfig};
 use crate::shards::{Fingerprint, Seeds};
 use crate::sync::atomic::Ordering;
 use crate::time::Instant;
 
 const MAGIC: [u8; 8] = *b"limitpal";
 const VERSION: u16 = 1;
-/// A record of a bucket. Others may come with a later version.
+/// A record of a bucket, of a key that is closed, or the sum of both.
 const BUCKET: u8 = 1;
+const CLOSED: u8 = 2;
+/// How long a key may be closed, in nanoseconds.
+const LONGEST: i64 = HUNDRED_YEARS.as_nanos() as i64;
 /// What a bucket takes in most cases.
 const USUAL: usize = 33;
 /// How far ahead of now a last use may lie: no two are one instant, so those of one follow it.
@@ -48,26 +52,38 @@ struct Opened<'b> {
 struct Record<T> {
     key: Fingerprint,
     used: i64,
+    opens: Option<Instant>,
     state: T,
 }
 
 impl<A: Stored> Shard<A> {
     /// Writes down all buckets that are not as new; returns how many they are.
     fn save(&mut self, settings: &Settings<A>, now: Instant) -> (u64, Vec<u8>) {
-        let bucket = &settings.bucket;
-        let (mut records, mut bytes) = (0, Vec::with_capacity(self.table.len() * USUAL));
-        for slot in self.table.iter() {
-            let (key, line) = (slot.key(), self.lines.get_mut(&slot.key()));
+        let Self { table, lines, own, .. } = self;
+        let common = own.as_ref().map_or(&settings.bucket, |own| &own.common.bucket);
+        let (mut records, mut bytes) = (0, Vec::with_capacity(table.len() * USUAL));
+        for slot in table.iter() {
+            let (key, line) = (slot.key(), lines.get_mut(&slot.key()));
+            let bucket = own.as_ref().map_or(common, |own| &own.settings(key).bucket);
             let facts = line.and_then(|line| bucket.facts(line, now));
             let state = facts.unwrap_or(&slot.state);
-            if bucket.fresh_at(state) > now {
-                bytes.push(BUCKET);
-                bytes.extend(key.low.get().to_le_bytes());
-                bytes.extend(key.high.to_le_bytes());
-                bytes.extend(slot.used.saturating_sub(now.as_nanos()).to_le_bytes());
-                bucket.save(state, now, &mut bytes);
-                records += 1;
+            let opens = own.as_ref().and_then(|own| own.closed_until(key)).filter(|at| *at > now);
+            let is_live = bucket.fresh_at(state) > now;
+            if !is_live && opens.is_none() {
+                continue;
             }
+            bytes.push(u8::from(is_live) * BUCKET + u8::from(opens.is_some()) * CLOSED);
+            bytes.extend(key.low.get().to_le_bytes());
+            bytes.extend(key.high.to_le_bytes());
+            bytes.extend(slot.used.saturating_sub(now.as_nanos()).to_le_bytes());
+            opens.into_iter().for_each(|opens| put_from(now, opens.as_nanos(), &mut bytes));
+            match std::ptr::eq(bucket, common) {
+                _ if !is_live => {}
+                true => bucket.save(state, now, &mut bytes),
+                // Limits of a key's own are not written down: its share of them is.
+                false => common.save(&common.converted(bucket, state, now), now, &mut bytes),
+            }
+            records += 1;
         }
         (records, bytes)
     }
@@ -107,9 +123,9 @@ impl<A: Stored> Store<A> {
             Ok(opened) => opened,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let now = read()?;
+        let (now, bucket) = (read()?, self.bucket());
         let mut shards: Vec<_> = (0..self.shards.len()).map(|index| self.lock(index)).collect();
-        let is_used = shards.iter().any(|shard| shard.table.len() > 0);
+        let is_used = shards.iter().any(|shard| shard.table.len() > 0 || shard.has_quotas());
         if is_used || records > 0 && !self.shards.seed(seeds) {
             let advice = "restore it into a new one, before its first call";
             return Ok(Err(refused("given to a limiter that was used already", advice)));
@@ -117,12 +133,14 @@ impl<A: Stored> Store<A> {
         let time = |shard: &mut Locked<'_, A>| Self::at_last(shard, Some(now));
         let times: Vec<_> = shards.iter_mut().map(time).collect();
         for _ in 0..records {
-            let record = self.record(&mut bytes, |key| times[self.index(key)]);
-            let Record { key, used, state } = record.expect("it was read once already");
-            shards[self.index(key)].take_in(&self.settings, key, state, used);
+            let record = self.record(&bucket, &mut bytes, |key| times[self.index(key)]);
+            let Record { key, used, opens, state } = record.expect("it was read once already");
+            let shard = &mut shards[self.index(key)];
+            shard.take_in(&self.settings, key, state, used);
+            opens.into_iter().for_each(|opens| shard.close(&self.settings, key, opens));
         }
         if self.settings.options.max_buckets.is_some() {
-            self.settings.count.fetch_add(records as usize, Ordering::Relaxed);
+            self.settings.counts.buckets.fetch_add(records as usize, Ordering::Relaxed);
         }
         Ok(Ok(()))
     }
@@ -149,7 +167,7 @@ impl<A: Stored> Store<A> {
                 debug.finish()
             }
         }
-        format!("{:?}", Shown(self.bucket()))
+        format!("{:?}", Shown(&self.bucket()))
     }
 
     /// Checks a snapshot from its beginning to its end.
@@ -203,9 +221,9 @@ impl<A: Stored> Store<A> {
 
     /// Reads all records, and nothing behind them, for the sake of checking them.
     fn all_records(&self, records: u64, mut bytes: Bytes<'_>) -> Option<()> {
-        let mut keys = Vec::new();
+        let (mut keys, bucket) = (Vec::new(), self.bucket());
         for _ in 0..records {
-            keys.push(self.record(&mut bytes, |_| Instant::ZERO)?.key);
+            keys.push(self.record(&bucket, &mut bytes, |_| Instant::ZERO)?.key);
         }
         keys.sort_unstable_by_key(|key| (self.index(*key), *key));
         let are_apart = keys.windows(2).all(|pair| pair[0] != pair[1]);
@@ -218,16 +236,24 @@ impl<A: Stored> Store<A> {
     /// Reads one bucket, at the time of its key's shard.
     fn record(
         &self,
+        bucket: &A,
         bytes: &mut Bytes<'_>,
         now: impl Fn(Fingerprint) -> Instant,
     ) -> Option<Record<A::State>> {
-        if bytes.array()? != [BUCKET] {
+        let [kind] = bytes.array()?;
+        if !(BUCKET..=BUCKET + CLOSED).contains(&kind) {
             return None;
         }
         let key = Fingerprint { low: NonZeroU64::new(bytes.u64()?)?, high: bytes.u32()? };
         let (now, since) = (now(key), bytes.i64()?);
         let used = now.as_nanos().saturating_add(since.min(LATEST_USE));
-        Some(Record { key, used, state: self.bucket().load(bytes, now)? })
+        let opens = match kind & CLOSED {
+            0 => None,
+            _ => Some(bytes.i64().filter(|left| (1..=LONGEST).contains(left))?),
+        };
+        let opens = opens.map(|left| Instant::from_nanos(now.as_nanos().saturating_add(left)));
+        let state = if kind & BUCKET > 0 { bucket.load(bytes, now)? } else { bucket.fresh() };
+        Some(Record { key, used, opens, state })
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::Full;
 use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::shard::{Settings, Shard};
-use crate::algorithm::{Mark, Saved};
+use crate::algorithm::{Carry, Mark, Saved};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -22,6 +22,9 @@ pub trait Stored: Saved + Sized {
 
     /// Returns what went from a key for which somebody waits, where its state does not say.
     fn facts<'l>(&self, line: &'l mut Self::Line, now: Instant) -> Option<&'l Self::State>;
+
+    /// Returns a state as it is by these settings, told by others; never on the generous side.
+    fn converted(&self, old: &Self, state: &Self::State, now: Instant) -> Self::State;
 
     /// Takes now though the state has refused, if those who wait leave room.
     fn take_beside(
@@ -107,6 +110,34 @@ pub trait Stored: Saved + Sized {
         shard: &mut Shard<Self>,
         settings: &Settings<Self>,
         grant: Grant,
+        now: Instant,
+    ) -> Option<Waker>;
+
+    /// Returns when one goes who slept for as long as it was told, if it was pushed back since; then
+    /// it sleeps on until then.
+    fn pushed_back(
+        shard: &mut Shard<Self>,
+        settings: &Settings<Self>,
+        place: Place,
+    ) -> Option<Instant>;
+
+    /// Puts a key's state and those who wait for it from old settings to new ones, and to when it
+    /// opens; without `carry` the settings are the same. Those who would now go too late or never
+    /// are turned away. Returns whom to wake.
+    fn rebuild(
+        shard: &mut Shard<Self>,
+        settings: (&Settings<Self>, &Settings<Self>),
+        key: Fingerprint,
+        carry: Option<Carry>,
+        now: Instant,
+    ) -> Vec<Waker>;
+
+    /// Gives back so much of the latest takes, as far as that can still be.
+    fn return_some(
+        shard: &mut Shard<Self>,
+        settings: &Settings<Self>,
+        key: Fingerprint,
+        cost: u64,
         now: Instant,
     ) -> Option<Waker>;
 

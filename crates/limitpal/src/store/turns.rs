@@ -53,8 +53,8 @@ impl<A: Stored> Store<A> {
             },
             Some(direct) => {
                 let (now, cost) = (read()?, request.cost);
-                let take =
-                    |state: &mut A::State| self.bucket().take_in_turn(state, cost, bounded(now));
+                let bucket = &self.settings.bucket;
+                let take = |state: &mut A::State| bucket.take_in_turn(state, cost, bounded(now));
                 if let Ok(Some(grant)) = direct.change(cost, take) {
                     return Ok(Turn::Now(make(grant)));
                 }
@@ -71,7 +71,10 @@ impl<A: Stored> Store<A> {
         request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<RetryAfter, E> {
-        let quote = |shard: &mut Shard<A>, now| A::quote(shard, &self.settings, key, request, now);
+        let quote = |shard: &mut Shard<A>, now| {
+            let settings = &*shard.terms(&self.settings, key);
+            A::quote(shard, settings, key, request, now)
+        };
         Ok(self.look(key, request.cost, read, quote)?.unwrap_or_else(|| self.room_after()))
     }
 
@@ -83,8 +86,10 @@ impl<A: Stored> Store<A> {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Pending, E> {
         let mut waker = Some(waker);
-        let arm =
-            |shard: &mut Shard<A>, now| A::arm(shard, &self.settings, place, waker.take(), now);
+        let arm = |shard: &mut Shard<A>, now| {
+            let settings = &*shard.terms(&self.settings, place.key);
+            A::arm(shard, settings, place, waker.take(), now)
+        };
         let (_replaced, pending) = self.with(place.key, read, arm)?;
         Ok(pending)
     }
@@ -105,10 +110,15 @@ impl<A: Stored> Store<A> {
         waker: Option<&Waker>,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Result<Grant, Pending>, E> {
-        let settings = &self.settings;
-        let claim = |shard: &mut Shard<A>, now| match A::still(shard, settings, place, waker, now) {
-            Some(pending) => Err(pending),
-            None => Ok(A::go(shard, settings, place, now)),
+        let claim = |shard: &mut Shard<A>, now| {
+            if let Some(due) = shard.turned_away(place) {
+                return Err(Pending::refused(due, now));
+            }
+            let settings = &*shard.terms(&self.settings, place.key);
+            match A::still(shard, settings, place, waker, now) {
+                Some(pending) => Err(pending),
+                None => Ok(A::go(shard, settings, place, now)),
+            }
         };
         let claimed = self.with(place.key, read, claim)?;
         Ok(claimed.map(|(grant, [next, _own])| {
@@ -117,16 +127,25 @@ impl<A: Stored> Store<A> {
         }))
     }
 
-    /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told.
+    /// Lets a sleeper that cannot be moved go: it has slept for as long as it was told. If it has
+    /// been pushed back since, it is told for how long to sleep again.
     ///
     /// `now` is none where the clock itself has failed.
-    pub fn arrived(&self, place: Place, now: Option<Instant>) -> Grant {
+    pub fn arrived(&self, place: Place, now: Option<Instant>) -> Result<Grant, Pending> {
         let mut shard = self.shard(place.key);
         let now = Self::at_last(&mut shard, now);
-        let (grant, [next, _own]) = A::go(&mut shard, &self.settings, place, now);
+        if let Some(due) = shard.turned_away(place) {
+            return Err(Pending::refused(due, now));
+        }
+        let settings = shard.terms(&self.settings, place.key);
+        if let Some(due) = A::pushed_back(&mut shard, &settings, place).filter(|due| *due > now) {
+            let wait = due.saturating_duration_since(now);
+            return Err(Pending { due, wait, has_waker: false, refused: None });
+        }
+        let (grant, [next, _own]) = A::go(&mut shard, &settings, place, now);
         drop(shard);
         next.into_iter().for_each(Waker::wake);
-        grant
+        Ok(grant)
     }
 
     /// Lets one who waits leave. `now` is none where the clock itself has failed.
@@ -134,7 +153,9 @@ impl<A: Stored> Store<A> {
     pub fn leave(&self, place: Place, now: Option<Instant>) {
         let mut shard = self.shard(place.key);
         let now = Self::at_last(&mut shard, now);
-        let [next, own] = A::leave(&mut shard, &self.settings, place, now);
+        shard.turned_away(place);
+        let settings = shard.terms(&self.settings, place.key);
+        let [next, own] = A::leave(&mut shard, &settings, place, now);
         drop(shard);
         next.into_iter().for_each(Waker::wake);
         drop(own);
@@ -144,7 +165,8 @@ impl<A: Stored> Store<A> {
     pub fn give_back(&self, grant: Grant, now: Option<Instant>) {
         let mut shard = self.shard(grant.key);
         let now = Self::at_last(&mut shard, now);
-        let next = A::give_back(&mut shard, &self.settings, grant, now);
+        let settings = shard.terms(&self.settings, grant.key);
+        let next = A::give_back(&mut shard, &settings, grant, now);
         drop(shard);
         next.into_iter().for_each(Waker::wake);
     }

@@ -47,6 +47,13 @@ impl Voids {
         self.recent.push_back(Entry { key, epoch: self.epoch, fresh_at });
     }
 
+    /// Voids all takes so far.
+    pub(super) fn add_all(&mut self) {
+        self.epoch += 1;
+        self.everybody = self.epoch;
+        self.recent.clear();
+    }
+
     /// Returns whether a take can give nothing back.
     pub(super) fn has(&self, key: Fingerprint, epoch: u64) -> bool {
         let voids = |entry: &Entry| entry.key == key && entry.epoch > epoch;

@@ -8,7 +8,7 @@ use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::queue::{Queue, Stand};
 use super::shard::{Settings, Shard};
 use super::stored::{Held, Shortcut, Stored};
-use crate::algorithm::{Level, Mark, Undone, Window};
+use crate::algorithm::{Carry, Level, Mark, Undone, Window};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -56,14 +56,14 @@ impl<W: Window> Shard<W> {
         now: Instant,
     ) -> Result<Turn, Full> {
         let (bucket, cost) = (&settings.bucket, request.cost);
-        let used = self.stamp(now);
+        let (used, opens) = (self.stamp(now), self.opens(key, now));
         let Some(slot) = self.slot(key) else {
             let mut state = bucket.fresh();
             let mark = bucket.put(&mut state, cost, now);
             self.put(settings, key, state, now)?;
             return Ok(Turn::Now(self.grant(key, cost, mark)));
         };
-        let due = bucket.turn(&slot.state, cost, now);
+        let due = bucket.turn(&slot.state, cost, opens);
         if due <= now {
             let mark = bucket.put(&mut slot.state, cost, now);
             slot.used = used;
@@ -75,7 +75,8 @@ impl<W: Window> Shard<W> {
         }
         slot.used = used;
         let facts = std::mem::replace(&mut slot.state, bucket.held());
-        self.lines.insert(key, Queue::new(facts));
+        let from = if opens > now { opens } else { Instant::MIN };
+        self.lines.insert(key, Queue::new(facts, from));
         self.join(settings, key, request, now)
     }
 
@@ -102,7 +103,8 @@ impl<W: Window> Shard<W> {
             Err(queue.pass(bucket, cost, now))
         } else {
             let cost = u32::try_from(cost).expect("only what the limit can serve waits");
-            let waiter = Waiter::new(cost, ticket, fixed, due);
+            let mut waiter = Waiter::new(cost, ticket, fixed, due);
+            waiter.until = request.until(now);
             self.places = self.places.wrapping_add(1);
             Ok(queue.join(waiter, self.places, stand))
         };
@@ -117,7 +119,7 @@ impl<W: Window> Shard<W> {
 
     /// Ends the queue if nobody waits any more; else returns the waker of the first in it, if it
     /// sleeps longer than it has to.
-    fn end(&mut self, settings: &Settings<W>, key: Fingerprint) -> Option<Waker> {
+    pub(super) fn end(&mut self, settings: &Settings<W>, key: Fingerprint) -> Option<Waker> {
         let queue = self.lines.get_mut(&key)?;
         if !queue.is_empty() {
             return queue.oversleeper(&settings.bucket);
@@ -131,6 +133,10 @@ impl<W: Window> Shard<W> {
 impl<W: Window> Stored for W {
     type Line = Queue<W>;
     type Shortcut = NoShortcut;
+
+    fn converted(&self, old: &W, state: &W::State, now: Instant) -> W::State {
+        self.carried(old, state, Carry::Proportional, now)
+    }
 
     fn facts<'l>(&self, line: &'l mut Queue<W>, now: Instant) -> Option<&'l W::State> {
         line.settle(self, now);
@@ -161,7 +167,12 @@ impl<W: Window> Stored for W {
         let bucket = &settings.bucket;
         match shard.lines.get_mut(&key) {
             Some(queue) => queue.retry_after(bucket, cost, now),
-            None => shard.look(settings, key, |state| bucket.retry_after(state, cost, now)),
+            None => {
+                let opens = shard.opens(key, now);
+                let answer =
+                    shard.look(settings, key, |state| bucket.retry_after(state, cost, opens));
+                answer.later(opens.saturating_duration_since(now))
+            }
         }
     }
 
@@ -175,7 +186,12 @@ impl<W: Window> Stored for W {
         let bucket = &settings.bucket;
         match shard.lines.get_mut(&key) {
             Some(queue) => queue.decision(bucket, answer, now),
-            None => shard.look(settings, key, |state| bucket.decision(state, answer, now)),
+            None => {
+                let opens = shard.opens(key, now);
+                let decision =
+                    shard.look(settings, key, |state| bucket.decision(state, answer, opens));
+                decision.while_closed(now, opens)
+            }
         }
     }
 
@@ -205,7 +221,10 @@ impl<W: Window> Stored for W {
         }
         let due = match shard.lines.get_mut(&key) {
             Some(queue) => queue.stand(bucket, request, now).due,
-            None => shard.look(settings, key, |state| bucket.turn(state, request.cost, now)),
+            None => {
+                let opens = shard.opens(key, now);
+                shard.look(settings, key, |state| bucket.turn(state, request.cost, opens))
+            }
         };
         RetryAfter::wait(due.saturating_duration_since(now))
     }
@@ -220,7 +239,10 @@ impl<W: Window> Stored for W {
         let queue = shard.lines.get_mut(&place.key);
         let found = queue.and_then(|queue| Some((queue.find(place.id)?, queue)));
         let Some((spot, queue)) = found else {
-            return (waker, Pending { due: now, wait: Duration::ZERO, has_waker: false });
+            return (
+                waker,
+                Pending { due: now, wait: Duration::ZERO, has_waker: false, refused: None },
+            );
         };
         queue.settle(&settings.bucket, now);
         let due = queue.due(&settings.bucket, spot);
@@ -228,7 +250,7 @@ impl<W: Window> Stored for W {
         waiter.armed = due;
         let replaced = std::mem::replace(&mut waiter.waker, waker);
         let wait = due.saturating_duration_since(now);
-        (replaced, Pending { due, wait, has_waker: true })
+        (replaced, Pending { due, wait, has_waker: true, refused: None })
     }
 
     fn still(
@@ -249,7 +271,8 @@ impl<W: Window> Stored for W {
         let waiter = queue.waiter_mut(spot);
         waiter.armed = due;
         let has_waker = waiter.waker.as_ref().zip(waker).is_some_and(|(own, it)| own.will_wake(it));
-        Some(Pending { due, wait: due.saturating_duration_since(now), has_waker })
+        let wait = due.saturating_duration_since(now);
+        Some(Pending { due, wait, has_waker, refused: None })
     }
 
     fn go(
@@ -308,6 +331,7 @@ impl<W: Window> Stored for W {
             }
             return shard.lines.get_mut(&key)?.oversleeper(bucket);
         }
+        let is_open = shard.opens(key, now) == now;
         let slot = shard.slot(key)?;
         let fresh_at = bucket.fresh_at(&slot.state);
         match bucket.undo(&mut slot.state, cost, mark, now) {
@@ -316,13 +340,40 @@ impl<W: Window> Stored for W {
             Undone::Amid => shard.voids.add(key, fresh_at, now),
         }
         let slot = shard.slot(key)?;
-        if bucket.fresh_at(&slot.state) == Instant::MIN {
+        if is_open && bucket.fresh_at(&slot.state) == Instant::MIN {
             shard.remove(settings, key);
         } else {
             let state = std::mem::replace(&mut slot.state, bucket.held());
             shard.lower(settings, key, state);
         }
         None
+    }
+
+    fn pushed_back(shard: &mut Shard<W>, settings: &Settings<W>, place: Place) -> Option<Instant> {
+        let queue = shard.lines.get_mut(&place.key)?;
+        let spot = queue.find(place.id)?;
+        let due = queue.due(&settings.bucket, spot);
+        queue.waiter_mut(spot).push_back(due)
+    }
+
+    fn rebuild(
+        shard: &mut Shard<W>,
+        (old, settings): (&Settings<W>, &Settings<W>),
+        key: Fingerprint,
+        carry: Option<Carry>,
+        now: Instant,
+    ) -> Vec<Waker> {
+        shard.rebuild((old, settings), key, carry, now)
+    }
+
+    fn return_some(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        key: Fingerprint,
+        cost: u64,
+        now: Instant,
+    ) -> Option<Waker> {
+        shard.return_some(settings, key, cost, now)
     }
 
     fn reset(

@@ -23,6 +23,7 @@ mod holding;
 mod large_store;
 mod laws;
 mod layers;
+mod live_change;
 mod models;
 mod one_bucket;
 mod real_clock;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use limitpal::parts::{Fingerprint, Grant, Request, Store, StoreOptions, Turn};
+use limitpal::parts::{Algorithm, Fingerprint, Grant, Request, Store, StoreOptions, Turn};
+use limitpal::{Carry, Limits};
 use loom::thread::{self, JoinHandle};
 
 use super::{at, instant, left, model, reserve, take};
@@ -201,7 +202,7 @@ fn a_turn_left_before_one_who_cannot_be_moved_goes_to_one_take() {
         let early = joined(other).is_some();
 
         assert_ne!(early, take(&store, KEY, 1).is_some());
-        store.arrived(fixed, Some(instant(2)));
+        store.arrived(fixed, Some(instant(2))).unwrap();
         assert_eq!((0, 1), (left(&store, KEY, 2), left(&store, KEY, 3)));
     });
 }
@@ -219,5 +220,34 @@ fn while_somebody_waits_all_takes_see_the_turn() {
         assert!(joined(other).is_none(), "the permit was granted already");
         assert!(take(&store, KEY, 2).is_some());
         assert!(take(&store, KEY, 2).is_none());
+    });
+}
+
+#[test]
+fn a_key_that_is_closed_admits_only_who_came_before() {
+    model(|| {
+        let store = store(2);
+        let other = taking(&store, 0);
+        let Ok(closed) = store.penalise(KEY, std::time::Duration::from_secs(5), at(0));
+        assert!(closed);
+        assert!(take(&store, KEY, 4).is_none());
+        let taken = u32::from(joined(other).is_some());
+
+        assert_eq!(2, left(&store, KEY, 5), "it has refilled after {taken}");
+    });
+}
+
+#[test]
+fn a_change_of_limits_loses_no_permit_and_doubles_none() {
+    model(|| {
+        let store = store(2);
+        let other = taking(&store, 0);
+        let own = take(&store, KEY, 0);
+        let more = Limits::some(Some(3), None, None);
+        let Ok(changed) = store.reconfigure(|bucket| bucket.changed(&more), Carry::AsIs, at(0));
+        changed.expect("they make sense");
+        let taken = u32::from(own.is_some()) + u32::from(joined(other).is_some());
+
+        assert_eq!((2, 0), (taken, left(&store, KEY, 0)));
     });
 }

@@ -217,7 +217,7 @@ fn a_place_that_nobody_can_move_up_to_goes_to_one_newcomer() {
         });
         turns.sort_unstable();
         assert_eq!([1, 3, 4], turns);
-        store.arrived(fixed, Some(instant(2)));
+        store.arrived(fixed, Some(instant(2))).unwrap();
     });
 }
 

@@ -4,6 +4,7 @@ use super::Heard;
 use super::kept::{number, past, put_past};
 use super::settings::{AdaptiveRateSettings, RateAlgorithm};
 use crate::algorithm::Bytes;
+use crate::rate::Rate;
 use crate::time::Instant;
 
 /// The rate, and what it follows.
@@ -67,6 +68,18 @@ impl Course {
         self.peak = if measured > 0.0 { self.rate.min(measured) } else { self.rate };
         self.rate = (settings.decrease() * self.peak).max(settings.min_rate.as_per_second());
         (self.since, self.throttled) = (now, true);
+    }
+
+    /// Stays within other bounds. A rate at which all start stays that.
+    pub(super) fn bound(&mut self, old: &AdaptiveRateSettings, new: &AdaptiveRateSettings) {
+        let [most, initial, least] =
+            [new.max_rate, new.initial_rate, new.min_rate].map(Rate::as_per_second);
+        self.rate = match self.throttled {
+            true => self.rate.clamp(least, most),
+            false if !self.has_learned(old) => initial,
+            false => self.rate.clamp(initial, most),
+        };
+        self.peak = if self.throttled { self.peak.min(most) } else { initial };
     }
 
     pub(super) fn save(&self, now: Instant, into: &mut Vec<u8>) {

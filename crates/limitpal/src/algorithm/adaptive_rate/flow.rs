@@ -4,7 +4,7 @@
 //! rate was, what is taken is compared with what was earned: so a change of the rate changes
 //! neither, and rounds nothing.
 
-use crate::algorithm::Bytes;
+use crate::algorithm::{Bytes, Carry};
 use crate::time::Instant;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
@@ -142,6 +142,31 @@ impl Flow {
     pub(super) fn load_behind(from: &mut Bytes<'_>) -> Option<i128> {
         let behind = i128::from_le_bytes(from.array()?);
         (0..=MOST_BEHIND).contains(&behind).then_some(behind)
+    }
+
+    /// Returns how much is taken that is not yet earned, as it is where another burst may go at
+    /// once; never on the generous side.
+    pub(super) fn behind_as(&self, (old, new): (u32, u32), carry: Carry, now: Instant) -> i128 {
+        let behind = self.taken.saturating_sub(self.earned(now)).max(0);
+        let (old, new) = (i128::from(old), i128::from(new));
+        match carry {
+            _ if behind == 0 || carry == Carry::Reset => 0,
+            Carry::AsIs | Carry::Reset => behind.saturating_add((new - old) * PERMIT).max(0),
+            // In two steps, since those who wait may have it far from zero.
+            Carry::Proportional => {
+                let (bursts, left) = (behind / old, behind % old);
+                bursts.saturating_mul(new).saturating_add((left * new + old - 1) / old)
+            }
+        }
+        .min(MOST_BEHIND)
+    }
+
+    /// Gives back so much of what was taken and is not yet earned; false if that is nothing.
+    pub(super) fn undo_last(&mut self, cost: u64, now: Instant) -> bool {
+        let behind = self.taken.saturating_sub(self.earned(now)).max(0);
+        let left = i128::from(cost).saturating_mul(PERMIT).min(behind);
+        self.taken -= left;
+        left > 0
     }
 
     /// Returns one of which so much is taken already.

@@ -59,8 +59,12 @@ impl Composite<SharedClock> {
                 Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, _) => {
-                    let came = sit(&*self.parts[part], place, timeout).await;
-                    Held::Grant(part, came.ok_or(OUT_OF_TIME)?)
+                    match sit(&*self.parts[part], place, timeout).await {
+                        Ok(grant) => Held::Grant(part, grant),
+                        Err(OUT_OF_TIME) => return Err(OUT_OF_TIME),
+                        // Turned away, it asks all anew, with what is left of its time.
+                        Err(_) => continue,
+                    }
                 }
                 Step::Knock(door, queued) => {
                     let knock = Knock::new(&self.doors[door], queued, timeout, &self.source);
@@ -85,8 +89,11 @@ impl Composite<SharedClock> {
                 Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
                 Step::Refused(retry_after) => return Err(RateLimitExceeded::new(retry_after)),
                 Step::Wait(part, place, wait) => {
-                    let came = turn::sit_out(&*self.parts[part], place, (wait, timeout));
-                    Held::Grant(part, came.ok_or(OUT_OF_TIME)?)
+                    match turn::sit_out(&*self.parts[part], place, (wait, timeout)) {
+                        Ok(grant) => Held::Grant(part, grant),
+                        Err(OUT_OF_TIME) => return Err(OUT_OF_TIME),
+                        Err(_) => continue,
+                    }
                 }
                 Step::Knock(door, queued) => {
                     let permit = sit_out(&self.doors[door], queued, timeout, &self.source)?;

@@ -5,9 +5,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::super::keys::{KeyBy, Keys};
-use super::super::part::Part;
+use super::super::part::{Changed, Part};
 use super::super::told;
-use crate::algorithm::Bucket;
+use crate::algorithm::{Algorithm, Bucket, Carry, Limits};
 use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
@@ -86,6 +86,33 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
 
     fn bound(&self, window: Duration) -> u64 {
         self.shares.bucket().bound(window)
+    }
+
+    fn bound_of(&self, _key: &str, window: Duration) -> Result<u64, S::Error> {
+        Ok(self.bound(window))
+    }
+
+    fn limits(&self) -> Limits {
+        self.shares.bucket().limits()
+    }
+
+    /// Each key has its share of the one bucket, and nothing of its own to be closed.
+    fn penalise(&self, _key: &str, _span: Duration) -> Result<bool, S::Error> {
+        Ok(false)
+    }
+
+    fn change(&self, _key: Option<&str>, _limits: &Limits, _carry: Carry) -> Changed<S> {
+        let advice = "make another: a bucket that is shared keeps its limits";
+        Ok(Err(InvalidConfig::new("capacity", "changed", advice)))
+    }
+
+    fn unconfigure(&self, _key: &str, _carry: Carry) -> Result<(), S::Error> {
+        Ok(())
+    }
+
+    /// What went was taken from all, and is given back by who has its grant.
+    fn return_some(&self, _key: &str, _cost: u64) -> Result<(), S::Error> {
+        Ok(())
     }
 
     fn options(&self) -> &StoreOptions {
@@ -183,7 +210,7 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
         self.shares.claim(place, waker, || self.source.now())
     }
 
-    fn arrived(&self, _place: Place) -> Grant {
+    fn arrived(&self, _place: Place) -> Result<Grant, Pending> {
         unreachable!("a wait that may grow ends with a claim")
     }
 

@@ -6,8 +6,9 @@
 //! place to the last: a bucket that an insertion moves is never moved out of its way.
 
 use super::{Buckets, Fingerprint, Seen};
+use crate::store::slot::Slot;
 use crate::store::stored::Stored;
-use crate::store::table::Moved;
+use crate::store::table::{Moved, Table};
 use crate::time::Instant;
 
 /// Buckets looked at in each call: the best of a few.
@@ -62,12 +63,39 @@ impl Hand {
     }
 
     /// Returns the bucket to forget, and how many slots it has looked at.
+    #[inline]
     pub(super) fn choose<A: Stored>(
         &mut self,
         buckets: Buckets<'_, A>,
         now: Instant,
     ) -> (Option<Fingerprint>, u64) {
-        let places = buckets.table.places();
+        if buckets.own.is_some() {
+            return self.choose_own(buckets, now);
+        }
+        // One look for what keys have of their own, and not one for each slot.
+        let seen =
+            |slot: &Slot<A::State>| buckets.seen_as(slot, || buckets.bucket.fresh_at(&slot.state));
+        self.choose_by(buckets.table, seen, now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn choose_own<A: Stored>(
+        &mut self,
+        buckets: Buckets<'_, A>,
+        now: Instant,
+    ) -> (Option<Fingerprint>, u64) {
+        self.choose_by(buckets.table, |slot| buckets.seen(slot), now)
+    }
+
+    #[inline(always)] // in each of the two above
+    fn choose_by<T>(
+        &mut self,
+        table: &Table<T>,
+        seen: impl Fn(&Slot<T>) -> Seen,
+        now: Instant,
+    ) -> (Option<Fingerprint>, u64) {
+        let places = table.places();
         if self.places != places {
             self.begin_round(places);
         }
@@ -79,9 +107,9 @@ impl Hand {
                 break;
             }
             self.at += 1;
-            if let Some(slot) = buckets.table.at(self.at - 1) {
+            if let Some(slot) = table.at(self.at - 1) {
                 looks += 1;
-                self.weigh(slot.key(), buckets.seen(slot), now, &mut best);
+                self.weigh(slot.key(), seen(slot), now, &mut best);
             }
             if self.at == places {
                 let (_, _, best_at, _) = best.unwrap_or(NOBODY);
@@ -115,8 +143,6 @@ fn is_found(best: Option<Candidate>, goes_on: bool, now: Instant) -> bool {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::store::slot::Slot;
-    use crate::store::table::Table;
 
     #[test]
     fn a_round_passes_every_bucket_though_those_it_has_passed_go() {

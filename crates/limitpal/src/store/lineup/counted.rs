@@ -90,7 +90,7 @@ impl Lineup {
             let is_unsettled = !row.get(next).is_written && row.get(next).settled().is_none();
             is_unsettled && to.after <= self.position(bucket, next).before
         });
-        let is_due = to.due == bucket.due(to.after, cost);
+        let is_due = to.due == bucket.due(to.after, cost).max(self.counted.moved);
         let is_ruled = is_ahead && is_due && self.is_behind(bucket, ahead, to);
         lag(bucket, cost, to).filter(|_| is_ruled)
     }
@@ -152,6 +152,22 @@ impl Lineup {
             });
             self.written.set(spot, position);
         }
+    }
+
+    /// Begins counting again where nobody is counted and nobody goes before `moved`.
+    pub(super) fn count_anew(&mut self, moved: Instant) {
+        self.counted = Counted { moved, ..Counted::default() };
+    }
+
+    /// Has nobody who is counted move up to before those go who are not.
+    pub(super) fn keep_behind(&mut self, from: Instant) {
+        let put_off = self.put_off(Level::at(Instant::MAX), from);
+        self.counted.moved = self.counted.moved.max(put_off);
+    }
+
+    /// Lets those go who were not to go before their key was open.
+    pub(in crate::store) fn open(&mut self, now: Instant) {
+        self.counted.moved = self.counted.moved.min(now);
     }
 
     /// Counts one who stands right ahead of those who are counted.
@@ -219,7 +235,7 @@ impl Lineup {
         let start = bucket.started(to.after, self.line.row().get(spot).cost());
         self.put(bucket, spot, start);
         self.line.waiter_mut(spot).lag = lag;
-        self.counted.moved = now;
+        self.counted.moved = self.counted.moved.max(now);
         true
     }
 
@@ -236,7 +252,11 @@ impl Lineup {
         let may_move = to.after <= was.after
             // Who was due is not moved back, nor anybody too far.
             || settled.is_none() && self.last_waiting(bucket).is_some_and(is_near);
-        let follows = to.after >= Level::at(now) && self.is_behind(bucket, row.previous(spot), to);
+        // Where some are put off, their takes count from when they go.
+        let moved = self.counted.moved;
+        let is_in_time = moved <= now || to.before >= Level::at(moved);
+        let is_behind = is_in_time && self.is_behind(bucket, row.previous(spot), to);
+        let follows = to.after >= Level::at(now) && is_behind;
         lag(bucket, waiter.cost(), to).filter(|_| may_move && follows)
     }
 }

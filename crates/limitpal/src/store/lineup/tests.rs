@@ -191,7 +191,7 @@ impl Twins {
             Event::Arrive(back) => {
                 let Some((who, place)) = self.who(back) else { return };
                 let (grant, taken) =
-                    (self.store.arrived(place, Some(now)), self.eager.go(who, now));
+                    (self.store.arrived(place, Some(now)).unwrap(), self.eager.go(who, now));
                 self.both_took(taken.is_some().then_some(grant), taken);
             }
             Event::Leave(back) => {

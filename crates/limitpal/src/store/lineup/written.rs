@@ -83,6 +83,19 @@ impl Lineup {
         spot
     }
 
+    /// Returns when the last of those goes who sleep on past when their takes say, of takes up to
+    /// `behind`: nobody behind them goes before that. Only a change of limits leaves such ones.
+    pub(in crate::store) fn put_off(&mut self, behind: Level, now: Instant) -> Instant {
+        if !self.line.any_fixed() {
+            self.open(now);
+            return Instant::MIN;
+        }
+        let row = self.line.row();
+        let written = row.from(row.first()).map_while(|spot| self.written.get(spot));
+        let ahead = written.filter(|position| position.after <= behind);
+        ahead.map(|position| position.due).max().unwrap_or(Instant::MIN)
+    }
+
     /// Changes where those stand who are written down, from one on, whose takes came after
     /// `behind`.
     pub(in crate::store) fn change_written(
@@ -113,6 +126,30 @@ impl Lineup {
         }
         let first = self.line.row().first();
         self.change_written((first, NOBODY), change);
+        self.count_back(bucket);
+    }
+
+    /// Puts all where they stand by other settings; nobody goes before `from`.
+    pub(in crate::store) fn place(
+        &mut self,
+        (old, new): (&Bucket, &Bucket),
+        from: Instant,
+        placed: Vec<(Spot, Position)>,
+    ) {
+        if let Some(last) = self.line.row().last() {
+            self.write_down(old, last);
+        }
+        for (spot, position) in placed {
+            self.written.set(spot, position);
+            self.line.waiter_mut(spot).is_pushed = true;
+        }
+        self.count_anew(from);
+        self.count_back(new);
+        self.keep_behind(from);
+    }
+
+    /// Counts those at the end who stand by rule.
+    fn count_back(&mut self, bucket: &Bucket) {
         let mut last = self.line.row().last();
         while let Some(spot) = last {
             let Some(position) = self.written.get(spot) else { return };

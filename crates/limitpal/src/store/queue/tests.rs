@@ -165,7 +165,7 @@ impl<W: Window + Clone> Twins<W> {
             }
             Event::Arrive(back) => {
                 let Some((who, place)) = self.who(back) else { return };
-                let grant = self.store.arrived(place, Some(now));
+                let grant = self.store.arrived(place, Some(now)).unwrap();
                 self.went(who, grant);
             }
             Event::Leave(back) => {

@@ -47,7 +47,10 @@ impl State {
     ) -> (Option<Waker>, Pending) {
         let found = self.line(place.key).and_then(|line| line.find(place.id));
         let Some(spot) = found else {
-            return (waker, Pending { due: now, wait: Duration::ZERO, has_waker: false });
+            return (
+                waker,
+                Pending { due: now, wait: Duration::ZERO, has_waker: false, refused: None },
+            );
         };
         let due = self.due(terms, place.key, spot, now);
         let replaced = self.waiter(place.key, spot).and_then(|waiter| {
@@ -55,7 +58,7 @@ impl State {
             std::mem::replace(&mut waiter.waker, waker)
         });
         let wait = due.saturating_duration_since(now);
-        (replaced, Pending { due, wait, has_waker: true })
+        (replaced, Pending { due, wait, has_waker: true, refused: None })
     }
 
     fn waiter(&mut self, key: Fingerprint, spot: Spot) -> Option<&mut Waiter> {
@@ -88,7 +91,7 @@ impl State {
             waiter.armed = due;
             waiter.waker.as_ref().zip(waker).is_some_and(|(own, it)| own.will_wake(it))
         });
-        Err(Pending { due, wait: due.saturating_duration_since(now), has_waker })
+        Err(Pending { due, wait: due.saturating_duration_since(now), has_waker, refused: None })
     }
 
     fn go(

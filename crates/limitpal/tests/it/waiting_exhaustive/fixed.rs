@@ -151,7 +151,7 @@ impl Mixed {
                 Some(Bed::Fixed(place)) if waiter.told <= now => place,
                 _ => continue,
             };
-            self.keyed.store().arrived(place, Some(now));
+            self.keyed.store().arrived(place, Some(now)).unwrap();
             (waiter.bed, waiter.granted) = (None, Some(now));
         }
         while let Some(who) = self.bells.next() {

@@ -1,0 +1,7 @@
+//! Limits that change while they are in use, keys that are closed, permits that come back.
+
+mod adaptive;
+mod laws;
+mod said;
+mod threads;
+mod world;
