@@ -25,6 +25,7 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "strict": LIMITER,
     "warm_up": LIMITER,
     "composite": LIMITER,
+    "live_change": LIMITER,
     "waiting": ({"limiter", "steps", "outcomes"}, {"sleepers"}),
     "concurrency": ({"limiter", "steps", "outcomes"}, set()),
     "backoff": ({"policy", "delays"}, set()),

@@ -65,7 +65,11 @@ class Limiter:
             await call(own.reset)
             return {}
         if what == "bound":
-            return {what: own.bound(seconds(step.take("window")))}
+            window, of = seconds(step.take("window")), step.take("of", None)
+            return {what: own.bound(window) if of is None else own.bound(window, of)}
+        if what == "reconfigure":
+            await call(own.reconfigure, **self._limits(step))
+            return {}
         if what in ("len", "evicted_live"):
             return {what: len(own) if what == "len" else own.evicted_live}
         key = step.take("key")
@@ -75,6 +79,18 @@ class Limiter:
         if what == "reset":
             await call(own.reset, key)
             return {}
+        if what == "penalise":
+            assert await call(own.penalise, key, seconds(step.take("seconds"))) is not False
+            return {}
+        if what == "give_back":
+            await call(own.give_back, key, step.take("cost", 1))
+            return {}
+        if what == "configure":
+            await call(own.configure, key, **self._limits(step))
+            return {}
+        if what == "unconfigure":
+            await call(own.unconfigure, key)
+            return {}
         if what == "contains":
             return {what: key in own}
         if what == "queue_size":
@@ -82,6 +98,15 @@ class Limiter:
         if what in ("tokens", "wait_time"):
             return {what: decimal(await call(getattr(own, f"get_{what}"), key))}
         raise WrongCase(f"nothing is called `{what}` here")
+
+    def _limits(self, step: Step) -> Fields:
+        """Take the limits that change out of a step."""
+        rate = "leak_rate" if hasattr(self.own, "leak_rate") else "refill_rate"
+        given = {"capacity": step.take("capacity", None), "carry": step.take("carry", None)}
+        given[rate] = step.take("rate", None)
+        if given[rate] is not None:
+            given[rate] = number(given[rate])
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def _options(left: Fields, clock: Any, flavour: Flavour) -> Any:

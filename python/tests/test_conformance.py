@@ -78,6 +78,7 @@ async def acquire(limiter: Any, clock: limitpal.MockClock, step: Step) -> Fields
     "strict",
     "warm_up",
     "composite",
+    "live_change",
 )
 def test_sync_limiters_decide_as_written(case: Fields) -> None:
     """Every decision, delay and state of a sync limiter is the one written down."""
@@ -92,6 +93,7 @@ def test_sync_limiters_decide_as_written(case: Fields) -> None:
     "strict",
     "warm_up",
     "composite",
+    "live_change",
 )
 def test_async_limiters_decide_as_written(case: Fields) -> None:
     """Every decision, delay and state of an async limiter is the one written down."""

@@ -40,7 +40,8 @@ macro_rules! keyed_handle {
                 Change::new(&*self.keyed, Some(key))
             }
 
-            /// Takes a key's own limits away: it goes by those of all from now on.
+            /// Takes a key's own limits away: it goes by those of all from now on. A key without
+            /// any stays as it is.
             pub fn unconfigure(&self, key: &str, carry: Carry) {
                 sure(Part::unconfigure(&*self.keyed, key, carry));
             }

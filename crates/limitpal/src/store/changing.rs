@@ -96,15 +96,17 @@ impl<A: Stored> Store<A> {
         Ok(changed.map(|woken| woken.into_iter().for_each(Waker::wake)))
     }
 
-    /// Takes a key's own limits away.
+    /// Takes a key's own limits away; a key without any stays as it is.
     pub fn unconfigure<E>(
         &self,
         key: Fingerprint,
         carry: Carry,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<(), E> {
-        let woken =
-            self.with(key, read, |shard, now| self.set_quota(shard, key, None, carry, now))?;
+        let woken = self.with(key, read, |shard, now| match shard.has_quota(key) {
+            true => self.set_quota(shard, key, None, carry, now),
+            false => Vec::new(),
+        })?;
         woken.into_iter().for_each(Waker::wake);
         Ok(())
     }

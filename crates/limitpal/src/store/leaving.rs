@@ -116,7 +116,8 @@ impl Shard {
         let undone = before.filter(|_| now <= due);
         let level = match self.lines.get_mut(&key) {
             Some(lineup) if lineup.any_fixed_behind(bucket, after) => {
-                if all {
+                // Where permits may be owed, a newcomer in a freed place might owe once more.
+                if all && bucket.debt() == 0 {
                     let before = before.unwrap_or(after);
                     lineup.line.free(Freed { cost, before, after, due });
                 }

@@ -33,7 +33,7 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "adaptive_concurrency",
     "adaptive_limiter",
     "backoff",
@@ -43,6 +43,7 @@ const FILES: [&str; 16] = [
     "concurrency",
     "fair_bucket",
     "leaky_bucket",
+    "live_change",
     "pipeline",
     "strict",
     "token_bucket",
@@ -84,6 +85,16 @@ fn fair_buckets_decide_as_written_blocking() {
 #[test]
 fn fair_buckets_decide_as_written_async() {
     limiters("fair_bucket", Mode::Async);
+}
+
+#[test]
+fn limits_change_as_written_blocking() {
+    limiters("live_change", Mode::Blocking);
+}
+
+#[test]
+fn limits_change_as_written_async() {
+    limiters("live_change", Mode::Async);
 }
 
 #[test]

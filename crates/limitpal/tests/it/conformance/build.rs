@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use limitpal::{
-    Align, AnyLimiter, CircuitBreaker, CompositeLimiter, ConsecutiveFailures, Cost, Evict,
+    Align, AnyLimiter, Carry, CircuitBreaker, CompositeLimiter, ConsecutiveFailures, Cost, Evict,
     FailureRate, FairBucket, FixedWindow, LeakyBucket, Rate, SharedClock, SlidingWindowCounter,
     SlidingWindowLog, SlowCallRate, TokenBucket, TripRule, WarmUpBucket, strict,
 };
@@ -187,8 +187,13 @@ impl Built {
             }
             "bound" => {
                 let window: Seconds = step.take("window")?;
-                return Ok(seen([("bound", self.any.bound(window.duration()).into())]));
+                let bound = match step.optional::<String>("of")? {
+                    Some(key) => self.token()?.bound_of(&key, window.duration()),
+                    None => self.any.bound(window.duration()),
+                };
+                return Ok(seen([("bound", bound.into())]));
             }
+            "reconfigure" => return self.change(step, None),
             "len" => return Ok(seen([("len", self.len()?.into())])),
             "evicted_live" => return Ok(seen([("evicted_live", self.evicted_live()?.into())])),
             _ => {}
@@ -202,12 +207,56 @@ impl Built {
                 self.any.reset(&key);
                 Seen::new()
             }
+            "penalise" => {
+                let span: Seconds = step.take("seconds")?;
+                assert!(self.any.penalise(&key, span.duration()));
+                Seen::new()
+            }
+            "configure" => self.change(step, Some(&key))?,
+            "give_back" | "unconfigure" => {
+                match call {
+                    "give_back" => self.any.give_back((&*key, cost(step)?)),
+                    _ => self.token()?.unconfigure(&key, Carry::default()),
+                }
+                Seen::new()
+            }
             "tokens" => seen([("tokens", decimal(self.token()?.tokens(&key)))]),
             "queue_size" => seen([("queue_size", self.leaky()?.queue_size(&key).into())]),
             "wait_time" => seen([("wait_time", span(self.leaky()?.wait_time(&key)).into())]),
             "contains" => seen([("contains", self.contains(&key)?.into())]),
             _ => return Err(format!("nothing is called `{call}` here")),
         })
+    }
+
+    /// Changes the limits of a bucket, or of one key of its.
+    fn change(&self, step: &mut Step, key: Option<&str>) -> Result<Seen, String> {
+        let (capacity, rate) = (step.optional("capacity")?, step.optional::<String>("rate")?);
+        let rate = rate.map(|rate| Rate::per_second(number(&rate)).unwrap());
+        let carry = match step.optional::<String>("carry")?.as_deref() {
+            None | Some("proportional") => Carry::Proportional,
+            Some("as_is") => Carry::AsIs,
+            Some("reset") => Carry::Reset,
+            Some(other) => return Err(format!("nothing is carried `{other}`")),
+        };
+        macro_rules! change {
+            ($limiter:expr, $rate:ident) => {{
+                let limiter = $limiter;
+                let mut change =
+                    key.map_or_else(|| limiter.reconfigure(), |key| limiter.configure(key));
+                if let Some(capacity) = capacity {
+                    change = change.capacity(capacity);
+                }
+                if let Some(rate) = rate {
+                    change = change.$rate(rate);
+                }
+                change.carry(carry).apply().unwrap();
+            }};
+        }
+        match &self.leaky {
+            Some(leaky) => change!(leaky, leak_rate),
+            None => change!(self.token()?, refill_rate),
+        }
+        Ok(Seen::new())
     }
 
     fn token(&self) -> Result<&TokenBucket, String> {
