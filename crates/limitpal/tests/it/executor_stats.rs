@@ -196,6 +196,20 @@ fn waits_are_counted_as_they_were() {
 }
 
 #[test]
+fn runs_through_their_keys_own_breakers_are_counted_together() {
+    let breakers = CircuitBreaker::builder().failure_threshold(1).build_keyed(None).unwrap();
+    let executor = ResilientExecutor::builder().circuit_breaker_per_key(breakers).build().unwrap();
+
+    executor.run_blocking("ann", || Err::<(), _>(Line::Wrong)).unwrap_err();
+    executor.run_blocking("ann", || Ok::<_, Line>(())).unwrap_err();
+    executor.run_blocking("bob", || Ok::<_, Line>(())).unwrap();
+
+    let stats = executor.stats();
+    assert_eq!((3, 1, 1), (stats.calls, stats.successes, stats.failures));
+    assert_eq!(1, stats.refused_by_breaker);
+}
+
+#[test]
 fn nothing_is_divided_by_nothing() {
     let stats = ResilientExecutor::<()>::builder().build().unwrap().stats();
 
