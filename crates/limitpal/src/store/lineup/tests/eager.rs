@@ -253,7 +253,7 @@ impl Eager {
             self.voids.add(KEY, top.ceil(), now);
         }
         if self.any_fixed_behind(after) {
-            if all {
+            if all && self.bucket.debt() == 0 {
                 self.free(Left { cost, before: before.unwrap_or(after), after, due });
             }
             return;
