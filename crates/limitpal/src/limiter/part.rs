@@ -230,7 +230,7 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
         if self.teller().is_heard() {
             return Ok(told::check(self, key, cost)?.allowed);
         }
-        Ok(Part::take(self, key, cost)?.is_some())
+        self.allow(self.fingerprint(key)?, cost)
     }
 
     fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
