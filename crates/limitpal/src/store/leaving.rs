@@ -16,8 +16,8 @@ struct Take {
     cost: u64,
     before: Option<Level>,
     after: Level,
-    /// When it went, or would have gone.
-    due: Instant,
+    /// When it would have gone, if it has not.
+    due: Option<Instant>,
 }
 
 impl Shard {
@@ -54,7 +54,7 @@ impl Shard {
         let key = place.key;
         let Some((waiter, position)) = self.take_out(settings, place) else { return [None, None] };
         let Position { before, after, due } = position;
-        let take = Take { cost: waiter.cost(), before: Some(before), after, due };
+        let take = Take { cost: waiter.cost(), before: Some(before), after, due: Some(due) };
         let now = self.opens(key, now);
         self.hand_back(settings, key, take, now);
         self.settle_freed(settings, key, now);
@@ -92,7 +92,7 @@ impl Shard {
                 self.remove(settings, key);
             }
             Some(before) if level == after => self.lower(settings, key, KeptLevel::of(before)),
-            _ => self.hand_back(settings, key, Take { cost, before, after, due: now }, now),
+            _ => self.hand_back(settings, key, Take { cost, before, after, due: None }, now),
         }
         self.oversleeper(settings, key)
     }
@@ -101,7 +101,8 @@ impl Shard {
     fn hand_back(&mut self, settings: &Settings, key: Fingerprint, take: Take, now: Instant) {
         let bucket = &settings.bucket;
         let Take { cost, before, after, due } = take;
-        let all = now <= due || bucket.refunds_all(after, cost, now);
+        let in_time = due.is_none_or(|due| now <= due);
+        let all = due.is_some_and(|due| now <= due) || bucket.refunds_all(after, cost, now);
         let refund = bucket.refund(after, cost, now);
         if !all && refund == Level::ZERO {
             return;
@@ -113,13 +114,13 @@ impl Shard {
         if top != after && last != Some(top) {
             self.disown(settings, key, now);
         }
-        let undone = before.filter(|_| now <= due);
+        let undone = before.filter(|_| in_time);
         let level = match self.lines.get_mut(&key) {
             Some(lineup) if lineup.any_fixed_behind(bucket, after) => {
                 // Where permits may be owed, a newcomer in a freed place might owe once more.
                 if all && bucket.debt() == 0 {
                     let before = before.unwrap_or(after);
-                    lineup.line.free(Freed { cost, before, after, due });
+                    lineup.line.free(Freed { cost, before, after, due: due.unwrap_or(now) });
                 }
                 return;
             }

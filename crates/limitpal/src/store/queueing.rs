@@ -135,8 +135,8 @@ impl Shard {
         Plan { juniors: Some(junior), ..behind(lineup.position(bucket, junior).before) }
     }
 
-    /// Finds where one goes from a place that was freed: from its beginning, if it wants less than
-    /// all of it and comes in time.
+    /// Finds where one goes from a place that was freed who wants less than all of it: from its
+    /// beginning if it comes in time, else from its end.
     fn position_in(bucket: &Bucket, place: Freed<Level>, cost: u64, now: Instant) -> Position {
         let before = place.before;
         let part = bucket.after(before, cost, Instant::MIN);
@@ -144,7 +144,8 @@ impl Shard {
             let due = bucket.due(part, cost).max(now);
             return Position { before, after: bucket.after(before, cost, due), due };
         }
-        Position { before, after: place.after, due: place.due.max(now) }
+        let end = if cost < place.cost { bucket.started(place.after, cost) } else { before };
+        Position { before: before.max(end), after: place.after, due: place.due.max(now) }
     }
 
     /// Takes a place that a sleeper behind others has left, if one can be had this very moment.
@@ -203,14 +204,22 @@ impl Shard {
         if cost >= place.cost {
             return;
         }
-        let cost_left = place.cost - cost;
+        let mut cost_left = place.cost - cost;
         let rest = if after < place.after {
-            let due = bucket.due(place.after, cost_left);
+            // One goes at a whole nanosecond: where what is left would end after those behind it
+            // begin, it is one permit less.
+            let due = |cost| bucket.due(bucket.after(after, cost, Instant::MIN), cost);
+            let end = bucket.after(after, cost_left, due(cost_left));
+            cost_left -= u64::from(end > place.after);
+            let due = due(cost_left);
             Freed { cost: cost_left, before: after, due, ..place }
         } else {
             // Who comes when it is due already goes from its end.
             Freed { cost: cost_left, after: bucket.pulled(place.after, bucket.span(cost)), ..place }
         };
+        if cost_left == 0 {
+            return;
+        }
         self.lines.entry(key).or_insert_with(Lineup::new).line.free(rest);
     }
 

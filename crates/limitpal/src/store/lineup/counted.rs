@@ -13,6 +13,8 @@ pub(super) struct Counted {
     start: Level,
     /// When somebody last moved up: nobody became due before that by it.
     moved: Instant,
+    /// Whether a change of limits has put some off behind a sleeper that could not be moved.
+    pub(super) are_put_off: bool,
     /// The first one that was not due by then. For those ahead of it is settled when they were;
     /// for it and all behind the rule says when they will be.
     unsettled: Option<Spot>,
@@ -20,7 +22,7 @@ pub(super) struct Counted {
 
 impl Default for Counted {
     fn default() -> Self {
-        Self { start: Level::ZERO, moved: Instant::MIN, unsettled: None }
+        Self { start: Level::ZERO, moved: Instant::MIN, are_put_off: false, unsettled: None }
     }
 }
 
@@ -161,6 +163,7 @@ impl Lineup {
 
     /// Has nobody who is counted move up to before those go who are not.
     pub(super) fn keep_behind(&mut self, from: Instant) {
+        self.counted.are_put_off = self.line.any_fixed();
         let put_off = self.put_off(Level::at(Instant::MAX), from);
         self.counted.moved = self.counted.moved.max(put_off);
     }

@@ -86,7 +86,7 @@ impl Lineup {
     /// Returns when the last of those goes who sleep on past when their takes say, of takes up to
     /// `behind`: nobody behind them goes before that. Only a change of limits leaves such ones.
     pub(in crate::store) fn put_off(&mut self, behind: Level, now: Instant) -> Instant {
-        if !self.line.any_fixed() {
+        if !self.line.any_fixed() && !self.counted.are_put_off {
             self.open(now);
             return Instant::MIN;
         }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::world::{KEY, Made, World, limits, made};
 
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     Pass(u64),
     Take(u64),
     Join {
@@ -81,7 +81,7 @@ fn happen(world: &mut World, taken: &mut Vec<Grant>, event: Event) {
     }
 }
 
-fn run(made: Made, events: Vec<Event>) -> World {
+pub(super) fn run(made: Made, events: Vec<Event>) -> World {
     let (mut world, mut taken) = (World::new(made), Vec::new());
     for event in events {
         let changes = matches!(event, Event::Change(..) | Event::Unconfigure(_) | Event::Reset);

@@ -135,13 +135,10 @@ pub(super) struct World {
     last: Option<usize>,
     /// Whether somebody came who cannot be moved: places that are freed before it go to newcomers.
     any_fixed: bool,
-    /// Whether a place was left for newcomers: what those may take is told of freed places.
-    any_freed: bool,
     /// Whether somebody left a bucket that warms up, or reset it: it is colder by that, so others
     /// pay more.
     any_colder: bool,
     is_warm_up: bool,
-    is_leaky: bool,
 }
 
 impl World {
@@ -158,10 +155,8 @@ impl World {
             came: 0,
             last: None,
             any_fixed: false,
-            any_freed: false,
             any_colder: false,
             is_warm_up: matches!(made.kind, Kind::WarmUp),
-            is_leaky: matches!(made.kind, Kind::Leaky),
         }
     }
 
@@ -225,7 +220,6 @@ impl World {
 
     /// Hears that a take was given back.
     pub(super) fn comes_back(&mut self) {
-        self.any_freed |= self.any_fixed;
         self.any_colder |= self.is_warm_up;
     }
 
@@ -332,9 +326,7 @@ impl World {
 
     /// Returns a window in which more went than the limiter says.
     pub(super) fn broken_bound(&self) -> Option<String> {
-        // Of one that leaks, who takes a part of a freed place may go a nanosecond or two early.
-        let is_rough = self.any_freed && self.is_leaky;
-        let went = if is_rough { &[] } else { self.went.as_slice() };
+        let went = &self.went;
         (0..went.len()).find_map(|first| {
             let (begin, mut permits) = (went[first].0, 0);
             went[first..].iter().find_map(|(end, cost)| {

@@ -127,6 +127,8 @@ impl Eager {
             if cost < place.cost && now <= bucket.due(part, cost) && before < place.after {
                 due = bucket.due(part, cost).max(now);
                 after = bucket.after(before, cost, due);
+            } else if cost < place.cost {
+                before = before.max(bucket.started(place.after, cost));
             }
         } else if let Some(rank) = juniors {
             (before, after, due) = behind(self.waiters[rank].before);
@@ -169,8 +171,15 @@ impl Eager {
             return;
         }
         let rest = if after < place.after {
-            let due = self.bucket.due(place.after, place.cost - cost);
-            Left { cost: place.cost - cost, before: after, due, ..place }
+            // What is left ends before those behind it begin, or is one permit less.
+            let goes = |cost| self.bucket.due(self.bucket.after(after, cost, Instant::MIN), cost);
+            let ends = |cost| self.bucket.after(after, cost, goes(cost));
+            let left = place.cost - cost;
+            let left = if ends(left) > place.after { left - 1 } else { left };
+            if left == 0 {
+                return;
+            }
+            Left { cost: left, before: after, due: goes(left), ..place }
         } else {
             let after = self.bucket.started(place.after, cost);
             Left { cost: place.cost - cost, after, ..place }
@@ -215,7 +224,7 @@ impl Eager {
         let Some(rank) = self.rank(who) else { return };
         let Some(waiting) = self.waiters.remove(rank) else { return };
         let Waiting { cost, before, after, due, .. } = waiting;
-        self.hand_back(cost, Some(before), after, due, now);
+        self.hand_back(cost, Some(before), after, Some(due), now);
         self.settle_freed(now);
         self.wake_oversleeper();
     }
@@ -229,7 +238,7 @@ impl Eager {
         match before {
             Some(before) if level == after && before == self.bucket.start() => self.level = None,
             Some(before) if level == after => self.level = Some(before),
-            _ => self.hand_back(cost, before, after, now, now),
+            _ => self.hand_back(cost, before, after, None, now),
         }
         self.wake_oversleeper();
     }
@@ -239,10 +248,10 @@ impl Eager {
         cost: u64,
         before: Option<Level>,
         after: Level,
-        due: Instant,
+        due: Option<Instant>,
         now: Instant,
     ) {
-        let all = now <= due || self.bucket.refunds_all(after, cost, now);
+        let all = due.is_some_and(|due| now <= due) || self.bucket.refunds_all(after, cost, now);
         let refund = self.bucket.refund(after, cost, now);
         if !all && refund == Level::ZERO {
             return;
@@ -254,11 +263,12 @@ impl Eager {
         }
         if self.any_fixed_behind(after) {
             if all && self.bucket.debt() == 0 {
+                let due = due.unwrap_or(now);
                 self.free(Left { cost, before: before.unwrap_or(after), after, due });
             }
             return;
         }
-        let level = match before.filter(|_| now <= due) {
+        let level = match before.filter(|_| due.is_none_or(|due| now <= due)) {
             Some(before) if self.has_line || top == after => {
                 self.chain((0, after), (after, before), now)
             }

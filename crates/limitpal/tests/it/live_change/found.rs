@@ -1,0 +1,63 @@
+//! Histories that once admitted too many, found by the laws: each is held against the bound.
+
+use std::time::Duration;
+
+use limitpal::{Carry, Limits, Rate};
+
+use super::laws::{Event, run};
+use super::world::{Kind, Made, limits};
+
+fn made(kind: Kind, most: u32, nanos: u64) -> Made {
+    Made { kind, most, nanos, per_key: false }
+}
+
+fn join(cost: u64, fixed: bool) -> Event {
+    Event::Join { cost, timeout: None, fixed }
+}
+
+#[test]
+fn what_is_given_back_late_is_no_whole_place_before_a_sleeper_that_cannot_be_moved() {
+    let events = [
+        Event::Take(2),
+        join(2, true),
+        Event::Pass(1),
+        Event::GiveBack(0),
+        join(2, false),
+        Event::Pass(0),
+    ];
+    run(made(Kind::Token, 2, 6), events.into());
+}
+
+#[test]
+fn who_leaves_the_end_of_a_freed_place_gives_back_no_more_than_it_had() {
+    let events = [
+        Event::Penalise(1),
+        join(3, false),
+        join(1, true),
+        join(3, false),
+        Event::Leave(2),
+        join(1, true),
+        Event::Leave(2),
+        join(1, false),
+        Event::Leave(0),
+    ];
+    run(made(Kind::Token, 3, 21), events.into());
+}
+
+#[test]
+fn nobody_overtakes_one_who_was_put_off_behind_a_sleeper_that_has_left() {
+    let rate = Rate::per_second(111_095.240_362_487_9).unwrap();
+    let other = Limits::some(Some(5), Some(rate), Some(Duration::from_nanos(36_000)));
+    let events = [
+        Event::Take(1),
+        join(1, true),
+        join(2, false),
+        join(1, true),
+        Event::Change(false, other, Carry::Reset),
+        join(1, false),
+        Event::Leave(3),
+        Event::Leave(1),
+        Event::Change(false, limits(Some(1), None), Carry::Proportional),
+    ];
+    run(made(Kind::Debt(1), 1, 8), events.into());
+}
