@@ -15,7 +15,7 @@ use limitpal::InvalidConfig;
 /// Sets a path up, and calls it so many times within `repeat`.
 type Run = fn(usize) -> Result<(), InvalidConfig>;
 
-const PATHS: [(&str, Run); 12] = [
+const PATHS: [(&str, Run); 13] = [
     ("allow, 1 key", limiter::one_key),
     ("allow, 10,000 keys in turn", limiter::keys_in_turn),
     ("allow, refused", limiter::refused),
@@ -28,6 +28,7 @@ const PATHS: [(&str, Run); 12] = [
     ("breaker, open, refused", breaker::open),
     ("executor, all parts, blocking", executor::blocking),
     ("executor, all parts, async", executor::future),
+    ("executor, all parts and timeouts, blocking", executor::timed),
 ];
 
 fn main() -> ExitCode {

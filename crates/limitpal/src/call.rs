@@ -6,6 +6,7 @@ mod held;
 mod ledger;
 mod plan;
 mod step;
+mod timing;
 
 use std::fmt;
 use std::ops::Deref;
@@ -17,10 +18,11 @@ pub(crate) use self::ledger::OnlyAttempt;
 pub use self::ledger::{ExecutorStats, Ledger};
 pub use self::plan::{Charge, Plan};
 pub use self::step::{Step, Stop};
+use self::timing::Timing;
 use crate::backoff::Memory;
 use crate::budget::Charged;
 use crate::circuit_breaker::{Outcome, Permit};
-use crate::refusal::StopReason;
+use crate::refusal::{StopReason, TimeoutExceeded};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
@@ -63,8 +65,8 @@ pub struct Call<P: Deref<Target = Plan>> {
     /// What is left of `acquire_timeout`.
     patience: Option<Duration>,
     permit: Option<Permit>,
-    /// When the run began, where that matters.
-    started: Instant,
+    /// When it began and has to end, where that matters.
+    timing: Timing,
     /// What its delays go on from.
     memory: Memory,
     /// Whether it has been counted.
@@ -116,19 +118,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
     fn at(plan: P, stage: Stage, permit: Option<Permit>) -> Self {
         let patience = plan.acquire_timeout;
         let (is_over, charged, began) = (false, None, None);
-        let (started, memory) = (Instant::ZERO, Memory::default());
-        Self {
-            plan,
-            stage,
-            attempts: 0,
-            patience,
-            permit,
-            started,
-            memory,
-            is_over,
-            charged,
-            began,
-        }
+        let (timing, memory) = (Timing::NOTHING, Memory::default());
+        Self { plan, stage, attempts: 0, patience, permit, timing, memory, is_over, charged, began }
     }
 
     /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
@@ -145,7 +136,11 @@ impl<P: Deref<Target = Plan>> Call<P> {
 
     /// Returns whether the run has ended with an error that comes out unchanged.
     pub fn ends_unchanged(&self) -> bool {
-        self.stage == Stage::Stop(Stop::Failed)
+        match self.stage {
+            Stage::Stop(Stop::Failed) => true,
+            Stage::Stop(Stop::TimeoutExceeded(timeout)) => timeout.attempts() > 0,
+            _ => false,
+        }
     }
 
     /// Says what to do now.
@@ -156,7 +151,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
     #[inline(always)]
     pub fn next<C: Clocks>(&mut self, mut clocks: C) -> Result<Step, C::Error> {
         if let Stage::Begin(next) = self.stage {
-            self.begin(next, &mut clocks)?;
+            self.begin(&mut clocks)?;
+            self.stage = Stage::Ask(next);
         }
         if let Stage::Ask(next) = self.stage {
             self.stage = match self.ask(&mut clocks)? {
@@ -169,8 +165,14 @@ impl<P: Deref<Target = Plan>> Call<P> {
         }
         Ok(match self.stage {
             Stage::Begin(_) | Stage::Ask(_) => unreachable!("the breaker was asked"),
+            Stage::Acquire if self.has_deadline() => self.acquire_in_time(&mut clocks)?,
             Stage::Acquire => Step::Acquire { timeout: self.patience },
             Stage::Attempt => {
+                if self.timing.is_kept
+                    && let Some(step) = self.time_attempt(&mut clocks)?
+                {
+                    return Ok(step);
+                }
                 self.charged = None;
                 if self.plan.breaker.as_ref().is_some_and(|breaker| breaker.times_calls()) {
                     self.began = Some(clocks.breaker()?);
@@ -182,23 +184,13 @@ impl<P: Deref<Target = Plan>> Call<P> {
         })
     }
 
-    /// Notes when the run begins, where that matters.
-    #[cold]
-    #[inline(never)]
-    fn begin<C: Clocks>(&mut self, next: Asked, clocks: &mut C) -> Result<(), C::Error> {
-        if self.plan.retry.as_ref().is_some_and(|retry| retry.is_timed()) {
-            self.started = clocks.run()?;
-        }
-        self.stage = Stage::Ask(next);
-        Ok(())
-    }
-
     /// Hears that quota was granted after this wait.
     #[inline]
     pub fn granted(&mut self, waited: Duration) {
         self.patience = self.patience.map(|patience| patience.saturating_sub(waited));
         let has_waited = !waited.is_zero();
         if has_waited {
+            self.timing.has_waited();
             self.plan.ledger.waited(waited);
         }
         self.stage = if has_waited { Stage::Ask(Asked::Attempt) } else { Stage::Attempt };
@@ -207,11 +199,13 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// Hears that there is no quota in time.
     pub fn refused(&mut self, retry_after: RetryAfter) {
         self.give_back();
-        self.stage = self.stop(Stop::refused(self.attempts, retry_after));
+        let stop = Stop::refused(self.attempts, retry_after, || self.timing.no_quota());
+        self.stage = self.stop(stop);
     }
 
     /// Hears that the wait between two attempts is over.
     pub fn slept(&mut self) {
+        self.timing.has_waited();
         if let Stage::Wait(delay) = self.stage {
             self.plan.ledger.backed_off(delay);
         }
@@ -239,6 +233,10 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// What a clock fails with.
     #[inline]
     pub fn ended<C: Clocks>(&mut self, outcome: Outcome, mut clocks: C) -> Result<(), C::Error> {
+        let outcome = match self.has_end() {
+            true => self.in_time(outcome, &mut clocks)?,
+            false => outcome,
+        };
         self.attempts += 1;
         self.is_over = true;
         self.plan.ledger.succeeded(self.attempts);
@@ -251,19 +249,38 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// # Errors
     ///
     /// What a clock fails with.
-    pub fn failed<C: Clocks>(&mut self, failure: Failure, mut clocks: C) -> Result<(), C::Error> {
+    pub fn failed<C: Clocks>(&mut self, failure: Failure, clocks: C) -> Result<(), C::Error> {
+        self.hear(failure, None, clocks)
+    }
+
+    /// Hears that the attempt was cut short, since its time is over, and what that means. One that
+    /// takes the run's time with it deserves no other, whatever the failure says.
+    ///
+    /// # Errors
+    ///
+    /// What a clock fails with.
+    pub fn timed_out<C: Clocks>(&mut self, failure: Failure, clocks: C) -> Result<(), C::Error> {
+        self.hear(failure, Some(self.timeout()), clocks)
+    }
+
+    fn hear<C: Clocks>(
+        &mut self,
+        failure: Failure,
+        cut: Option<TimeoutExceeded>,
+        mut clocks: C,
+    ) -> Result<(), C::Error> {
         let before = self.attempts;
         self.attempts = before.saturating_add(1);
-        self.stage = match self
-            .count_call(&mut clocks)
-            .and_then(|()| self.after_failure(failure, &mut clocks))
-        {
-            Ok(Stage::Stop(stop)) => self.stop(stop),
-            Ok(stage) => stage,
-            Err(error) => {
-                self.attempts = before;
-                return Err(error);
-            }
+        let after = |call: &mut Self, clocks: &mut C| {
+            call.count_call(clocks)?;
+            let now = call.note_end(clocks)?;
+            Ok((call.after_failure(failure, cut, now, clocks)?, now))
+        };
+        let (stage, ended) = after(self, &mut clocks).inspect_err(|_| self.attempts = before)?;
+        self.count_late(if cut.is_some() { Some(Instant::MAX) } else { ended });
+        self.stage = match stage {
+            Stage::Stop(stop) => self.stop(stop),
+            stage => stage,
         };
         if !self.is_over && self.plan.charge == Charge::Call {
             return Ok(());
@@ -296,26 +313,30 @@ impl<P: Deref<Target = Plan>> Call<P> {
     fn after_failure<C: Clocks>(
         &mut self,
         failure: Failure,
+        cut: Option<TimeoutExceeded>,
+        now: Option<Instant>,
         clocks: &mut C,
     ) -> Result<Stage, C::Error> {
         let exhausted = |reason| Ok(Stage::Stop(Stop::RetryExhausted(reason)));
         let Failure { spacing, rehearsal, .. } = failure;
         let retry = match &self.plan.retry {
-            Some(retry) if failure.retryable => retry,
-            _ => return Ok(Stage::Stop(Stop::Failed)),
+            Some(retry) if failure.retryable && !cut.is_some_and(|cut| cut.ends_run()) => retry,
+            _ => return Ok(Stage::Stop(cut.map_or(Stop::Failed, Stop::TimeoutExceeded))),
         };
         let rehearses = rehearsal.is_none_or(|it| it.has_attempt_after(self.attempts));
         if !rehearses || !retry.has_attempt_after(self.attempts) {
             return exhausted(StopReason::Attempts);
         }
         let delay = retry.spaced(spacing, self.attempts, &mut self.memory);
-        if let Some(max_elapsed) = retry.max_elapsed() {
-            let elapsed = clocks.run()?.saturating_duration_since(self.started);
-            let Some(left) = max_elapsed.checked_sub(elapsed.saturating_add(delay)) else {
-                return exhausted(StopReason::Elapsed);
-            };
-            // Quota for the next attempt is waited for no longer than the run may last.
-            self.patience = Some(self.patience.map_or(left, |patience| patience.min(left)));
+        if let Some(now) = now {
+            match self.timing.left_after(now, delay, retry.max_elapsed()) {
+                Err(reason) => return exhausted(reason),
+                // Quota for the next attempt is waited for no longer than the run may last.
+                Ok(Some(left)) => {
+                    self.patience = Some(self.patience.map_or(left, |patience| patience.min(left)));
+                }
+                Ok(None) => {}
+            }
         }
         if let Some(budget) = &self.plan.budget {
             self.charged = budget.charge(|| clocks.budget())?;
@@ -325,7 +346,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
         }
         if rehearsal.is_some_and(|it| !it.waits) {
             // As if it had been waited: else a run that only time ends would never end.
-            self.started = self.started.saturating_sub(delay);
+            self.timing.skip(delay);
             return Ok(Stage::Wait(Duration::ZERO));
         }
         Ok(Stage::Wait(delay))

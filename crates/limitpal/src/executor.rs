@@ -1,21 +1,27 @@
 //! Everything in one call: breaker, quota, attempts, record.
 
+mod attempt;
 mod blocking;
 mod builder;
+mod deadline;
 mod error;
 mod future;
+mod race;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::attempt::Attempt;
 pub use self::builder::ResilientExecutorBuilder;
+pub use self::deadline::Deadline;
+use self::error::Last;
 pub use self::error::{RetryExhausted, RunError};
 use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
 use crate::clock::SharedClock;
 use crate::limiter::{AnyLimiter, CompositePermit, Quota};
-use crate::refusal::is_own_refusal;
+use crate::refusal::{StopReason, TimeoutExceeded, is_own_refusal};
 use crate::retry::RetryPolicy;
 use crate::retry_after::RetryAfter;
 use crate::retry_budget::RetryBudget;
@@ -43,7 +49,14 @@ use crate::time::Instant;
 /// | `clock` | the one its parts share, else [`MonotonicClock`](crate::MonotonicClock) | sleeps between attempts |
 /// | `charge` | [`Charge::Call`] | what quota and breaker count |
 /// | `acquire_timeout` | none | wait for quota as long as it takes |
+/// | `timeout` | none | how long a run may last |
+/// | `attempt_timeout` | none | how long an attempt may last: at most `timeout` |
 /// | `ignore` | nothing | errors the breaker does not count |
+///
+/// An awaited attempt whose time is over is dropped; a blocking one goes on until it returns, and
+/// can ask its [`Attempt`] how much time it has. No wait is begun that would end at the run's
+/// deadline or later. An attempt that takes too long is a failure to the breaker, also where its
+/// value still comes out.
 ///
 /// The refusals of ours that the function itself returns (`RateLimitExceeded`,
 /// `CircuitBreakerOpen`, `InvalidConfig`, also in a `Box<dyn Error + Send + Sync>`) are never
@@ -155,9 +168,9 @@ impl<E> Parts<E> {
 
     /// Ends a run that gets no quota for its first attempt.
     fn refused<T>(&self, retry_after: RetryAfter) -> RunError<T> {
-        let stop = Stop::refused(0, retry_after);
+        let stop = Stop::refused(0, retry_after, || StopReason::RateLimited);
         self.plan.ledger.stopped(stop, 0);
-        RunError::new(stop, 0, None)
+        RunError::new(stop, 0, Last::Nothing)
     }
 
     /// Lets go what is not held between two attempts.
@@ -190,6 +203,20 @@ impl<E> Parts<E> {
             _ => Failure::new(false, counts),
         };
         let Ok(()) = call.failed(failure, self);
+    }
+
+    /// Tells the call of an attempt that was cut short, since its time is over.
+    #[cold]
+    fn report_timeout(&self, call: &mut Call<&Plan>) -> TimeoutExceeded {
+        let timeout = call.timeout();
+        let retryable = self.retry_policy.as_ref().is_some_and(RetryPolicy::retries_timeouts);
+        let Ok(()) = call.timed_out(Failure::new(retryable, true), self);
+        timeout
+    }
+
+    /// Returns a call that ends at a deadline, if there is one.
+    fn until<'p>(&self, call: Call<&'p Plan>, deadline: Option<&Deadline>) -> Call<&'p Plan> {
+        call.until(deadline.map(|deadline| deadline.on(&self.clock)))
     }
 }
 
@@ -269,6 +296,12 @@ impl<E> fmt::Debug for ResilientExecutor<E> {
         shown.field("clock", &parts.clock).field("charge", &parts.plan.charge);
         if let Some(timeout) = &parts.plan.acquire_timeout {
             shown.field("acquire_timeout", timeout);
+        }
+        if let Some(timeout) = &parts.plan.timeout {
+            shown.field("timeout", timeout);
+        }
+        if let Some(timeout) = &parts.plan.attempt_timeout {
+            shown.field("attempt_timeout", timeout);
         }
         if parts.ignore.is_some() {
             shown.field("ignore", &format_args!("a closure"));

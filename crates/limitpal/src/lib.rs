@@ -55,7 +55,9 @@ pub use crate::clock::TokioClock;
 pub use crate::clock::{Clock, MockClock, MonotonicClock, SharedClock, Sleep, TimeSource};
 pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
-pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
+pub use crate::executor::{
+    Attempt, Deadline, ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError,
+};
 pub use crate::limiter::{
     AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder, AnyLimiter, Ask,
     BucketBuilder, Change, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
@@ -64,7 +66,9 @@ pub use crate::limiter::{
     TokenBucket, Unused, WarmUpBucket, WarmUpBuilder, WindowBuilder, strict,
 };
 pub use crate::rate::Rate;
-pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+pub use crate::refusal::{
+    CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded, TimeoutScope,
+};
 #[doc(hidden)]
 pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
@@ -127,4 +131,6 @@ mod pages {
     struct Memory;
     #[doc = include_str!("../../../docs/retry.md")]
     struct Retry;
+    #[doc = include_str!("../../../docs/timeouts.md")]
+    struct Timeouts;
 }

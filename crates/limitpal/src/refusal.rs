@@ -90,11 +90,13 @@ pub enum StopReason {
     Elapsed,
     /// The retry budget has no other attempt.
     Budget,
+    /// Another attempt would begin at the run's deadline or after it.
+    Deadline,
 }
 
 impl StopReason {
-    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited`, `elapsed` or
-    /// `budget`.
+    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited`, `elapsed`,
+    /// `budget` or `deadline`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attempts => "attempts",
@@ -102,6 +104,7 @@ impl StopReason {
             Self::RateLimited => "rate_limited",
             Self::Elapsed => "elapsed",
             Self::Budget => "budget",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -112,6 +115,94 @@ impl fmt::Display for StopReason {
     }
 }
 
+/// What a time is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum TimeoutScope {
+    /// The whole run.
+    Run,
+    /// One attempt.
+    Attempt,
+}
+
+impl TimeoutScope {
+    /// Returns the scope as one word: `run` or `attempt`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Attempt => "attempt",
+        }
+    }
+}
+
+impl fmt::Display for TimeoutScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The time of a run is over, or that of its last attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeoutExceeded {
+    timeout: Duration,
+    scope: TimeoutScope,
+    attempts: u32,
+    reason: Option<StopReason>,
+}
+
+impl TimeoutExceeded {
+    /// Makes what ends a run after so many attempts, the one that was cut short included.
+    pub const fn new(timeout: Duration, scope: TimeoutScope, attempts: u32) -> Self {
+        Self { timeout, scope, attempts, reason: None }
+    }
+
+    /// Returns it with why there was no other attempt, which an attempt's timeout deserves.
+    #[must_use]
+    pub const fn because(self, reason: StopReason) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    /// Returns how long it could have lasted: for a run that was given a deadline, what was left
+    /// until that when it began.
+    pub const fn timeout(self) -> Duration {
+        self.timeout
+    }
+
+    /// Returns whose time is over.
+    pub const fn scope(self) -> TimeoutScope {
+        self.scope
+    }
+
+    /// Returns how often the function was called, the attempt included that was cut short. After
+    /// none the error says nothing about the other side.
+    pub const fn attempts(self) -> u32 {
+        self.attempts
+    }
+
+    /// Returns why there was no other attempt, where the last one deserved another.
+    pub const fn reason(self) -> Option<StopReason> {
+        self.reason
+    }
+
+    pub(crate) fn ends_run(self) -> bool {
+        self.scope == TimeoutScope::Run
+    }
+}
+
+impl fmt::Display for TimeoutExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { timeout, scope, attempts, .. } = self;
+        match (scope, attempts) {
+            (TimeoutScope::Run, 0) => {
+                write!(f, "the run's time of {timeout:.2?} was over before the first attempt")
+            }
+            (scope, n) => write!(f, "the {scope} took longer than {timeout:.2?}; attempt {n}"),
+        }
+    }
+}
+
+impl std::error::Error for TimeoutExceeded {}
+
 /// Returns whether an error is a refusal of ours, which says nothing about the other side.
 pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
     let error: &dyn Any = error;
@@ -119,9 +210,16 @@ pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
         error.is::<RateLimitExceeded>()
             || error.is::<CircuitBreakerOpen>()
             || error.is::<InvalidConfig>()
+            || error.downcast_ref().is_some_and(is_before_any_attempt)
     });
+    let is_before_any = error.downcast_ref().is_some_and(is_before_any_attempt);
     in_box
+        || is_before_any
         || error.is::<RateLimitExceeded>()
         || error.is::<CircuitBreakerOpen>()
         || error.is::<InvalidConfig>()
+}
+
+fn is_before_any_attempt(timeout: &TimeoutExceeded) -> bool {
+    timeout.attempts == 0
 }

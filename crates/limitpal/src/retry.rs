@@ -33,6 +33,7 @@ use crate::backoff::{Jitter, Memory, duration};
 /// | `jitter` | 0.0 | 0.1 means up to 10 % more or less; or a [`Jitter`] |
 /// | `seed` | none | seeded, a policy repeats its jitter |
 /// | `retry_if` | every error | |
+/// | `retry_timeouts` | true | whether an attempt that was cut short deserves another |
 /// | `delay_from` | none | reads from an error when the server wants the next attempt |
 /// | `max_server_delay` | 60 s | the longest delay that an error may ask for |
 ///
@@ -118,6 +119,11 @@ impl<E> RetryPolicy<E> {
     /// Returns whether `error` deserves another attempt, if there is one left.
     pub(crate) fn is_retryable(&self, error: &E) -> bool {
         self.rules.retries(error)
+    }
+
+    /// Returns whether an attempt that was cut short deserves another, if there is one left.
+    pub(crate) fn retries_timeouts(&self) -> bool {
+        !self.rules.spares_timeouts
     }
 
     /// Returns by what the delay after `error` is computed.

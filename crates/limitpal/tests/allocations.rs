@@ -111,6 +111,26 @@ fn a_run_that_succeeds_allocates_nothing() {
 }
 
 #[test]
+fn a_run_with_timeouts_that_is_ready_at_once_allocates_nothing() {
+    let second = Duration::from_secs(1);
+    for limiter in &limiters(false)[..4] {
+        let builder = ResilientExecutor::<Infallible>::builder().limiter(limiter.clone());
+        let builder = builder.retry_policy(RetryPolicy::default()).circuit_breaker(breaker(0));
+        let executor = builder.timeout(2 * second).attempt_timeout(second).build();
+        let executor = executor.expect("nothing is out of range");
+        let run = || assert_eq!(Ok(7), now(executor.run("user:7", || ready(Ok(7)))));
+        allocates_nothing(&format!("run, {limiter:?}"), run);
+        let blocking = || assert_eq!(Ok(7), executor.run_blocking("user:7", || Ok(7)));
+        allocates_nothing(&format!("run_blocking, {limiter:?}"), blocking);
+        let told = || {
+            let answer = executor.run_attempts("user:7", |attempt| ready(Ok(attempt.number())));
+            assert_eq!(Ok(1), now(answer));
+        };
+        allocates_nothing(&format!("run_attempts, {limiter:?}"), told);
+    }
+}
+
+#[test]
 fn a_run_refused_by_the_limiter_allocates_nothing() {
     for limiter in limiters(true) {
         let executor = executor(&limiter, &breaker(0));

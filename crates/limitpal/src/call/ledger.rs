@@ -27,6 +27,8 @@ pub struct ExecutorStats {
     pub refused_by_limiter: u64,
     /// Runs that the circuit breaker refused before the first attempt.
     pub refused_by_breaker: u64,
+    /// Runs whose time was over before the first attempt.
+    pub refused_by_timeout: u64,
     /// Runs that ended without an answer: cancelled, dropped, or by a panic.
     pub cancelled: u64,
     /// Times that the function was called.
@@ -39,7 +41,12 @@ pub struct ExecutorStats {
     pub recovered: u64,
     /// Failures whose last error deserved another attempt, and the attempts were used up.
     pub exhausted: u64,
-    /// Failures whose next attempt would have begun after `max_elapsed`.
+    /// Failures by [`TimeoutExceeded`](crate::TimeoutExceeded), of the run or of an attempt that
+    /// deserved no other.
+    pub timed_out: u64,
+    /// Attempts whose time was over: cut short, or ended too late.
+    pub timeouts: u64,
+    /// Failures whose next attempt would have begun after `max_elapsed`, or at the deadline.
     pub out_of_time: u64,
     /// Failures whose retry budget had nothing left.
     pub out_of_budget: u64,
@@ -56,7 +63,7 @@ pub struct ExecutorStats {
 impl ExecutorStats {
     /// Returns how many runs were refused before the first attempt.
     pub const fn refusals(&self) -> u64 {
-        self.refused_by_limiter + self.refused_by_breaker
+        self.refused_by_limiter + self.refused_by_breaker + self.refused_by_timeout
     }
 
     /// Returns how many attempts there were for each run; none before the first run.
@@ -91,6 +98,9 @@ struct Counts {
     stopped_by_limiter: AtomicU64,
     refused_by_limiter: AtomicU64,
     refused_by_breaker: AtomicU64,
+    refused_by_timeout: AtomicU64,
+    timed_out: AtomicU64,
+    timeouts: AtomicU64,
     cancelled: AtomicU64,
     /// Cancelled runs that had begun their first attempt.
     cancelled_in_attempt: AtomicU64,
@@ -151,7 +161,13 @@ impl Ledger {
                 Stop::RateLimitExceeded(_) => &counts.refused_by_limiter,
                 Stop::CircuitBreakerOpen(_) => &counts.refused_by_breaker,
                 Stop::RetryExhausted(StopReason::Attempts) => &counts.exhausted,
-                Stop::RetryExhausted(StopReason::Elapsed) => &counts.out_of_time,
+                Stop::TimeoutExceeded(timeout) if timeout.attempts() == 0 => {
+                    &counts.refused_by_timeout
+                }
+                Stop::TimeoutExceeded(_) => &counts.timed_out,
+                Stop::RetryExhausted(StopReason::Elapsed | StopReason::Deadline) => {
+                    &counts.out_of_time
+                }
                 Stop::RetryExhausted(StopReason::Budget) => &counts.out_of_budget,
                 Stop::RetryExhausted(StopReason::CircuitOpen) => &counts.stopped_by_breaker,
                 Stop::RetryExhausted(StopReason::RateLimited) => &counts.stopped_by_limiter,
@@ -167,6 +183,12 @@ impl Ledger {
         self.retried(attempts);
         self.add(|counts| &counts.cancelled, 1);
         self.add(|counts| &counts.cancelled_in_attempt, u64::from(attempts > 0));
+    }
+
+    /// Counts an attempt whose time was over.
+    #[cold]
+    pub(super) fn timeout(&self) {
+        self.add(|counts| &counts.timeouts, 1);
     }
 
     #[cold]
@@ -194,24 +216,30 @@ impl Ledger {
         let by_limiter = self.sum(|counts| &counts.stopped_by_limiter);
         let successes = self.sum(|counts| &counts.at_once) + recovered;
         let exhausted_in_all = exhausted + out_of_time + out_of_budget + by_breaker + by_limiter;
-        let failures = self.sum(|counts| &counts.failed) + exhausted_in_all;
+        let timed_out = self.sum(|counts| &counts.timed_out);
+        let failures = self.sum(|counts| &counts.failed) + timed_out + exhausted_in_all;
         let cancelled = self.sum(|counts| &counts.cancelled);
         let refused_by_limiter = self.sum(|counts| &counts.refused_by_limiter);
         let refused_by_breaker = self.sum(|counts| &counts.refused_by_breaker);
+        let refused_by_timeout = self.sum(|counts| &counts.refused_by_timeout);
+        let refusals = refused_by_limiter + refused_by_breaker + refused_by_timeout;
         let firsts = successes + failures + self.sum(|counts| &counts.cancelled_in_attempt);
         let retries = self.sum(|counts| &counts.retries);
         ExecutorStats {
-            calls: successes + failures + refused_by_limiter + refused_by_breaker + cancelled,
+            calls: successes + failures + refusals + cancelled,
             successes,
             failures,
             refused_by_limiter,
             refused_by_breaker,
+            refused_by_timeout,
             cancelled,
             attempts: firsts + retries,
             firsts,
             retries,
             recovered,
             exhausted,
+            timed_out,
+            timeouts: self.sum(|counts| &counts.timeouts),
             out_of_time,
             out_of_budget,
             stopped_by_breaker: by_breaker,

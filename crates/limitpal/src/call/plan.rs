@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ledger::Ledger;
 use crate::circuit_breaker::BreakerCell;
+use crate::config::{InvalidConfig, positive};
 use crate::retry::RetrySettings;
 use crate::retry_budget::BudgetCell;
 
@@ -44,7 +45,7 @@ pub struct Plan {
     /// How many attempts, and the delays between them; without it there is one attempt.
     pub retry: Option<Arc<RetrySettings>>,
     /// Whether something is to be kept of a run from its beginning: true where `retry` has a
-    /// `max_elapsed`, and where there is a `budget`.
+    /// `max_elapsed`, where there is a `budget`, and where there are timeouts.
     pub kept: bool,
     /// Whom to ask before another attempt, and who hears of each call.
     pub budget: Option<Arc<BudgetCell>>,
@@ -56,6 +57,43 @@ pub struct Plan {
     pub charge: Charge,
     /// How long to wait for quota in the whole run; without it, as long as it takes.
     pub acquire_timeout: Option<Duration>,
+    /// How long a run may last.
+    pub timeout: Option<Duration>,
+    /// How long an attempt may last.
+    pub attempt_timeout: Option<Duration>,
     /// What became of the runs so far; a copy of the plan counts for itself.
     pub ledger: Ledger,
+}
+
+impl Plan {
+    /// Sets how long a run and an attempt may last, from which on time is kept.
+    ///
+    /// # Errors
+    ///
+    /// A time of 0 or above 100 years, and an attempt that may last longer than its run.
+    pub fn set_timeouts(
+        &mut self,
+        timeout: Option<Duration>,
+        attempt_timeout: Option<Duration>,
+    ) -> Result<(), InvalidConfig> {
+        for (name, span) in [("timeout", timeout), ("attempt_timeout", attempt_timeout)] {
+            span.map_or(Ok(()), |span| positive(name, span))?;
+        }
+        if let (Some(run), Some(attempt)) = (timeout, attempt_timeout)
+            && attempt > run
+        {
+            let advice = format!("give at most the timeout of the whole run ({run:?})");
+            return Err(InvalidConfig::new("attempt_timeout", format_args!("{attempt:?}"), advice));
+        }
+        (self.timeout, self.attempt_timeout) = (timeout, attempt_timeout);
+        self.kept |= timeout.is_some() || attempt_timeout.is_some();
+        Ok(())
+    }
+
+    /// Returns whether it matters when a run begins.
+    pub(super) fn is_timed(&self) -> bool {
+        self.timeout.is_some()
+            || self.attempt_timeout.is_some()
+            || self.retry.as_ref().is_some_and(|retry| retry.is_timed())
+    }
 }

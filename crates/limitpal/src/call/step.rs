@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded};
 use crate::retry_after::RetryAfter;
 
 /// What the loop that drives a [`Call`](crate::Call) does next, and what it tells the call then.
@@ -20,7 +20,7 @@ pub enum Step {
     /// Sleep for this long; then `slept`.
     Wait(Duration),
     /// Call the user's function for the time with this number, counted from 1; then `succeeded`,
-    /// `failed` or `own_refusal`.
+    /// `failed`, `timed_out` or `own_refusal`.
     Attempt(u32),
     /// The run is over, without a value.
     Stop(Stop),
@@ -34,6 +34,8 @@ pub enum Stop {
     RateLimitExceeded(RateLimitExceeded),
     /// The circuit is open, and the function was not called.
     CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The time of the run is over, or that of an attempt that deserved no other.
+    TimeoutExceeded(TimeoutExceeded),
     /// The last error deserved another attempt, which there was not.
     RetryExhausted(StopReason),
     /// The last error deserved no other attempt: it comes out unchanged.
@@ -43,10 +45,14 @@ pub enum Stop {
 impl Stop {
     /// Returns how a run ends that gets no quota in time, after so many attempts.
     #[inline]
-    pub(crate) fn refused(attempts: u32, retry_after: RetryAfter) -> Self {
+    pub(crate) fn refused(
+        attempts: u32,
+        retry_after: RetryAfter,
+        reason: impl FnOnce() -> StopReason,
+    ) -> Self {
         match attempts {
             0 => Self::RateLimitExceeded(RateLimitExceeded::new(retry_after)),
-            _ => Self::RetryExhausted(StopReason::RateLimited),
+            _ => Self::RetryExhausted(reason()),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::error::RunError;
-use super::{ResilientExecutor, Unspent};
+use super::error::{Last, RunError};
+use super::{Attempt, Deadline, ResilientExecutor, Unspent};
 use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::limiter::{CompositePermit, Quota};
 
@@ -26,15 +26,15 @@ impl<E: 'static> ResilientExecutor<E> {
             let own = parts.plan_of(key);
             let mut call = Call::new(own.as_ref().unwrap_or(&parts.plan));
             if let Ok(Step::Stop(stop)) = call.next(parts) {
-                return Err(RunError::new(stop, 0, None));
+                return Err(RunError::new(stop, 0, Last::Nothing));
             }
-            return self.go_on_blocking(key, function, call, None, None);
+            return self.go_on_blocking(key, |_| function(), call, None, Last::Nothing);
         };
         let entered = match &parts.limiter {
             None => Ok(None),
             Some(limiter) => limiter.enter_blocking(key.into(), parts.plan.acquire_timeout),
         };
-        let (call, quota, last_error) = match entered {
+        let (call, quota, last) = match entered {
             Ok(None) => {
                 let attempt = OnlyAttempt::of(&parts.plan.ledger);
                 let answer = function();
@@ -47,24 +47,81 @@ impl<E: 'static> ResilientExecutor<E> {
                     Err(error) => {
                         let mut call = Call::begun(&parts.plan, permit);
                         parts.report(&mut call, &error);
-                        (call, None, Some(error))
+                        (call, None, Last::Failed(error))
                     }
                 }
             }
-            Ok(Some(quota)) => (Call::admitted(&parts.plan, permit), Some(quota), None),
+            Ok(Some(quota)) => (Call::admitted(&parts.plan, permit), Some(quota), Last::Nothing),
             Err(refusal) => return Err(parts.refused(refusal.retry_after())),
         };
-        self.go_on_blocking(key, function, call, quota, last_error)
+        self.go_on_blocking(key, |_| function(), call, quota, last)
+    }
+
+    /// As [`run_blocking`](Self::run_blocking), for a function that is told about its [`Attempt`].
+    ///
+    /// # Errors
+    ///
+    /// The function's own error, or why it was not called (again).
+    pub fn run_attempts_blocking<T>(
+        &self,
+        key: &str,
+        function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
+    ) -> Result<T, RunError<E>> {
+        self.run_timed_blocking(None, key, function)
+    }
+
+    /// As [`run_attempts_blocking`](Self::run_attempts_blocking), with a deadline: that of the
+    /// attempt around this run, or of a request. Of it and the executor's timeout the sooner counts.
+    ///
+    /// ```
+    /// use limitpal::{Deadline, MockClock, ResilientExecutor, RetryPolicy, RunError, StopReason};
+    /// use std::time::Duration;
+    ///
+    /// let clock = MockClock::new();
+    /// let policy = RetryPolicy::builder().base_delay(Duration::from_secs(1)).build()?;
+    /// let executor =
+    ///     ResilientExecutor::builder().retry_policy(policy).clock(clock.clone()).build()?;
+    ///
+    /// let deadline = Deadline::after(Duration::from_secs(3), clock.clone());
+    /// let end = executor.run_until_blocking(&deadline, "api", |_| Err::<(), _>("busy"));
+    /// let Err(RunError::RetryExhausted(end)) = end else { panic!("{end:?}") };
+    /// assert_eq!((2, StopReason::Deadline), (end.attempts, end.reason));
+    /// assert_eq!(1_000_000_000, clock.now().as_nanos(), "the next wait would end at the deadline");
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The function's own error, or why it was not called (again).
+    pub fn run_until_blocking<T>(
+        &self,
+        deadline: &Deadline,
+        key: &str,
+        function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
+    ) -> Result<T, RunError<E>> {
+        self.run_timed_blocking(Some(deadline), key, function)
+    }
+
+    fn run_timed_blocking<T>(
+        &self,
+        deadline: Option<&Deadline>,
+        key: &str,
+        function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
+    ) -> Result<T, RunError<E>> {
+        let parts = &*self.parts;
+        let own = parts.plan_of(key);
+        let call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
+        self.go_on_blocking(key, function, call, None, Last::Nothing)
     }
 
     /// Goes on with a run of which something is to be kept.
     fn go_on_blocking<T>(
         &self,
         key: &str,
-        mut function: impl FnMut() -> Result<T, E>,
+        mut function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
         mut call: Call<&Plan>,
         mut entered: Option<Quota>,
-        mut last_error: Option<E>,
+        mut last: Last<E>,
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
         let mut unspent: Option<Unspent<'_>> = None;
@@ -92,23 +149,24 @@ impl<E: 'static> ResilientExecutor<E> {
                     parts.clock.sleep_blocking(delay);
                     call.slept();
                 }
-                Step::Attempt(_) => {
+                Step::Attempt(number) => {
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
-                    match function() {
+                    let attempt = Attempt::of(&call, number, last.error(), &parts.clock);
+                    match function(attempt) {
                         Ok(value) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);
                         }
                         Err(error) => {
                             parts.report(&mut call, &error);
-                            last_error = Some(error);
+                            last = Last::Failed(error);
                         }
                     }
                 }
                 Step::Stop(stop) => {
-                    return Err(RunError::new(stop, call.attempts(), last_error));
+                    return Err(RunError::new(stop, call.attempts(), last));
                 }
             }
         }

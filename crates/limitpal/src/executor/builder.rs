@@ -23,6 +23,8 @@ pub struct ResilientExecutorBuilder<E> {
     clock: Option<SharedClock>,
     charge: Charge,
     acquire_timeout: Option<Duration>,
+    timeout: Option<Duration>,
+    attempt_timeout: Option<Duration>,
     ignore: Option<Predicate<E>>,
 }
 
@@ -85,6 +87,20 @@ impl<E> ResilientExecutorBuilder<E> {
         self
     }
 
+    /// Sets how long a run may last, waits and retries included: above 0, 100 years at most.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long an attempt may last: above 0, and at most `timeout`.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
     /// Sets which errors the breaker counts as neither success nor failure.
     #[must_use]
     pub fn ignore(mut self, ignore: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
@@ -96,12 +112,12 @@ impl<E> ResilientExecutorBuilder<E> {
     ///
     /// # Errors
     ///
-    /// None today; options whose ranges can be wrong will be checked here.
+    /// A timeout of 0 or above 100 years, and an `attempt_timeout` above `timeout`.
     pub fn build(self) -> Result<ResilientExecutor<E>, InvalidConfig> {
         let clock = self.clock.clone().unwrap_or_else(|| self.shared_clock());
         let retry = self.retry_policy.as_ref();
         let timed = retry.is_some_and(|policy| policy.settings().is_timed());
-        let plan = Plan {
+        let mut plan = Plan {
             kept: self.budget.is_some() || timed,
             budget: self.budget.as_ref().map(|budget| budget.cell().clone()),
             retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
@@ -110,7 +126,10 @@ impl<E> ResilientExecutorBuilder<E> {
             charge: self.charge,
             acquire_timeout: self.acquire_timeout,
             ledger: Ledger::default(),
+            timeout: None,
+            attempt_timeout: None,
         };
+        plan.set_timeouts(self.timeout, self.attempt_timeout)?;
         let Self { limiter, retry_policy, breaker, breakers, budget, ignore, .. } = self;
         let parts = Parts { limiter, retry_policy, breaker, breakers, budget, clock, ignore, plan };
         Ok(ResilientExecutor { parts: Arc::new(parts) })
@@ -141,6 +160,8 @@ impl<E> Default for ResilientExecutorBuilder<E> {
             clock: None,
             charge: Charge::default(),
             acquire_timeout: None,
+            timeout: None,
+            attempt_timeout: None,
             ignore: None,
         }
     }
@@ -156,6 +177,8 @@ impl<E> fmt::Debug for ResilientExecutorBuilder<E> {
             .field("clock", &self.clock)
             .field("charge", &self.charge)
             .field("acquire_timeout", &self.acquire_timeout)
+            .field("timeout", &self.timeout)
+            .field("attempt_timeout", &self.attempt_timeout)
             .finish_non_exhaustive()
     }
 }

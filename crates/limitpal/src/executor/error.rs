@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::call::Stop;
-use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded};
 
 /// Why a run gave no value.
 ///
@@ -32,6 +32,9 @@ pub enum RunError<E> {
     RateLimitExceeded(RateLimitExceeded),
     /// The circuit is open; the function was not called.
     CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The time of the run is over, or that of its last attempt. Where that deserved another
+    /// attempt, its [`reason`](TimeoutExceeded::reason) says why there was none.
+    TimeoutExceeded(TimeoutExceeded),
     /// The last error deserved another attempt, which there was not.
     RetryExhausted(RetryExhausted<E>),
     /// The function failed with this error of its own, which deserved no other attempt.
@@ -59,20 +62,41 @@ impl<E> RunError<E> {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) => true,
+            Self::TimeoutExceeded(timeout) => timeout.attempts() == 0,
             Self::RetryExhausted(_) | Self::Failed(_) => false,
         }
     }
 
     /// Returns how a run ends for its caller.
-    pub(super) fn new(stop: Stop, attempts: u32, last_error: Option<E>) -> Self {
-        let last_error = || last_error.expect("a run that called the function has its error");
-        match stop {
-            Stop::RateLimitExceeded(refusal) => Self::RateLimitExceeded(refusal),
-            Stop::CircuitBreakerOpen(refusal) => Self::CircuitBreakerOpen(refusal),
-            Stop::RetryExhausted(reason) => {
-                Self::RetryExhausted(RetryExhausted { attempts, last_error: last_error(), reason })
+    pub(super) fn new(stop: Stop, attempts: u32, last: Last<E>) -> Self {
+        match (stop, last) {
+            (Stop::RateLimitExceeded(refusal), _) => Self::RateLimitExceeded(refusal),
+            (Stop::CircuitBreakerOpen(refusal), _) => Self::CircuitBreakerOpen(refusal),
+            (Stop::TimeoutExceeded(timeout), _) => Self::TimeoutExceeded(timeout),
+            (Stop::RetryExhausted(reason), Last::TimedOut(timeout)) => {
+                Self::TimeoutExceeded(timeout.because(reason))
             }
-            Stop::Failed => Self::Failed(last_error()),
+            (Stop::RetryExhausted(reason), Last::Failed(last_error)) => {
+                Self::RetryExhausted(RetryExhausted { attempts, last_error, reason })
+            }
+            (Stop::Failed, Last::Failed(error)) => Self::Failed(error),
+            (stop, _) => unreachable!("{stop:?} after no attempt"),
+        }
+    }
+}
+
+/// How the last attempt of a run ended.
+pub(super) enum Last<E> {
+    Nothing,
+    Failed(E),
+    TimedOut(TimeoutExceeded),
+}
+
+impl<E> Last<E> {
+    pub(super) fn error(&self) -> Option<&E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Nothing | Self::TimedOut(_) => None,
         }
     }
 }
@@ -82,6 +106,7 @@ impl<E: fmt::Display> fmt::Display for RunError<E> {
         match self {
             Self::RateLimitExceeded(refusal) => refusal.fmt(f),
             Self::CircuitBreakerOpen(refusal) => refusal.fmt(f),
+            Self::TimeoutExceeded(timeout) => timeout.fmt(f),
             Self::RetryExhausted(end) => end.fmt(f),
             Self::Failed(error) => error.fmt(f),
         }
@@ -92,7 +117,9 @@ impl<E: fmt::Display> fmt::Display for RunError<E> {
 impl<E: Error + 'static> Error for RunError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) => None,
+            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) | Self::TimeoutExceeded(_) => {
+                None
+            }
             Self::RetryExhausted(end) => end.source(),
             Self::Failed(error) => error.source(),
         }
@@ -120,6 +147,7 @@ impl<E> fmt::Display for RetryExhausted<E> {
             StopReason::CircuitOpen => f.write_str("; the circuit opened meanwhile"),
             StopReason::RateLimited => f.write_str("; no permit in time for another"),
             StopReason::Elapsed => f.write_str("; there is no time left for another"),
+            StopReason::Deadline => f.write_str("; its deadline is too near for another"),
             StopReason::Budget => f.write_str("; the retry budget has no other"),
         }
     }

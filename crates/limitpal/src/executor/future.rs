@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::error::RunError;
-use super::{Parts, ResilientExecutor, Unspent};
+use super::error::{Last, RunError};
+use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent, race};
 use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::circuit_breaker::Permit;
 use crate::limiter::CompositePermit;
@@ -42,11 +42,12 @@ impl<E: 'static> ResilientExecutor<E> {
     {
         let parts = &*self.parts;
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
-        let (mut call, entered, last_error) = match parts.begin(key) {
+        let (mut call, entered, last) = match parts.begin(key) {
             None => match parts.plan_of(key) {
-                None => (Call::new(&parts.plan), None, None),
+                None => (Call::new(&parts.plan), None, Last::Nothing),
                 Some(own) => {
-                    return self.go_on(key, function, Call::new(&own), None, None).await;
+                    let call = Call::new(&own);
+                    return self.go_on(key, |_| function(), call, None, Last::Nothing).await;
                 }
             },
             Some((permit, Some(Turn::Now(())))) => {
@@ -61,19 +62,87 @@ impl<E: 'static> ResilientExecutor<E> {
                     Err(error) => {
                         let mut call = Call::begun(&parts.plan, permit);
                         parts.report(&mut call, &error);
-                        (call, None, Some(error))
+                        (call, None, Last::Failed(error))
                     }
                 }
             }
             Some((_, Some(Turn::Refused(retry_after)))) => {
                 return Err(parts.refused(retry_after));
             }
-            Some((permit, turn)) => (Call::admitted(&parts.plan, permit), turn, None),
+            Some((permit, turn)) => (Call::admitted(&parts.plan, permit), turn, Last::Nothing),
         };
         if let Ok(Step::Stop(stop)) = call.next(parts) {
-            return Err(RunError::new(stop, call.attempts(), last_error));
+            return Err(RunError::new(stop, call.attempts(), last));
         }
-        self.go_on(key, function, call, entered, last_error).await
+        self.go_on(key, |_| function(), call, entered, last).await
+    }
+
+    /// As [`run`](Self::run), for a function that is told about its [`Attempt`].
+    ///
+    /// # Errors
+    ///
+    /// The function's own error, or why it was not called (again).
+    pub async fn run_attempts<T, F, Answer>(&self, key: &str, function: F) -> Result<T, RunError<E>>
+    where
+        F: FnMut(Attempt<'_, E>) -> Answer,
+        Answer: Future<Output = Result<T, E>>,
+    {
+        self.run_timed(None, key, function).await
+    }
+
+    /// As [`run_attempts`](Self::run_attempts), with a deadline: that of the attempt around this
+    /// run, or of a request. Of it and the executor's timeout the sooner counts.
+    ///
+    /// ```
+    /// use limitpal::{ResilientExecutor, RunError};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let page = ResilientExecutor::<RunError<String>>::builder()
+    ///     .timeout(Duration::from_millis(5))
+    ///     .build()?;
+    /// let query = ResilientExecutor::<String>::builder().build()?;
+    ///
+    /// let end: Result<(), _> = page.run_attempts("page", |attempt| {
+    ///     let (query, deadline) = (query.clone(), attempt.deadline().expect("a run with an end"));
+    ///     async move { query.run_until(&deadline, "query", |_| std::future::pending()).await }
+    /// }).await;
+    /// assert!(matches!(end, Err(RunError::TimeoutExceeded(_) | RunError::Failed(_))), "{end:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The function's own error, or why it was not called (again).
+    pub async fn run_until<T, F, Answer>(
+        &self,
+        deadline: &Deadline,
+        key: &str,
+        function: F,
+    ) -> Result<T, RunError<E>>
+    where
+        F: FnMut(Attempt<'_, E>) -> Answer,
+        Answer: Future<Output = Result<T, E>>,
+    {
+        self.run_timed(Some(deadline), key, function).await
+    }
+
+    async fn run_timed<T, F, Answer>(
+        &self,
+        deadline: Option<&Deadline>,
+        key: &str,
+        function: F,
+    ) -> Result<T, RunError<E>>
+    where
+        F: FnMut(Attempt<'_, E>) -> Answer,
+        Answer: Future<Output = Result<T, E>>,
+    {
+        let parts = &*self.parts;
+        let own = parts.plan_of(key);
+        let call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
+        self.go_on(key, function, call, None, Last::Nothing).await
     }
 
     /// Goes on with a run of which something is to be kept.
@@ -83,10 +152,10 @@ impl<E: 'static> ResilientExecutor<E> {
         mut function: F,
         mut call: Call<&Plan>,
         mut entered: Option<Turn<()>>,
-        mut last_error: Option<E>,
+        mut last: Last<E>,
     ) -> Result<T, RunError<E>>
     where
-        F: FnMut() -> Answer,
+        F: FnMut(Attempt<'_, E>) -> Answer,
         Answer: Future<Output = Result<T, E>>,
     {
         let parts = &*self.parts;
@@ -122,23 +191,26 @@ impl<E: 'static> ResilientExecutor<E> {
                     parts.clock.sleep(delay).await;
                     call.slept();
                 }
-                Step::Attempt(_) => {
+                Step::Attempt(number) => {
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
-                    match function().await {
-                        Ok(value) => {
+                    let attempt = Attempt::of(&call, number, last.error(), &parts.clock);
+                    let answer = function(attempt);
+                    match race::until(call.ends(), &parts.clock, answer).await {
+                        Some(Ok(value)) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);
                         }
-                        Err(error) => {
+                        Some(Err(error)) => {
                             parts.report(&mut call, &error);
-                            last_error = Some(error);
+                            last = Last::Failed(error);
                         }
+                        None => last = Last::TimedOut(parts.report_timeout(&mut call)),
                     }
                 }
                 Step::Stop(stop) => {
-                    return Err(RunError::new(stop, call.attempts(), last_error));
+                    return Err(RunError::new(stop, call.attempts(), last));
                 }
             }
         }

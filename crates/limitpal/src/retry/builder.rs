@@ -129,6 +129,14 @@ impl<E> RetryPolicyBuilder<E> {
         self
     }
 
+    /// Sets whether an attempt deserves another whose time was over, by the `attempt_timeout` of
+    /// its executor; it has no error that `retry_if` could look at.
+    #[must_use]
+    pub fn retry_timeouts(mut self, retry_timeouts: bool) -> Self {
+        self.rules.spares_timeouts = !retry_timeouts;
+        self
+    }
+
     /// Sets how to read from an error after which time the server wants the next attempt, as
     /// `Retry-After` says. That is the delay then, without jitter: neither `min_delay` nor
     /// `max_delay` bounds it, only [`max_server_delay`](Self::max_server_delay).

@@ -20,6 +20,8 @@ pub(crate) struct Rules<E> {
     pub(super) retry_if: Option<Predicate<E>>,
     pub(super) classes: Vec<Class<E>>,
     pub(super) delay_from: Option<DelayFrom<E>>,
+    /// Whether an attempt that was cut short deserves no other.
+    pub(super) spares_timeouts: bool,
 }
 
 impl<E> Rules<E> {
@@ -48,12 +50,15 @@ impl<E> Rules<E> {
         for (name, _) in given.into_iter().filter(|(_, given)| *given) {
             shown.field(name, &format_args!("a closure"));
         }
+        if self.spares_timeouts {
+            shown.field("retry_timeouts", &false);
+        }
     }
 }
 
 impl<E> Default for Rules<E> {
     fn default() -> Self {
-        Self { retry_if: None, classes: Vec::new(), delay_from: None }
+        Self { retry_if: None, classes: Vec::new(), delay_from: None, spares_timeouts: false }
     }
 }
 
@@ -65,9 +70,9 @@ impl<E> Clone for Class<E> {
 
 impl<E> Clone for Rules<E> {
     fn clone(&self) -> Self {
-        let Self { retry_if, classes, delay_from } = self;
+        let Self { retry_if, classes, delay_from, spares_timeouts } = self;
         let (retry_if, delay_from) = (retry_if.clone(), delay_from.clone());
-        Self { retry_if, classes: classes.clone(), delay_from }
+        Self { retry_if, classes: classes.clone(), delay_from, spares_timeouts: *spares_timeouts }
     }
 }
 
@@ -80,6 +85,7 @@ impl<E> PartialEq for Rules<E> {
         let mut pairs = self.classes.iter().zip(&other.classes);
         same(self.retry_if.as_ref(), other.retry_if.as_ref())
             && same(self.delay_from.as_ref(), other.delay_from.as_ref())
+            && self.spares_timeouts == other.spares_timeouts
             && self.classes.len() == other.classes.len()
             && pairs.all(|(ours, theirs)| same(Some(&ours.0), Some(&theirs.0)))
     }

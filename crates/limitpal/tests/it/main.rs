@@ -31,6 +31,7 @@ mod retry;
 mod retry_budget;
 mod snapshot;
 mod strict;
+mod timeouts;
 mod token_bucket;
 mod waiters;
 mod waiting_crowd;
