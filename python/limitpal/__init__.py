@@ -6,6 +6,7 @@ from ._adaptive import AsyncAdaptiveLimiter
 from ._clock import Clock, MockClock, MonotonicClock
 from ._composite import AsyncCompositeLimiter
 from ._concurrency import AsyncConcurrencyLimiter
+from ._current import current_attempt
 from ._delays import Constant, Exponential, Fibonacci, Linear
 from ._errors import (
     CircuitBreakerOpen,
@@ -13,6 +14,7 @@ from ._errors import (
     LimitPalError,
     RateLimitExceeded,
     RetryExhausted,
+    TimeoutExceeded,
 )
 from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
 from ._executor import AsyncResilientExecutor
@@ -26,6 +28,7 @@ from ._limiters import (
 from ._limitpal import (
     AdaptiveConcurrency,
     AdaptiveLimiter,
+    Attempt,
     CircuitBreaker,
     ClientThrottle,
     CompositeLimiter,
@@ -72,6 +75,7 @@ __all__ = [
     "AsyncSlidingWindowLog",
     "AsyncTokenBucket",
     "AsyncWarmUpBucket",
+    "Attempt",
     "CircuitBreaker",
     "CircuitBreakerOpen",
     "ClientThrottle",
@@ -112,9 +116,11 @@ __all__ = [
     "SlowCallRate",
     "Subscription",
     "SyncLimiter",
+    "TimeoutExceeded",
     "TokenBucket",
     "WarmUpBucket",
     "__version__",
     "async_strict",
+    "current_attempt",
     "strict",
 ]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._limitpal import _ExecutorCore
+from ._limitpal import Attempt, _ExecutorCore
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from ._clock import Clock
     from ._limitpal import RetryBudget, RetryPolicy, _Run
 
-__all__ = ["AsyncAttempts", "Attempt", "Attempts"]
+__all__ = ["AsyncAttempts", "Attempts", "BlockAttempt"]
 
 
 class _Block:
@@ -20,14 +22,14 @@ class _Block:
 
     def __init__(self, core: _ExecutorCore) -> None:
         self.core = core
-        self.run: int | _Run = core.begin("", _nothing)
-        self.attempt: Attempt | None = None
+        self.run: _Run | None = None
+        self.attempt: BlockAttempt | None = None
         self.delay = 0.0
 
-    def next(self) -> Attempt:
-        before = self.attempt
-        number, error = (1, None) if before is None else (before.number + 1, before.error)
-        self.attempt = Attempt(self, number, error)
+    def next(self) -> BlockAttempt:
+        if self.run is None:
+            self.run = self.core.begin_block()
+        self.attempt = BlockAttempt(self.run.attempt(), self)
         return self.attempt
 
     def is_over(self) -> bool:
@@ -43,16 +45,17 @@ class _Block:
 
     def failed(self, error: BaseException) -> bool:
         """Returns whether there is another attempt; raises `RetryExhausted` if there could be."""
+        assert self.run is not None
         run = self.core.failed(self.run, error)
         return run is not None and self._again(run)
 
     def gave(self, value: object) -> bool:
         """Returns whether the value is not good enough, and there is another attempt."""
+        assert self.run is not None
         run = self.core.succeeded(self.run, value)
         return run is not None and self._again(run)
 
     def _again(self, run: _Run) -> bool:
-        self.run = run
         # A run of retries alone waits for nothing else than a delay.
         step = run.next("")
         assert step is not None
@@ -61,36 +64,32 @@ class _Block:
         return True
 
     def slept(self) -> None:
-        assert not isinstance(self.run, int)
+        assert self.run is not None
         self.run.slept()
         self.run.next("")
 
     def close(self) -> None:
-        if not isinstance(self.run, int):
+        if self.run is not None:
             self.run.close()
 
 
-def _nothing() -> None:
-    """What a loop that calls no function begins with."""
-
-
-class Attempt:
+class BlockAttempt(Attempt):
     """One attempt of a block: `with attempt:` is where an error is caught that deserves another.
 
-    `number` counts from 1, `last_error` is the error of the attempt before, or None. A block that
-    sets `result` lets the policy's `retry_on_result` judge it.
+    A block that sets `result` lets the policy's `retry_on_result` judge it.
     """
 
-    def __init__(self, block: _Block, number: int, last_error: BaseException | None) -> None:
-        self.number = number
-        self.last_error = last_error
+    def __new__(cls, attempt: Attempt, block: _Block) -> Self:
+        return super().__new__(cls, attempt)
+
+    def __init__(self, attempt: Attempt, block: _Block) -> None:
         self.error: BaseException | None = None
         self.result: object = None
         self.has_ended = False
         self.is_followed = False
         self._block = block
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -106,9 +105,6 @@ class Attempt:
             return False
         self.is_followed = self._block.failed(error)
         return self.is_followed
-
-    def __repr__(self) -> str:
-        return f"<Attempt {self.number}>"
 
 
 class _Loop:
@@ -151,7 +147,7 @@ class _Iterator:
     def __iter__(self) -> _Iterator:
         return self
 
-    def __next__(self) -> Attempt:
+    def __next__(self) -> BlockAttempt:
         block = self._block
         if block.is_over():
             raise StopIteration
@@ -172,7 +168,7 @@ class _AsyncIterator:
     def __aiter__(self) -> _AsyncIterator:
         return self
 
-    async def __anext__(self) -> Attempt:
+    async def __anext__(self) -> BlockAttempt:
         block = self._block
         if block.is_over():
             raise StopAsyncIteration

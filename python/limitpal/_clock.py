@@ -11,7 +11,7 @@ import time
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from ._limitpal import MockTime
 
@@ -20,6 +20,7 @@ __all__ = ["Clock", "MockClock", "MonotonicClock"]
 # The other files use these names, so that none of them says `asyncio`.
 Loop: TypeAlias = asyncio.AbstractEventLoop
 Future: TypeAlias = asyncio.Future[None]
+Cancelled = asyncio.CancelledError
 
 
 @runtime_checkable
@@ -333,6 +334,11 @@ def running_loop(caller: str) -> Loop:
         message = f"{caller} needs a running asyncio event loop; uvloop is one, trio is not"
         raise RuntimeError(message)
     return loop
+
+
+def present_task() -> asyncio.Task[Any] | None:
+    """Return the task that runs, if there is one."""
+    return asyncio.current_task()
 
 
 def try_running_loop() -> Loop | None:

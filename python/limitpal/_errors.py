@@ -4,6 +4,7 @@ LimitPalError
 ├── RateLimitExceeded     no quota in time
 ├── CircuitBreakerOpen    the circuit refuses
 ├── RetryExhausted        a run stopped after an error worth another attempt
+├── TimeoutExceeded       the time of a run or an attempt is over (also a TimeoutError)
 └── InvalidConfigError    an argument makes no sense (also a ValueError)
 """
 
@@ -66,8 +67,8 @@ class RetryExhausted(LimitPalError):
     `last_error` is that error, the `__cause__` too. Where the last attempt gave a value that
     `retry_on_result` turned down, it is None and `last_result` that value. `reason` is one of
     `"attempts"` (they are used up), `"circuit_open"`, `"rate_limited"` (there was no quota for
-    another), `"elapsed"` (there was no time left for another) and `"budget"` (the retry budget has
-    no other).
+    another), `"elapsed"` (there was no time left for another), `"deadline"` (another would begin at
+    the run's deadline or later) and `"budget"` (the retry budget has no other).
     """
 
     def __init__(
@@ -83,6 +84,27 @@ class RetryExhausted(LimitPalError):
         self.last_error = last_error
         self.reason = reason
         self.last_result = last_result
+
+
+class TimeoutExceeded(LimitPalError, TimeoutError):
+    """The time of a run is over, or that of an attempt.
+
+    `scope` is `"run"` or `"attempt"`, and `timeout` how many seconds that could have lasted: for a
+    run within an attempt, what was left of the attempt. `attempts` is how often the function was
+    called; after 0 the error says nothing about the other side.
+    """
+
+    def __init__(
+        self,
+        message: str = "timeout exceeded",
+        timeout: float | None = None,
+        scope: str | None = None,
+        attempts: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.timeout = timeout
+        self.scope = scope
+        self.attempts = attempts
 
 
 class InvalidConfigError(LimitPalError, ValueError):

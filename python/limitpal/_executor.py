@@ -11,6 +11,7 @@ from ._errors import RateLimitExceeded
 from ._limiters import check_async
 from ._limitpal import _ExecutorCore, _lazy
 from ._shown import refuse_to_pickle
+from ._timeouts import TimeIsUp, until, wait_for
 from ._turn import take_turn
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class AsyncResilientExecutor:
         charge: Literal["call", "attempt"] = "call",
         acquire_timeout: float | None = None,
         retry_budget: RetryBudget | None = None,
+        timeout: float | None = None,
+        attempt_timeout: float | None = None,
     ) -> None:
         self._given = limiter
         if pool_of(limiter) is not None:
@@ -92,6 +95,8 @@ class AsyncResilientExecutor:
             charge,
             acquire_timeout,
             retry_budget,
+            timeout,
+            attempt_timeout,
         )
 
     @overload
@@ -110,18 +115,56 @@ class AsyncResilientExecutor:
         """Run a function through the pipeline; quota and state are those of `key`."""
         core = self._core
         run: Any = core.begin(key, func)
-        if not run:
-            await self._prepare(run, key)
-        while True:
+        if type(run) is int:
             try:
                 result = func(*args, **kwargs)
                 if type(result) is COROUTINE or is_awaitable(result):
                     result = await result
                 elif type(result) in LAZY:
                     # Its body has not run: nothing is counted, and nothing retried.
+                    run = None
+                    raise _lazy(result, func)
+            except BaseException as error:
+                if run is not None:
+                    run = core.failed(run, error)
+                if run is None:
+                    raise
+            else:
+                run = core.succeeded(run, result)
+                if run is None:
+                    return result
+            await self._prepare(run, key)
+        elif not run:
+            await self._prepare(run, key)
+        return await self._go_on(run, key, func, args, kwargs)
+
+    async def _go_on(
+        self,
+        run: Any,
+        key: str | int,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Go on with a run of which something is kept."""
+        core = self._core
+        while True:
+            try:
+                result = func(*args, **kwargs)
+                if type(result) is COROUTINE or is_awaitable(result):
+                    if run.has_end():
+                        attempt = result if type(result) is COROUTINE else wait_for(result)
+                        result = await until(attempt, run.left, core.clock)
+                    else:
+                        result = await result
+                elif type(result) in LAZY:
                     _close(run)
                     run = None
                     raise _lazy(result, func)
+            except TimeIsUp as up:
+                error = run.cut(up.__cause__)
+                if error is not None:
+                    raise error from up.__cause__
             except BaseException as error:
                 if run is not None:
                     run = core.failed(run, error)

@@ -17,11 +17,13 @@ class ExecutorStats:
 
     - `calls`: runs that have ended. `successes` gave a value, `recovered` of them after a retry.
     - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
-      used up their attempts, `out_of_time` had no time for another, `out_of_budget` no budget
-      for one, for `stopped_by_breaker` the
+      used up their attempts, `timed_out` ended with `TimeoutExceeded`, `out_of_time` had no time
+      for another attempt, `out_of_budget` no budget for one, for `stopped_by_breaker` the
       circuit opened between two attempts, and for `stopped_by_limiter` there was no quota for
       another.
-    - `refused_by_limiter`, `refused_by_breaker`: runs that were refused before their first attempt.
+    - `refused_by_limiter`, `refused_by_breaker`, `refused_by_timeout`: runs that were refused
+      before their first attempt, the last for want of time.
+    - `timeouts`: attempts whose time was over, cut short or ended too late.
     - `cancelled`: runs that ended without an answer, by cancellation or Ctrl-C.
     - `attempts`: how often the function was called: `firsts` for the first time in a run, and
       `retries` again.
@@ -34,12 +36,15 @@ class ExecutorStats:
     failures: int
     refused_by_limiter: int
     refused_by_breaker: int
+    refused_by_timeout: int
     cancelled: int
     attempts: int
     firsts: int
     retries: int
     recovered: int
     exhausted: int
+    timed_out: int
+    timeouts: int
     out_of_time: int
     out_of_budget: int
     stopped_by_breaker: int
@@ -50,7 +55,7 @@ class ExecutorStats:
     @property
     def refusals(self) -> int:
         """How many runs were refused before their first attempt."""
-        return self.refused_by_limiter + self.refused_by_breaker
+        return self.refused_by_limiter + self.refused_by_breaker + self.refused_by_timeout
 
     @property
     def amplification(self) -> float | None:

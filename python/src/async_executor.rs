@@ -7,6 +7,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::ask::Key;
+use crate::attempt::any_marked;
 use crate::clock::PyClock;
 use crate::coroutine::callable;
 use crate::limiter::KeyedLimiter;
@@ -27,6 +28,7 @@ impl ExecutorCore {
     /// `limiter` is the core of an async limiter of ours, or None for one of the user's own;
     /// `limiter_clock` is the clock of one of ours, a subclass's too.
     #[new]
+    #[pyo3(signature = (has_limiter, limiter, limiter_clock, retry_policy, circuit_breaker, clock, charge, acquire_timeout, retry_budget, timeout=None, attempt_timeout=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -39,6 +41,8 @@ impl ExecutorCore {
         charge: &Bound<'_, PyAny>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
         retry_budget: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        attempt_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
         let limiter_clock = limiter_clock.map(|clock| PyClock::resolve(Some(clock))).transpose()?;
@@ -49,6 +53,8 @@ impl ExecutorCore {
             charge: Some(charge),
             acquire_timeout,
             retry_budget,
+            timeout,
+            attempt_timeout,
             stack_level: 2,
         };
         let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
@@ -72,9 +78,18 @@ impl ExecutorCore {
                 core.settings.plan.clone()
             }
         };
-        let run = Run::new(slf, Call::new(plan));
+        let run = Run::new(slf, core.settings.call(slf.py(), plan)?);
         run.proceed(slf.py(), &key)?;
         Ok(Begun::Run(run))
+    }
+
+    /// Begin a run of a loop over attempts, which calls no function and notes the time.
+    fn begin_block(slf: &Bound<'_, Self>) -> PyResult<Run> {
+        let settings = &slf.get().settings;
+        let call = settings.call(slf.py(), settings.plan.clone())?.until(None);
+        let run = Run::new(slf, call);
+        run.proceed(slf.py(), &Key::DEFAULT)?;
+        Ok(run)
     }
 
     /// The attempt gave a value. Return None if the run is over, and the run if it goes on.
@@ -154,7 +169,7 @@ impl ExecutorCore {
     #[inline]
     fn begin_at_once(&self, key: &Key<'_>) -> PyResult<Option<u64>> {
         let plan = &self.settings.plan;
-        if plan.kept {
+        if plan.kept || any_marked() {
             return Ok(None);
         }
         let permit = match plan.breaker.as_ref().map(|breaker| breaker.untimed_permit()) {

@@ -1,6 +1,6 @@
 //! The one place that makes exceptions. Their classes are Python's, in `_errors.py`.
 
-use limitpal::{CircuitBreakerOpen, InvalidConfig, RetryAfter};
+use limitpal::{CircuitBreakerOpen, InvalidConfig, RetryAfter, TimeoutExceeded};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -17,6 +17,7 @@ pub(crate) static LIMIT_PAL_ERROR: Class = Class::named("LimitPalError");
 pub(crate) static RATE_LIMIT_EXCEEDED: Class = Class::named("RateLimitExceeded");
 pub(crate) static CIRCUIT_BREAKER_OPEN: Class = Class::named("CircuitBreakerOpen");
 pub(crate) static RETRY_EXHAUSTED: Class = Class::named("RetryExhausted");
+pub(crate) static TIMEOUT_EXCEEDED: Class = Class::named("TimeoutExceeded");
 pub(crate) static INVALID_CONFIG: Class = Class::named("InvalidConfigError");
 
 impl Class {
@@ -146,6 +147,22 @@ pub(crate) fn circuit_breaker_open(py: Python<'_>, refusal: CircuitBreakerOpen) 
     make(py, &CIRCUIT_BREAKER_OPEN, message, [("retry_after", retry_after)])
 }
 
+/// The time of a run is over, or that of an attempt.
+pub(crate) fn timeout_exceeded(py: Python<'_>, timeout: TimeoutExceeded) -> PyErr {
+    let span = seconds::for_people(timeout.timeout());
+    let (scope, attempts) = (timeout.scope().as_str(), timeout.attempts());
+    let message = match attempts {
+        0 => format!("the {scope}'s time of {span}s was over before the first attempt"),
+        n => format!("the {scope} took longer than {span}s; attempt {n}"),
+    };
+    let attributes = [
+        ("timeout", pyo3::types::PyFloat::new(py, timeout.timeout().as_secs_f64()).into_any()),
+        ("scope", pyo3::types::PyString::new(py, scope).into_any()),
+        ("attempts", attempts.into_pyobject(py).expect("an integer converts").into_any()),
+    ];
+    make(py, &TIMEOUT_EXCEEDED, message, attributes)
+}
+
 /// A run stopped after an error worth another attempt.
 pub(crate) fn retry_exhausted(
     py: Python<'_>,
@@ -184,6 +201,7 @@ fn exhausted(
         "circuit_open" => "the circuit opened",
         "rate_limited" => "no quota for another",
         "elapsed" => "no time left for another",
+        "deadline" => "the deadline is too near for another",
         "budget" => "no retry left in the budget",
         _ => "no more are allowed",
     };

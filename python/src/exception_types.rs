@@ -58,6 +58,11 @@ impl Failure {
                     return Ok(Self::OwnRefusal);
                 }
             }
+            if errors::TIMEOUT_EXCEEDED.raised_by(py, error)?
+                && error.value(py).getattr(intern!(py, "attempts"))?.eq(0)?
+            {
+                return Ok(Self::OwnRefusal);
+            }
         }
         // The one cancellation that is an `Exception`; who raised it has imported its module.
         let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;

@@ -31,6 +31,9 @@ use crate::{errors, seconds, stats};
 /// - `acquire_timeout`: 0 refuses instead of waiting; None waits as long as it takes.
 /// - `retry_budget`: how many retries there may be for so many calls; None for as many as the policy
 ///   says
+/// - `timeout`: how many seconds a run may last; no wait is begun that would end later
+/// - `attempt_timeout`: how many seconds an attempt may last: at most `timeout`. Nobody can end a
+///   function that does not return; `current_attempt().remaining()` says how long it has.
 /// - `clock`: the one the parts share, else the monotonic one.
 ///
 /// With a retry policy, a run that stops after a retryable error raises `RetryExhausted` from it.
@@ -82,7 +85,7 @@ impl Inner {
         let (py, settings) = (func.py(), &self.settings);
         callable("func", func)?;
         let own = settings.plan_of(key)?;
-        let mut call = Call::new(own.as_ref().unwrap_or(&settings.plan));
+        let mut call = settings.call(py, own.as_ref().unwrap_or(&settings.plan))?;
         let limiter = self.limiter.as_ref();
         let mut held = Held { limiter, quota: None, permit: CorePermit::default() };
         let mut errors = Errors::default();
@@ -95,11 +98,17 @@ impl Inner {
                     if settings.plan.charge == Charge::Attempt {
                         held.permit = CorePermit::default();
                     }
+                    settings.note_time(py, &mut call)?;
                     settings.clock.sleep(py, seconds::float(delay))?;
                     call.slept();
                 }
                 Step::Attempt(_) => {
-                    match func.call(args, kwargs) {
+                    let mark = settings.mark(py, &mut call, || errors.last_value(py))?;
+                    let answer = func.call(args, kwargs);
+                    if let Some(mark) = mark {
+                        settings.marker.unmark(py, mark);
+                    }
+                    match answer {
                         Ok(value) => {
                             // A coroutine has not run: quota and permit go back.
                             let value = self.coroutine.refuse(value, func, TWIN)?;
@@ -181,12 +190,12 @@ impl Drop for Held<'_> {
 #[pymethods]
 impl ResilientExecutor {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::default()
     }
 
-    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None))]
+    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         &self,
@@ -198,6 +207,8 @@ impl ResilientExecutor {
         charge: Given<'_>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
         retry_budget: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        attempt_timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let given = limiter.map(|limiter| limiter.clone().unbind());
         let limiter = limiter.map(QuotaSource::of).transpose()?;
@@ -209,6 +220,8 @@ impl ResilientExecutor {
             charge: charge.get(),
             acquire_timeout,
             retry_budget,
+            timeout,
+            attempt_timeout,
             stack_level: 1,
         };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;

@@ -4,6 +4,7 @@ mod adaptive_concurrency;
 mod adaptive_limiter;
 mod ask;
 mod async_executor;
+mod attempt;
 mod breaker;
 mod breaker_callbacks;
 mod breaker_parts;
@@ -60,6 +61,8 @@ mod _limitpal {
     use crate::adaptive_concurrency::{AdaptiveConcurrency, AdaptivePermit};
     #[pymodule_export]
     use crate::adaptive_limiter::AdaptiveLimiter;
+    #[pymodule_export]
+    use crate::attempt::Attempt;
     #[pymodule_export]
     use crate::breaker::CircuitBreaker;
     #[pymodule_export]

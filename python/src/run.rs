@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
 use crate::async_executor::ExecutorCore;
+use crate::attempt::{self, Attempt, Mark};
 use crate::composite_run::CompositeRun;
 use crate::errors;
 use crate::place::{Patience, Place, movable};
@@ -40,6 +41,9 @@ struct State {
     /// The value of the last attempt, in place of an error.
     result: Option<Py<PyAny>>,
     refusal: Option<Py<PyAny>>,
+    /// The attempt that is under way, if it is marked, and when its time is over.
+    mark: Option<Mark>,
+    ends: Option<Instant>,
 }
 
 enum Pending {
@@ -60,6 +64,8 @@ impl State {
             last: None,
             result: None,
             refusal: None,
+            mark: None,
+            ends: None,
         }
     }
 
@@ -92,12 +98,13 @@ impl Run {
             self.state().call = Some(call);
             match step? {
                 Step::Attempt(_) => {
+                    self.mark(py)?;
                     self.spend(py);
                     return Ok(());
                 }
                 Step::Wait(delay) => {
                     self.state().pending = Pending::Sleep(delay);
-                    return Ok(());
+                    return self.note_time(py);
                 }
                 Step::Acquire { timeout } => {
                     if !self.acquire(py, key, timeout)? {
@@ -153,6 +160,36 @@ impl Run {
         Ok(())
     }
 
+    /// Marks the attempt that is about to begin.
+    fn mark(&self, py: Python<'_>) -> PyResult<()> {
+        let (call, last) = {
+            let mut state = self.state();
+            let last = state.last.as_ref().map(|last| last.clone_ref(py));
+            (state.call.take(), last)
+        };
+        let Some(mut call) = call else { return Ok(()) };
+        let (mark, ends) = (self.settings().mark(py, &mut call, || last), call.ends());
+        let mut state = self.state();
+        (state.call, state.ends) = (Some(call), ends);
+        state.mark = mark?;
+        Ok(())
+    }
+
+    /// Ends the mark of the attempt.
+    fn unmark(&self, py: Python<'_>) {
+        let mark = self.state().mark.take();
+        if let Some(mark) = mark {
+            self.settings().marker.unmark(py, mark);
+        }
+    }
+
+    fn note_time(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(mut call) = self.state().call.take() else { return Ok(()) };
+        let noted = self.settings().note_time(py, &mut call);
+        self.state().call = Some(call);
+        noted
+    }
+
     fn errors(&self, py: Python<'_>) -> Errors {
         let mut state = self.state();
         let error = |error: Option<Py<PyAny>>| Some(PyErr::from_value(error?.into_bound(py)));
@@ -177,6 +214,7 @@ impl Run {
 
     /// The attempt gave a value; false if that deserves another attempt, which is to be gone on to.
     pub(crate) fn succeeded(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.unmark(value.py());
         let (call, _last, _result, permit) = {
             let mut state = self.state();
             let (call, permit) = (state.call.take(), std::mem::take(&mut state.permit));
@@ -199,11 +237,21 @@ impl Run {
 
     /// The attempt ended with this error; true if it is to be raised as it is.
     pub(crate) fn failed(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.hear(py, error, |call, raised| self.settings().hear(py, call, raised))
+    }
+
+    fn hear(
+        &self,
+        py: Python<'_>,
+        error: &Bound<'_, PyAny>,
+        tell: impl FnOnce(&mut Call<Arc<Plan>>, &PyErr) -> PyResult<bool>,
+    ) -> PyResult<bool> {
+        self.unmark(py);
         let Some(mut call) = self.state().call.take() else { return Ok(true) };
         let permit = std::mem::take(&mut self.state().permit);
         let raised = PyErr::from_value(error.clone());
         // A cancelled call is dropped here, which gives its permit back.
-        if !self.settings().hear(py, &mut call, &raised)? || call.ends_unchanged() {
+        if !tell(&mut call, &raised)? || call.ends_unchanged() {
             return Ok(true);
         }
         let mut state = self.state();
@@ -250,6 +298,36 @@ impl Run {
         }))
     }
 
+    /// The attempt that is under way, where it is marked.
+    fn attempt(&self, py: Python<'_>) -> Option<Py<Attempt>> {
+        self.state().mark.as_ref().map(|mark| mark.attempt.clone_ref(py))
+    }
+
+    /// Whether the attempt that is under way may last only so long.
+    fn has_end(&self) -> bool {
+        self.state().ends.is_some()
+    }
+
+    /// How many seconds are left of its time.
+    fn left(&self) -> PyResult<Option<f64>> {
+        let ends = self.state().ends;
+        attempt::left(ends, &self.settings().clock)
+    }
+
+    /// The attempt was cut short by this cancellation. Return the error to raise if the run is over
+    /// with it, and None if it goes on.
+    fn cut<'py>(&self, cancelled: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = cancelled.py();
+        let timeout = self.state().call()?.timeout();
+        let error = errors::timeout_exceeded(py, timeout);
+        error.set_cause(py, Some(PyErr::from_value(cancelled.clone())));
+        let error = error.into_value(py).into_bound(py).into_any();
+        let is_over = self.hear(py, &error, |call, raised| {
+            self.settings().hear_timeout(py, call, raised).map(|()| true)
+        })?;
+        Ok(is_over.then_some(error))
+    }
+
     /// The sleep between two attempts is over.
     fn slept(&self) -> PyResult<()> {
         let mut state = self.state();
@@ -292,6 +370,7 @@ impl Run {
             state.pending = Pending::Nothing;
             (state.call.take(), state.held.take(), std::mem::take(&mut state.permit))
         };
+        self.unmark(py);
         drop((call, permit));
         if let Some(held) = held {
             held.call_method0(py, intern!(py, "leave"))?;
@@ -304,6 +383,9 @@ impl Run {
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         if let Pending::Turn(place, _) = &state.pending {
             visit.call(place)?;
+        }
+        if let Some(mark) = &state.mark {
+            mark.traverse(&visit)?;
         }
         visit.call(&state.held)?;
         visit.call(&state.last)?;

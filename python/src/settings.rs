@@ -7,11 +7,13 @@ use std::time::Duration;
 use limitpal::{
     Call, Charge, Clocks, Failure as Failed, Instant, Outcome, Plan, Spacing, Stop, TimeSource,
 };
+use pyo3::exceptions::PyException;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::ask::Key;
+use crate::attempt::{Attempt, Mark, Marker, any_marked};
 use crate::clock::PyClock;
 use crate::exception_types::Failure;
 use crate::guard::{Guard, guard_of};
@@ -31,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) breaker: Option<Guard>,
     budget: Option<Py<RetryBudget>>,
     pub(crate) clock: PyClock,
+    pub(crate) marker: Marker,
 }
 
 /// The arguments of the two constructors, the limiter apart.
@@ -41,6 +44,8 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) charge: Option<&'a Bound<'py, PyAny>>,
     pub(crate) acquire_timeout: Option<&'a Bound<'py, PyAny>>,
     pub(crate) retry_budget: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) timeout: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) attempt_timeout: Option<&'a Bound<'py, PyAny>>,
     /// How far up the user's frame is, for a warning.
     pub(crate) stack_level: i32,
 }
@@ -75,6 +80,7 @@ impl Settings {
             Some(timeout) => acquire_timeout_of(timeout)?,
             None => None,
         };
+        set_timeouts(&mut plan, arguments)?;
         let overrides = |method| match &retry {
             Some(retry) => RetryPolicy::overrides(retry.bind(py), method),
             None => Ok(false),
@@ -83,7 +89,64 @@ impl Settings {
         let judges =
             retry.as_ref().is_some_and(|retry| retry.get().rules().retry_on_result.is_some());
         let plan = Arc::new(plan);
-        Ok(Self { plan, retry, decides, delays, judges, breaker, budget, clock })
+        let marker = Marker::new(py)?;
+        Ok(Self { plan, retry, decides, delays, judges, breaker, budget, clock, marker })
+    }
+
+    /// Begins a run, which has the deadline of the attempt that it is part of.
+    #[inline]
+    pub(crate) fn call<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        plan: P,
+    ) -> PyResult<Call<P>> {
+        let call = Call::new(plan);
+        if !any_marked() {
+            return Ok(call);
+        }
+        match self.marker.deadline(py, &self.clock)? {
+            None => Ok(call),
+            deadline => Ok(call.until(deadline)),
+        }
+    }
+
+    /// Marks an attempt that is about to begin, if it is more than the first of a run that waited
+    /// for nothing, or such a one is within another that is marked.
+    #[inline]
+    pub(crate) fn mark<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+        last_error: impl FnOnce() -> Option<Py<PyAny>>,
+    ) -> PyResult<Option<Mark>> {
+        let number = call.attempts().saturating_add(1);
+        if number == 1 && !call.is_timed() && call.elapsed().is_zero() && !any_marked() {
+            return Ok(None);
+        }
+        if number > 1 {
+            self.note_time(py, call)?;
+        }
+        let clock = self.clock.clone_ref(py);
+        let attempt = Attempt::begin(number, call.elapsed(), call.ends(), clock, last_error());
+        self.marker.mark(py, attempt).map(Some)
+    }
+
+    /// Tells a run the time that does not note it, so that its attempts can say what has elapsed. A
+    /// clock that fails ends no run for that.
+    pub(crate) fn note_time<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+    ) -> PyResult<()> {
+        if call.is_timed() {
+            return Ok(());
+        }
+        match self.clock.now() {
+            Ok(now) => call.note_time(now),
+            Err(error) if error.is_instance_of::<PyException>(py) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Returns the plan of a run that goes through its key's own breaker; none: they share one.
@@ -117,20 +180,36 @@ impl Settings {
             Failure::OwnRefusal => call.own_refusal(),
             Failure::Failed => {
                 let attempt = call.attempts().saturating_add(1);
-                let outcome = match &self.breaker {
-                    Some(breaker) => breaker.parts().judge.failed(py, error)?,
-                    None => None,
-                };
-                let retryable = self.retries(py, error, attempt)?;
-                let failed = Failed::new(retryable, true).counted_as(outcome);
-                let spacing = match retryable {
-                    true => self.spacing(py, Some(error), attempt)?,
-                    false => Spacing::Policy,
-                };
-                call.failed(failed.spaced(spacing).rehearsed(rehearsal::present()), self)?;
+                call.failed(self.failure(py, attempt, error)?, self)?;
             }
         }
         Ok(true)
+    }
+
+    /// Tells a call that its attempt was cut short, with this error.
+    pub(crate) fn hear_timeout<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+        error: &PyErr,
+    ) -> PyResult<()> {
+        let failure = self.failure(py, call.attempts().saturating_add(1), error)?;
+        call.timed_out(failure, self)
+    }
+
+    /// Says what an error means that ended this attempt.
+    fn failure(&self, py: Python<'_>, attempt: u32, error: &PyErr) -> PyResult<Failed> {
+        let outcome = match &self.breaker {
+            Some(breaker) => breaker.parts().judge.failed(py, error)?,
+            None => None,
+        };
+        let retryable = self.retries(py, error, attempt)?;
+        let failed = Failed::new(retryable, true).counted_as(outcome);
+        let spacing = match retryable {
+            true => self.spacing(py, Some(error), attempt)?,
+            false => Spacing::Policy,
+        };
+        Ok(failed.spaced(spacing).rehearsed(rehearsal::present()))
     }
 
     /// Tells a call that its attempt gave a value. False if that deserves another attempt.
@@ -226,6 +305,13 @@ impl Settings {
             let timeout = seconds::float(timeout).into_pyobject(py)?.repr()?;
             parts.push(format!("acquire_timeout={timeout}"));
         }
+        let plan = &self.plan;
+        for (name, span) in [("timeout", plan.timeout), ("attempt_timeout", plan.attempt_timeout)] {
+            if let Some(span) = span {
+                let span = seconds::float(span).into_pyobject(py)?.repr()?;
+                parts.push(format!("{name}={span}"));
+            }
+        }
         Ok(format!("{name}({})", parts.join(", ")))
     }
 
@@ -235,6 +321,7 @@ impl Settings {
             breaker.traverse(visit)?;
         }
         visit.call(&self.budget)?;
+        self.marker.traverse(visit)?;
         self.clock.traverse(visit)
     }
 }
@@ -272,6 +359,11 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
+    /// Returns the error of the last attempt, for the next one.
+    pub(crate) fn last_value(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.last.as_ref().map(|error| error.value(py).clone().into_any().unbind())
+    }
+
     /// Makes the error with which a run stops.
     pub(crate) fn stop(self, py: Python<'_>, stop: Stop, attempts: u32) -> PyErr {
         if let (Stop::RetryExhausted(reason), None, Some(result)) = (stop, &self.last, self.result)
@@ -280,6 +372,9 @@ impl Errors {
         }
         let error = match stop {
             Stop::CircuitBreakerOpen(refusal) => return errors::circuit_breaker_open(py, refusal),
+            Stop::TimeoutExceeded(timeout) if attempts == 0 => {
+                return errors::timeout_exceeded(py, timeout);
+            }
             Stop::RateLimitExceeded(_) => self.refusal,
             _ => self.last,
         };
@@ -309,6 +404,17 @@ fn charge_of(charge: &Bound<'_, PyAny>) -> PyResult<Charge> {
             let advice = "give \"call\" or \"attempt\"";
             Err(errors::invalid_config(charge.py(), "charge", charge, advice))
         }
+    }
+}
+
+fn set_timeouts(plan: &mut Plan, arguments: &Arguments<'_, '_>) -> PyResult<()> {
+    let Arguments { timeout, attempt_timeout, .. } = arguments;
+    let run = timeout.map(|span| seconds::positive("timeout", span)).transpose()?;
+    let attempt = attempt_timeout.map(|span| seconds::positive("attempt_timeout", span));
+    let refusal = plan.set_timeouts(run, attempt.transpose()?).err();
+    match (refusal, attempt_timeout) {
+        (Some(error), Some(given)) => Err(errors::from_core(given.py(), &error, given)),
+        _ => Ok(()),
     }
 }
 

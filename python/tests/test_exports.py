@@ -24,6 +24,7 @@ CONTRACT = {
     "AsyncSlidingWindowLog",
     "AsyncTokenBucket",
     "AsyncWarmUpBucket",
+    "Attempt",
     "CircuitBreaker",
     "CircuitBreakerOpen",
     "ClientThrottle",
@@ -64,19 +65,22 @@ CONTRACT = {
     "SlowCallRate",
     "Subscription",
     "SyncLimiter",
+    "TimeoutExceeded",
     "TokenBucket",
     "WarmUpBucket",
     "__version__",
     "async_strict",
+    "current_attempt",
     "strict",
 }
 WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog", "WarmUpBucket"}
-FUNCTIONS = {"async_strict", "strict"}
+FUNCTIONS = {"async_strict", "current_attempt", "strict"}
 NEW_SINCE_0_1_1 = {
     "AdaptiveConcurrency",
     "AdaptiveLimiter",
     "AsyncAdaptiveLimiter",
     "AsyncConcurrencyLimiter",
+    "Attempt",
     "ClientThrottle",
     "CompositePermit",
     "ConcurrencyLimiter",
@@ -100,6 +104,7 @@ NEW_SINCE_0_1_1 = {
     "RetryBudget",
     "SlowCallRate",
     "Subscription",
+    "TimeoutExceeded",
     *FUNCTIONS,
     *WINDOWS,
     *(f"Async{name}" for name in WINDOWS),

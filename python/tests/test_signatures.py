@@ -28,6 +28,8 @@ EXECUTOR = [
     "charge",
     "acquire_timeout",
     "retry_budget",
+    "timeout",
+    "attempt_timeout",
 ]
 BREAKER = [
     "failure_threshold",

@@ -190,7 +190,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
         self.patience = self.patience.map(|patience| patience.saturating_sub(waited));
         let has_waited = !waited.is_zero();
         if has_waited {
-            self.timing.has_waited();
+            self.timing.has_waited(waited);
             self.plan.ledger.waited(waited);
         }
         self.stage = if has_waited { Stage::Ask(Asked::Attempt) } else { Stage::Attempt };
@@ -205,8 +205,8 @@ impl<P: Deref<Target = Plan>> Call<P> {
 
     /// Hears that the wait between two attempts is over.
     pub fn slept(&mut self) {
-        self.timing.has_waited();
         if let Stage::Wait(delay) = self.stage {
+            self.timing.has_waited(delay);
             self.plan.ledger.backed_off(delay);
         }
         let next = match self.plan.charge {

@@ -312,6 +312,8 @@ def executor() -> None:
         clock=MonotonicClock(),
         charge="attempt",
         acquire_timeout=2.0,
+        timeout=9.0,
+        attempt_timeout=3.0,
     ).run
     assert_type(run("user:7", price, 3), float)
     assert_type(run("user:7", price, 3, currency="USD"), float)

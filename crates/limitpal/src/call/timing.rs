@@ -13,6 +13,8 @@ use crate::time::Instant;
 pub(super) struct Timing {
     /// Whether time is noted at all.
     pub(super) is_kept: bool,
+    /// Whether it is told the time now and then.
+    is_noted: bool,
     /// Whether the limit on the wait for quota is the deadline.
     is_hurried: bool,
     started: Instant,
@@ -27,6 +29,7 @@ pub(super) struct Timing {
 impl Timing {
     pub(super) const NOTHING: Self = Self {
         is_kept: false,
+        is_noted: false,
         is_hurried: false,
         started: Instant::ZERO,
         fresh: None,
@@ -46,10 +49,13 @@ impl Timing {
         self.until(timeout.map(|timeout| now + timeout));
     }
 
-    /// Hears that time may have passed.
+    /// Hears that so much time has passed, or more.
     #[inline]
-    pub(super) fn has_waited(&mut self) {
+    pub(super) fn has_waited(&mut self, span: Duration) {
         self.fresh = None;
+        if !self.is_kept {
+            self.attempt = self.attempt + span;
+        }
     }
 
     /// Moves the run by a wait that was left out, as if it had been waited.
@@ -98,12 +104,17 @@ impl<P: Deref<Target = Plan>> Call<P> {
         self
     }
 
-    /// Notes the time from now on, if that was not done from the beginning.
-    pub fn keep_time(&mut self, now: Instant) {
-        if !self.timing.is_kept {
-            self.timing.begin(now, None);
-            self.timing.has_waited();
+    /// Tells a run that did not note when it began what time it is between two attempts: from the
+    /// first time on all counts for [`elapsed`](Self::elapsed), of the time before what was waited.
+    pub fn note_time(&mut self, now: Instant) {
+        if self.timing.is_kept {
+            return;
         }
+        if !self.timing.is_noted {
+            self.timing.started = now.saturating_sub(self.elapsed());
+            self.timing.is_noted = true;
+        }
+        self.timing.attempt = now;
     }
 
     /// Returns whether the run notes its time.

@@ -41,7 +41,7 @@ struct Parts {
 
 fn parts() -> impl Strategy<Value = Parts> {
     let flags = any::<[bool; 4]>();
-    let times = (1_u32..6000, proptest::option::of(1_u32..1000), 0_u32..1500);
+    let times = (1_u32..6000, proptest::option::of(1_u32..1000), 1_u32..1500);
     (flags, times).prop_map(|([attempts, limited, broken, budget], (timeout, attempt, delay))| {
         let charge = if attempts { Charge::Attempt } else { Charge::Call };
         Parts { timeout, attempt, charge, limited, broken, budget, delay }
