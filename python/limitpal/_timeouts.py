@@ -72,6 +72,7 @@ class _Timer:
     """What cancels the present task when the time is over."""
 
     __slots__ = (
+        "_are_two",
         "_before",
         "_call_off",
         "_counts",
@@ -94,6 +95,7 @@ class _Timer:
         self._counts = hasattr(self._task, "uncancel")
         self._before: int = self._task.cancelling() if self._counts else 0
         self._rang = False
+        self._are_two = False
         self._has_stopped = False
         # With what a clock of the user's own has failed.
         self.failure: BaseException | None = None
@@ -115,7 +117,13 @@ class _Timer:
             self._task.cancel()
         elif not _is_being_cancelled(self._task):
             self._rang = True
+            # Runs just before the task does.
+            self._loop.call_soon(self._look)
             self._task.cancel(_OURS)
+
+    def _look(self) -> None:
+        """See whether somebody else cancels the task before it has noticed that we do."""
+        self._are_two = self._are_two or bool(self._task._must_cancel)
 
     def stop(self, error: BaseException | None) -> bool:
         """Stop the timer; return whether it was this that cancelled the task."""
@@ -127,7 +135,7 @@ class _Timer:
             return False
         if self._counts:
             return bool(self._task.uncancel() <= self._before)
-        return error is not None and error.args == (_OURS,)
+        return error is not None and error.args == (_OURS,) and not self._are_two
 
 
 def _is_being_cancelled(task: Any) -> bool:

@@ -66,7 +66,11 @@ impl ExecutorCore {
     ///
     /// What stands for the run is true if an attempt is due, else something has to be awaited. A
     /// run of which nothing is to be kept is the number of its permit, and one.
-    fn begin(slf: &Bound<'_, Self>, key: Key<'_>, func: &Bound<'_, PyAny>) -> PyResult<Begun> {
+    fn begin<'py>(
+        slf: &Bound<'py, Self>,
+        key: Key<'_>,
+        func: &Bound<'py, PyAny>,
+    ) -> PyResult<Begun<'py>> {
         callable("func", func)?;
         let core = slf.get();
         let plan = match core.settings.plan_of(&key)? {
@@ -79,7 +83,8 @@ impl ExecutorCore {
             }
         };
         let run = Run::new(slf, core.settings.call(slf.py(), plan)?);
-        run.proceed(slf.py(), &key)?;
+        let run = Bound::new(slf.py(), run)?;
+        run.get().proceed(slf.py(), &key)?;
         Ok(Begun::Run(run))
     }
 
@@ -192,7 +197,7 @@ impl ExecutorCore {
 
 /// What stands for a run that has begun.
 #[derive(IntoPyObject)]
-enum Begun {
+enum Begun<'py> {
     Number(u64),
-    Run(Run),
+    Run(Bound<'py, Run>),
 }

@@ -47,6 +47,7 @@ mod seconds;
 mod settings;
 mod shared_clock;
 mod stats;
+mod timing;
 mod token_bucket;
 mod trip_rules;
 mod warm_up_bucket;

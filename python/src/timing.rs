@@ -1,0 +1,81 @@
+//! What the executors do about time: their timeouts, and what each attempt knows of its own.
+
+use std::ops::Deref;
+
+use limitpal::{Call, Plan, TimeSource};
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+use crate::attempt::{Attempt, Mark, any_marked};
+use crate::settings::{Arguments, Settings};
+use crate::{errors, seconds};
+
+impl Settings {
+    /// Begins a run, which has the deadline of the attempt that it is part of.
+    #[inline]
+    pub(crate) fn call<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        plan: P,
+    ) -> PyResult<Call<P>> {
+        let call = Call::new(plan);
+        if !any_marked() {
+            return Ok(call);
+        }
+        match self.marker.deadline(py, &self.clock)? {
+            None => Ok(call),
+            deadline => Ok(call.until(deadline)),
+        }
+    }
+
+    /// Marks an attempt that is about to begin, if it is more than the first of a run that waited
+    /// for nothing, or such a one is within another that is marked.
+    #[inline]
+    pub(crate) fn mark<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+        last_error: impl FnOnce() -> Option<Py<PyAny>>,
+    ) -> PyResult<Option<Mark>> {
+        let number = call.attempts().saturating_add(1);
+        if number == 1 && !call.is_timed() && call.elapsed().is_zero() && !any_marked() {
+            return Ok(None);
+        }
+        if number > 1 {
+            self.note_time(py, call)?;
+        }
+        let clock = self.clock.clone_ref(py);
+        let attempt = Attempt::begin(number, call.elapsed(), call.ends(), clock, last_error());
+        self.marker.mark(py, attempt).map(Some)
+    }
+
+    /// Tells a run the time that does not note it, so that its attempts can say what has elapsed. A
+    /// clock that fails ends no run for that.
+    pub(crate) fn note_time<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+    ) -> PyResult<()> {
+        if call.is_timed() {
+            return Ok(());
+        }
+        match self.clock.now() {
+            Ok(now) => call.note_time(now),
+            Err(error) if error.is_instance_of::<PyException>(py) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// Checks and sets the two timeouts.
+pub(crate) fn set_timeouts(plan: &mut Plan, arguments: &Arguments<'_, '_>) -> PyResult<()> {
+    let Arguments { timeout, attempt_timeout, .. } = arguments;
+    let run = timeout.map(|span| seconds::positive("timeout", span)).transpose()?;
+    let attempt = attempt_timeout.map(|span| seconds::positive("attempt_timeout", span));
+    let refusal = plan.set_timeouts(run, attempt.transpose()?).err();
+    match (refusal, attempt_timeout) {
+        (Some(error), Some(given)) => Err(errors::from_core(given.py(), &error, given)),
+        _ => Ok(()),
+    }
+}
