@@ -5,6 +5,7 @@ mod failure;
 mod held;
 mod ledger;
 mod plan;
+mod race;
 mod step;
 mod timing;
 
@@ -17,6 +18,7 @@ pub use self::failure::{Failure, Rehearsal};
 pub(crate) use self::ledger::OnlyAttempt;
 pub use self::ledger::{ExecutorStats, Ledger};
 pub use self::plan::{Charge, Plan};
+pub use self::race::{Race, TryCharge, TryEnd, Verdict};
 pub use self::step::{Step, Stop};
 use self::timing::Timing;
 use crate::backoff::Memory;

@@ -6,6 +6,7 @@ mod builder;
 mod deadline;
 mod error;
 mod future;
+mod hedged;
 mod race;
 
 use std::convert::Infallible;
@@ -52,6 +53,7 @@ use crate::time::Instant;
 /// | `timeout` | none | how long a run may last |
 /// | `attempt_timeout` | none | how long an attempt may last: at most `timeout` |
 /// | `ignore` | nothing | errors the breaker does not count |
+/// | `hedge` | none | one try for each attempt |
 ///
 /// An awaited attempt whose time is over is dropped; a blocking one goes on until it returns, and
 /// can ask its [`Attempt`] how much time it has. No wait is begun that would end at the run's
@@ -292,6 +294,9 @@ impl<E> fmt::Debug for ResilientExecutor<E> {
         }
         if let Some(breakers) = &parts.breakers {
             shown.field("circuit_breaker", breakers);
+        }
+        if let Some(hedge) = &parts.plan.hedge {
+            shown.field("hedge", &hedge.settings());
         }
         shown.field("clock", &parts.clock).field("charge", &parts.plan.charge);
         if let Some(timeout) = &parts.plan.acquire_timeout {

@@ -15,6 +15,8 @@ mod config;
 mod decision;
 mod executor;
 mod gates;
+mod hedge;
+mod hedging;
 mod limiter;
 mod outcome;
 mod random;
@@ -58,6 +60,7 @@ pub use crate::decision::Decision;
 pub use crate::executor::{
     Attempt, Deadline, ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError,
 };
+pub use crate::hedge::{Hedge, HedgeBuilder};
 pub use crate::limiter::{
     AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder, AnyLimiter, Ask,
     BucketBuilder, Change, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
@@ -91,8 +94,10 @@ pub mod parts {
         Saved, SlidingCount, SlidingLog, WarmUp, Window,
     };
     pub use crate::backoff::Shape;
+    pub use crate::call::{Race, TryCharge, TryEnd, Verdict};
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
+    pub use crate::hedge::{HedgeCell, HedgeSettings};
     pub use crate::limiter::{
         Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part, QuotaBy,
         Step as CompositeStep, Wish, gave_up, strict_burst,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use limitpal::{
-    AnyLimiter, BreakerError, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, LeakyBucket,
-    MockClock, Rate, ResilientExecutor, RetryPolicy, RunError, TokenBucket,
+    AnyLimiter, BreakerError, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, Hedge,
+    LeakyBucket, MockClock, Rate, ResilientExecutor, RetryPolicy, RunError, TokenBucket,
 };
 
 /// Polls once, as a task that is ready at once.
@@ -128,6 +128,19 @@ fn a_run_with_timeouts_that_is_ready_at_once_allocates_nothing() {
         };
         allocates_nothing(&format!("run_attempts, {limiter:?}"), told);
     }
+}
+
+#[test]
+fn a_run_that_could_be_hedged_and_is_ready_at_once_allocates_nothing() {
+    let hedge = Hedge::builder().delay(Duration::from_millis(100)).percentile(95.0);
+    let hedge = hedge.min_samples(10).build().expect("the options are in range");
+    let executor: ResilientExecutor<Infallible> = ResilientExecutor::builder()
+        .hedge(hedge)
+        .circuit_breaker(breaker(0))
+        .build()
+        .expect("nothing is out of range");
+    let run = || assert_eq!(Ok(7), now(executor.run("user:7", || ready(Ok(7)))));
+    allocates_nothing("run", run);
 }
 
 #[test]

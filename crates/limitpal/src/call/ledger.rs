@@ -12,7 +12,7 @@ use crate::sync::{LANES, lane};
 /// What became of the runs of an executor that have ended, and of their attempts.
 ///
 /// It adds up: `calls = successes + failures + refusals() + cancelled`, and
-/// `attempts = firsts + retries`. Read while runs end on other threads, it may be short of those
+/// `attempts = firsts + retries + hedges`. Read while runs end on other threads, it may be short of those
 /// that are just ending.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -37,6 +37,10 @@ pub struct ExecutorStats {
     pub firsts: u64,
     /// Attempts beyond the first of each run.
     pub retries: u64,
+    /// Tries beyond the first of each attempt.
+    pub hedges: u64,
+    /// Hedges that gave the value.
+    pub hedge_wins: u64,
     /// Runs that gave a value after a retry.
     pub recovered: u64,
     /// Failures whose last error deserved another attempt, and the attempts were used up.
@@ -105,6 +109,8 @@ struct Counts {
     /// Cancelled runs that had begun their first attempt.
     cancelled_in_attempt: AtomicU64,
     retries: AtomicU64,
+    hedges: AtomicU64,
+    hedge_wins: AtomicU64,
     waited: AtomicU64,
     backed_off: AtomicU64,
 }
@@ -191,6 +197,14 @@ impl Ledger {
         self.add(|counts| &counts.timeouts, 1);
     }
 
+    /// Counts the hedges of an attempt, and whether one of them gave the value.
+    pub(super) fn hedged(&self, hedges: u32, won: bool) {
+        if hedges > 0 {
+            self.add(|counts| &counts.hedges, hedges.into());
+            self.add(|counts| &counts.hedge_wins, won.into());
+        }
+    }
+
     #[cold]
     pub(super) fn waited(&self, span: Duration) {
         self.add(|counts| &counts.waited, nanos(span));
@@ -225,6 +239,7 @@ impl Ledger {
         let refusals = refused_by_limiter + refused_by_breaker + refused_by_timeout;
         let firsts = successes + failures + self.sum(|counts| &counts.cancelled_in_attempt);
         let retries = self.sum(|counts| &counts.retries);
+        let hedges = self.sum(|counts| &counts.hedges);
         ExecutorStats {
             calls: successes + failures + refusals + cancelled,
             successes,
@@ -233,9 +248,11 @@ impl Ledger {
             refused_by_breaker,
             refused_by_timeout,
             cancelled,
-            attempts: firsts + retries,
+            attempts: firsts + retries + hedges,
             firsts,
             retries,
+            hedges,
+            hedge_wins: self.sum(|counts| &counts.hedge_wins),
             recovered,
             exhausted,
             timed_out,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ledger::Ledger;
 use crate::circuit_breaker::BreakerCell;
 use crate::config::{InvalidConfig, positive};
+use crate::hedge::HedgeCell;
 use crate::retry::RetrySettings;
 use crate::retry_budget::BudgetCell;
 
@@ -45,10 +46,12 @@ pub struct Plan {
     /// How many attempts, and the delays between them; without it there is one attempt.
     pub retry: Option<Arc<RetrySettings>>,
     /// Whether something is to be kept of a run from its beginning: true where `retry` has a
-    /// `max_elapsed`, where there is a `budget`, and where there are timeouts.
+    /// `max_elapsed`, where there is a `budget` or a `hedge`, and where there are timeouts.
     pub kept: bool,
     /// Whom to ask before another attempt, and who hears of each call.
     pub budget: Option<Arc<BudgetCell>>,
+    /// When an attempt gets another try; its loop holds a [`Race`](crate::parts::Race).
+    pub hedge: Option<Arc<HedgeCell>>,
     /// Whom to ask before the function is called, and who hears how it went.
     pub breaker: Option<Arc<BreakerCell>>,
     /// Whether quota is needed.
@@ -70,7 +73,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A time of 0 or above 100 years, and an attempt that may last longer than its run.
+    /// A time of 0 or above 100 years, an attempt that may last longer than its run, and a hedge that
+    /// would begin only once the attempt's time is over.
     pub fn set_timeouts(
         &mut self,
         timeout: Option<Duration>,
@@ -84,6 +88,9 @@ impl Plan {
         {
             let advice = format!("give at most the timeout of the whole run ({run:?})");
             return Err(InvalidConfig::new("attempt_timeout", format_args!("{attempt:?}"), advice));
+        }
+        if let (Some(most), Some(hedge)) = (attempt_timeout.or(timeout), &self.hedge) {
+            hedge.settings().begins_within(most)?;
         }
         (self.timeout, self.attempt_timeout) = (timeout, attempt_timeout);
         self.kept |= timeout.is_some() || attempt_timeout.is_some();

@@ -9,6 +9,7 @@ use crate::call::{Charge, Ledger, Plan};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
+use crate::hedge::{Hedge, HedgeCell};
 use crate::limiter::{AnyLimiter, HoldingLimiter};
 use crate::retry::RetryPolicy;
 use crate::retry_budget::RetryBudget;
@@ -26,6 +27,7 @@ pub struct ResilientExecutorBuilder<E> {
     timeout: Option<Duration>,
     attempt_timeout: Option<Duration>,
     ignore: Option<Predicate<E>>,
+    hedge: Option<Hedge>,
 }
 
 impl<E> ResilientExecutorBuilder<E> {
@@ -63,6 +65,13 @@ impl<E> ResilientExecutorBuilder<E> {
     #[must_use]
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = Some(budget);
+        self
+    }
+
+    /// Sets when a slow attempt of [`run`](ResilientExecutor::run) gets another try.
+    #[must_use]
+    pub fn hedge(mut self, hedge: Hedge) -> Self {
+        self.hedge = Some(hedge);
         self
     }
 
@@ -112,13 +121,16 @@ impl<E> ResilientExecutorBuilder<E> {
     ///
     /// # Errors
     ///
-    /// A timeout of 0 or above 100 years, and an `attempt_timeout` above `timeout`.
+    /// A timeout of 0 or above 100 years, an `attempt_timeout` above `timeout`, and a hedge whose
+    /// delay is no shorter than these.
     pub fn build(self) -> Result<ResilientExecutor<E>, InvalidConfig> {
         let clock = self.clock.clone().unwrap_or_else(|| self.shared_clock());
         let retry = self.retry_policy.as_ref();
         let timed = retry.is_some_and(|policy| policy.settings().is_timed());
+        let hedge = self.hedge.map(|hedge| HedgeCell::new(hedge.settings())).transpose()?;
         let mut plan = Plan {
-            kept: self.budget.is_some() || timed,
+            kept: self.budget.is_some() || timed || hedge.is_some(),
+            hedge: hedge.map(Arc::new),
             budget: self.budget.as_ref().map(|budget| budget.cell().clone()),
             retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
             breaker: self.breaker.as_ref().map(|breaker| breaker.cell().clone()),
@@ -163,6 +175,7 @@ impl<E> Default for ResilientExecutorBuilder<E> {
             timeout: None,
             attempt_timeout: None,
             ignore: None,
+            hedge: None,
         }
     }
 }
@@ -179,6 +192,7 @@ impl<E> fmt::Debug for ResilientExecutorBuilder<E> {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
+            .field("hedge", &self.hedge)
             .finish_non_exhaustive()
     }
 }

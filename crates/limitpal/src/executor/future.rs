@@ -195,9 +195,17 @@ impl<E: 'static> ResilientExecutor<E> {
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
-                    let attempt = Attempt::of(&call, number, last.error(), &parts.clock);
-                    let answer = function(attempt);
-                    match race::until(call.ends(), &parts.clock, answer).await {
+                    let ends = call.ends();
+                    let mut answer =
+                        || function(Attempt::of(&call, number, last.error(), &parts.clock));
+                    let answer = match &parts.plan.hedge {
+                        None => race::until(ends, &parts.clock, answer()).await,
+                        Some(_) => {
+                            let tries = parts.race(key, number, ends, &mut answer);
+                            race::until(ends, &parts.clock, tries).await
+                        }
+                    };
+                    match answer {
                         Some(Ok(value)) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);

@@ -19,6 +19,7 @@ mod executor_stats;
 mod fair;
 mod freed_places;
 mod full_store;
+mod hedge;
 mod holding;
 mod large_store;
 mod laws;
