@@ -19,6 +19,7 @@ from ._errors import (
 from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
 from ._executor import AsyncResilientExecutor
 from ._fair import AsyncFairBucket
+from ._hedge import Hedge
 from ._limiters import (
     AsyncLeakyBucket,
     AsyncLimiter,
@@ -95,6 +96,7 @@ __all__ = [
     "FairBucket",
     "Fibonacci",
     "FixedWindow",
+    "Hedge",
     "InvalidConfigError",
     "KeyedCircuitBreaker",
     "KeysGrowLikeCalls",

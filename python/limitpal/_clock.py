@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from ._limitpal import MockTime
+from ._seats import Alarm, seats
 
 __all__ = ["Clock", "MockClock", "MonotonicClock"]
 
@@ -98,7 +99,19 @@ class MockClock(MockTime):
         self._runs = 0
         self._keys = itertools.count()
         # Here, and not in Rust, so that the garbage collector sees who sleeps.
-        self._sleepers: dict[int, _Sleeper] = {}
+        self._sleepers: dict[int, _Sleeper | Alarm] = {}
+
+    def sleep(self, seconds: float) -> None:
+        """Move time to this sleep's own deadline, never further, and return.
+
+        In a try of a hedged attempt, which has a thread of its own, it waits until all tries sleep;
+        then time moves to the first of them that is due, or to the next hedge.
+        """
+        park = seats.park(self)
+        if park is None:
+            super().sleep(seconds)
+        elif _finite(seconds) > 0:
+            park(seconds)
 
     async def sleep_async(self, seconds: float) -> None:
         """Suspend the calling task until the clock reaches its deadline."""
@@ -136,6 +149,13 @@ class MockClock(MockTime):
         if self._autojump:
             sleeper.asleep = _Idleness.of(loop).watch(loop, self._idle)
             sleeper.asleep.add(key)
+        sleeper.number = self._register(seconds, key)
+        return key
+
+    def _alarm(self, seconds: float, callback: Callable[[], object]) -> int:
+        """Have `callback` called once `seconds` have passed, in the thread that moves time."""
+        key = next(self._keys)
+        sleeper = self._sleepers[key] = Alarm(callback)
         sleeper.number = self._register(seconds, key)
         return key
 

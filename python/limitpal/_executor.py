@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from ._awaitable import COROUTINE, LAZY, is_awaitable
@@ -12,13 +13,17 @@ from ._limiters import check_async
 from ._limitpal import _ExecutorCore, _lazy
 from ._shown import refuse_to_pickle
 from ._timeouts import TimeIsUp, until, wait_for
+from ._tries import Tries
 from ._turn import take_turn
 
 if TYPE_CHECKING:
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
+    from ._hedge import Hedge
     from ._limitpal import (
         CircuitBreaker,
+        CompositePermit,
+        CompositeRun,
         KeyedCircuitBreaker,
         Place,
         RetryBudget,
@@ -74,6 +79,7 @@ class AsyncResilientExecutor:
         retry_budget: RetryBudget | None = None,
         timeout: float | None = None,
         attempt_timeout: float | None = None,
+        hedge: Hedge | None = None,
     ) -> None:
         self._given = limiter
         if pool_of(limiter) is not None:
@@ -97,7 +103,9 @@ class AsyncResilientExecutor:
             retry_budget,
             timeout,
             attempt_timeout,
+            hedge,
         )
+        self._hedged = hedge is not None
 
     @overload
     async def run(
@@ -152,6 +160,8 @@ class AsyncResilientExecutor:
             try:
                 result = func(*args, **kwargs)
                 if type(result) is COROUTINE or is_awaitable(result):
+                    if self._hedged:
+                        result = self._race(run, key, result, partial(func, *args, **kwargs))
                     if run.has_end():
                         attempt = result if type(result) is COROUTINE else wait_for(result)
                         result = await until(attempt, run.left, core.clock)
@@ -213,6 +223,20 @@ class AsyncResilientExecutor:
             run.refused(refusal)
         else:
             run.acquired(held)
+
+    async def _race(
+        self, run: _Run, key: str | int, first: Awaitable[Any], call: Callable[[], Any]
+    ) -> Any:
+        """Await an attempt that gets other tries if it is slow."""
+
+        async def quota() -> CompositePermit | None:
+            if self._gives_back:
+                taken: CompositeRun = await self._limiter._take(key, 0.0)
+                return taken.hold()
+            await call_own(self._limiter, "acquire", key, {"timeout": 0.0})
+            return None
+
+        return await Tries(run.race(), self._core.clock, key, call, quota).outcome(first)
 
     def stats(self) -> ExecutorStats:
         """Return what became of the runs that have ended. It needs no `await`."""

@@ -12,8 +12,8 @@ class ExecutorStats:
     """What became of the runs of an executor that have ended, and of their attempts.
 
     It adds up: `calls == successes + failures + refusals + cancelled`, and
-    `attempts == firsts + retries`. Read while runs end in other threads, it may be short of those
-    that are just ending.
+    `attempts == firsts + retries + hedges`. Read while runs end in other threads, it may be short
+    of those that are just ending.
 
     - `calls`: runs that have ended. `successes` gave a value, `recovered` of them after a retry.
     - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
@@ -25,8 +25,12 @@ class ExecutorStats:
       before their first attempt, the last for want of time.
     - `timeouts`: attempts whose time was over, cut short or ended too late.
     - `cancelled`: runs that ended without an answer, by cancellation or Ctrl-C.
-    - `attempts`: how often the function was called: `firsts` for the first time in a run, and
-      `retries` again.
+    - `attempts`: how often the function was called: `firsts` for the first time in a run,
+      `retries` again, and `hedges` beside a try that was slow. `hedge_wins`: hedges that gave the
+      value.
+    - `left_behind`: sync tries that went on in their thread as their attempt had ended. Since then
+      `late_values` of them have given a value, which nobody has, and `late_errors` have failed; the
+      others are still under way.
     - `waited`: how many seconds runs have waited for quota; `backed_off`: how many they have slept
       between attempts, as planned.
     """
@@ -41,6 +45,11 @@ class ExecutorStats:
     attempts: int
     firsts: int
     retries: int
+    hedges: int
+    hedge_wins: int
+    left_behind: int
+    late_values: int
+    late_errors: int
     recovered: int
     exhausted: int
     timed_out: int

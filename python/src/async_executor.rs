@@ -43,6 +43,7 @@ impl ExecutorCore {
         retry_budget: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         attempt_timeout: Option<&Bound<'_, PyAny>>,
+        hedge: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let keyed = limiter.and_then(|limiter| limiter.cast::<KeyedLimiter>().ok());
         let limiter_clock = limiter_clock.map(|clock| PyClock::resolve(Some(clock))).transpose()?;
@@ -55,6 +56,7 @@ impl ExecutorCore {
             retry_budget,
             timeout,
             attempt_timeout,
+            hedge,
             stack_level: 2,
         };
         let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;

@@ -7,13 +7,15 @@ use limitpal::{Call, Charge, CompositePermit as CorePermit, Plan, RetryAfter, St
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::ask::Key;
+use crate::composite_permit::CompositePermit;
 use crate::coroutine::{CoroutineType, callable};
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::quota::{Quota, QuotaSource};
+use crate::race::{Owner, Race};
 use crate::settings::{Arguments, Errors, Settings};
 use crate::{errors, seconds, stats};
 
@@ -34,6 +36,9 @@ use crate::{errors, seconds, stats};
 /// - `timeout`: how many seconds a run may last; no wait is begun that would end later
 /// - `attempt_timeout`: how many seconds an attempt may last: at most `timeout`. Nobody can end a
 ///   function that does not return; `current_attempt().remaining()` says how long it has.
+/// - `hedge`: when a slow attempt gets another try, in a thread of its own
+/// - `on_threads`: True calls the function in threads of its own, so that an attempt ends when its
+///   time is over. The call is left behind then: it goes on, and its effects happen.
 /// - `clock`: the one the parts share, else the monotonic one.
 ///
 /// With a retry policy, a run that stops after a retryable error raises `RetryExhausted` from it.
@@ -59,6 +64,8 @@ pub(crate) struct ResilientExecutor {
 
 struct Inner {
     settings: Settings,
+    /// What makes an attempt on threads: a function of `_threads.py`, where they are wanted.
+    on_threads: Option<Py<PyAny>>,
     limiter: Option<QuotaSource>,
     /// As it was given.
     given: Option<Py<PyAny>>,
@@ -72,22 +79,28 @@ impl ResilientExecutor {
             PyTypeError::new_err("the executor is not made yet; call super().__init__() first")
         })
     }
+
+    pub(crate) fn settings(&self) -> PyResult<&Settings> {
+        Ok(&self.inner()?.settings)
+    }
+
+    pub(crate) fn limiter(&self) -> PyResult<Option<&QuotaSource>> {
+        Ok(self.inner()?.limiter.as_ref())
+    }
 }
 
 impl Inner {
     fn run<'py>(
         &self,
+        executor: &Bound<'py, ResilientExecutor>,
         key: &Key<'_>,
-        func: &Bound<'py, PyAny>,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
+        function: &Function<'_, 'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, settings) = (func.py(), &self.settings);
-        callable("func", func)?;
+        let (py, settings) = (executor.py(), &self.settings);
+        callable("func", function.func)?;
         let own = settings.plan_of(key)?;
         let mut call = settings.call(py, own.as_ref().unwrap_or(&settings.plan))?;
-        let limiter = self.limiter.as_ref();
-        let mut held = Held { limiter, quota: None, permit: CorePermit::default() };
+        let mut held = Held::new(self.limiter.as_ref());
         let mut errors = Errors::default();
         loop {
             match call.next(settings)? {
@@ -96,7 +109,7 @@ impl Inner {
                 }
                 Step::Wait(delay) => {
                     if settings.plan.charge == Charge::Attempt {
-                        held.permit = CorePermit::default();
+                        held.rest();
                     }
                     settings.note_time(py, &mut call)?;
                     settings.clock.sleep(py, seconds::float(delay))?;
@@ -104,25 +117,34 @@ impl Inner {
                 }
                 Step::Attempt(_) => {
                     let mark = settings.mark(py, &mut call, || errors.last_value(py))?;
-                    let answer = func.call(args, kwargs);
+                    let answer = match &self.on_threads {
+                        None => Ok(function.call()),
+                        Some(make) => {
+                            self.on_threads(make, executor, key, function, &call, &mut held)?
+                        }
+                    };
                     if let Some(mark) = mark {
                         settings.marker.unmark(py, mark);
                     }
                     match answer {
-                        Ok(value) => {
+                        Ok(Ok(value)) => {
                             // A coroutine has not run: quota and permit go back.
-                            let value = self.coroutine.refuse(value, func, TWIN)?;
+                            let value = self.coroutine.refuse(value, function.func, TWIN)?;
                             held.spend();
                             if settings.heard(&mut call, &value)? {
                                 return Ok(value);
                             }
                             errors = Errors { result: Some(value.unbind()), ..Errors::default() };
                         }
-                        Err(error) => {
+                        Ok(Err(error)) => {
                             held.spend();
                             if !settings.hear(py, &mut call, &error)? {
                                 return Err(error);
                             }
+                            errors.last = Some(error);
+                        }
+                        Err(Cut(error)) => {
+                            settings.hear_timeout(py, &mut call, &error)?;
                             errors.last = Some(error);
                         }
                     }
@@ -131,6 +153,30 @@ impl Inner {
                 _ => unreachable!("a run has no other steps"),
             }
         }
+    }
+
+    /// Makes an attempt whose tries run on threads.
+    #[cold]
+    fn on_threads<'py>(
+        &self,
+        make: &Py<PyAny>,
+        executor: &Bound<'py, ResilientExecutor>,
+        key: &Key<'_>,
+        function: &Function<'_, 'py>,
+        call: &Call<&Plan>,
+        held: &mut Held<'_>,
+    ) -> PyResult<Result<PyResult<Bound<'py, PyAny>>, Cut>> {
+        let py = executor.py();
+        let owner = Owner::Sync(executor.clone().unbind());
+        let race = Race::new(owner, call.attempts().saturating_add(1), call.ends())?;
+        let race = Bound::new(py, race)?;
+        let (clock, key) = (self.settings.clock.for_python(py)?, key.for_python(py)?);
+        let Function { func, args, kwargs } = function;
+        let answer = make.bind(py).call1((&race, clock, key, held.share(py)?, func, args, kwargs));
+        if answer.is_ok() && race.get().is_cut() {
+            return Ok(Err(Cut(errors::timeout_exceeded(py, call.timeout()))));
+        }
+        Ok(Ok(answer))
     }
 
     /// Takes quota, waiting if need be, and tells the call.
@@ -161,14 +207,54 @@ impl Inner {
 
 const TWIN: &str = "AsyncResilientExecutor";
 
+/// What is to be called, and with what.
+struct Function<'a, 'py> {
+    func: &'a Bound<'py, PyAny>,
+    args: &'a Bound<'py, PyTuple>,
+    kwargs: Option<&'a Bound<'py, PyDict>>,
+}
+
+impl<'py> Function<'_, 'py> {
+    #[inline]
+    fn call(&self) -> PyResult<Bound<'py, PyAny>> {
+        self.func.call(self.args, self.kwargs)
+    }
+}
+
+/// An attempt was left behind, since its time is over.
+struct Cut(PyErr);
+
 /// Quota for an attempt that has not begun; it goes back if the run ends before. And the permit.
 struct Held<'l> {
     limiter: Option<&'l QuotaSource>,
     quota: Option<Quota>,
     permit: CorePermit,
+    /// The permit, where tries on threads may outlive the run: it goes back once nobody has it.
+    shared: Option<Py<CompositePermit>>,
 }
 
-impl Held<'_> {
+impl<'l> Held<'l> {
+    fn new(limiter: Option<&'l QuotaSource>) -> Self {
+        Self { limiter, quota: None, permit: CorePermit::default(), shared: None }
+    }
+
+    /// Begins an attempt on threads: returns what each of its tries is to have until it ends.
+    #[cold]
+    fn share(&mut self, py: Python<'_>) -> PyResult<Option<Py<CompositePermit>>> {
+        if self.quota.is_some() {
+            self.spend();
+            let permit = CompositePermit::new(std::mem::take(&mut self.permit));
+            self.shared = Some(Py::new(py, permit)?);
+        }
+        Ok(self.shared.as_ref().map(|permit| permit.clone_ref(py)))
+    }
+
+    /// Lets go of the permit.
+    fn rest(&mut self) {
+        self.permit = CorePermit::default();
+        self.shared = None;
+    }
+
     /// Spends the quota: an attempt was made. The permit stays.
     #[inline]
     fn spend(&mut self) {
@@ -187,15 +273,21 @@ impl Drop for Held<'_> {
     }
 }
 
+fn on_threads_of(flag: &Bound<'_, PyAny>) -> PyResult<bool> {
+    flag.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| {
+        errors::invalid_config(flag.py(), "on_threads", flag, "give True or False")
+    })
+}
+
 #[pymethods]
 impl ResilientExecutor {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None, hedge=None, on_threads=False)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::default()
     }
 
-    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None))]
+    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None, hedge=None, on_threads=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         &self,
@@ -209,6 +301,8 @@ impl ResilientExecutor {
         retry_budget: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         attempt_timeout: Option<&Bound<'_, PyAny>>,
+        hedge: Option<&Bound<'_, PyAny>>,
+        on_threads: Given<'_>,
     ) -> PyResult<()> {
         let given = limiter.map(|limiter| limiter.clone().unbind());
         let limiter = limiter.map(QuotaSource::of).transpose()?;
@@ -222,10 +316,20 @@ impl ResilientExecutor {
             retry_budget,
             timeout,
             attempt_timeout,
+            hedge,
             stack_level: 1,
         };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;
-        let inner = Inner { settings, limiter, given, coroutine: CoroutineType::new(py)? };
+        let is_threaded = match on_threads.get() {
+            Some(flag) => on_threads_of(flag)?,
+            None => false,
+        };
+        let on_threads = match is_threaded || settings.hedge.is_some() {
+            true => Some(py.import("limitpal._threads")?.getattr("attempt")?.unbind()),
+            false => None,
+        };
+        let coroutine = CoroutineType::new(py)?;
+        let inner = Inner { settings, on_threads, limiter, given, coroutine };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another executor");
         self.inner.set(inner).map_err(again)
     }
@@ -233,13 +337,13 @@ impl ResilientExecutor {
     /// Run a function through the pipeline; quota and state are those of `key`.
     #[pyo3(signature = (key, func, *args, **kwargs))]
     fn run<'py>(
-        &self,
+        slf: &Bound<'py, Self>,
         key: Key<'_>,
         func: &Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.inner()?.run(&key, func, args, kwargs)
+        slf.get().inner()?.run(slf, &key, &Function { func, args, kwargs })
     }
 
     /// Return what became of the runs that have ended.
@@ -278,6 +382,7 @@ impl ResilientExecutor {
             limiter.traverse(&visit)?;
         }
         inner.coroutine.traverse(&visit)?;
+        visit.call(&inner.on_threads)?;
         inner.settings.traverse(&visit)
     }
 }

@@ -28,6 +28,7 @@ mod executor;
 mod fair_bucket;
 mod given;
 mod guard;
+mod hedge;
 mod judge;
 mod keyed_breaker;
 mod leaky_bucket;
@@ -38,6 +39,7 @@ mod observe;
 mod options;
 mod place;
 mod quota;
+mod race;
 mod rate;
 mod rehearsal;
 mod retry;
@@ -117,7 +119,7 @@ mod _limitpal {
     #[pymodule_export]
     use crate::windows::{FixedWindow, SlidingWindowCounter, SlidingWindowLog};
     #[pymodule_export]
-    use crate::{async_executor::ExecutorCore, run::Run};
+    use crate::{async_executor::ExecutorCore, race::Race, run::Run};
 
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;
@@ -160,6 +162,12 @@ mod _limitpal {
     #[pyfunction]
     fn _check_delays(delays: &Bound<'_, PyAny>) -> PyResult<()> {
         crate::retry::delays::check(delays)
+    }
+
+    /// Refuse a hedge outside its ranges, which is made in Python.
+    #[pyfunction]
+    fn _check_hedge(hedge: &Bound<'_, PyAny>) -> PyResult<()> {
+        crate::hedge::settings_of(hedge).map(drop)
     }
 
     /// Return what makes a strict limiter of a limit in words: a log's numbers, or a bucket's.

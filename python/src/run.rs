@@ -18,6 +18,7 @@ use crate::attempt::{self, Attempt, Mark};
 use crate::composite_run::CompositeRun;
 use crate::errors;
 use crate::place::{Patience, Place, movable};
+use crate::race::{Owner, Race};
 use crate::seconds;
 use crate::settings::{Errors, Settings};
 
@@ -28,6 +29,7 @@ pub(crate) struct Run {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// None once the run is over.
     call: Option<Call<Arc<Plan>>>,
@@ -46,7 +48,9 @@ struct State {
     ends: Option<Instant>,
 }
 
+#[derive(Default)]
 enum Pending {
+    #[default]
     Nothing,
     Sleep(Duration),
     Turn(Py<Place>, Instant),
@@ -55,18 +59,7 @@ enum Pending {
 
 impl State {
     fn new(call: Call<Arc<Plan>>) -> Self {
-        let (call, permit) = (Some(call), CorePermit::default());
-        Self {
-            call,
-            pending: Pending::Nothing,
-            held: None,
-            permit,
-            last: None,
-            result: None,
-            refusal: None,
-            mark: None,
-            ends: None,
-        }
+        Self { call: Some(call), ..Self::default() }
     }
 
     fn call(&mut self) -> PyResult<&mut Call<Arc<Plan>>> {
@@ -326,6 +319,13 @@ impl Run {
             self.settings().hear_timeout(py, call, raised).map(|()| true)
         })?;
         Ok(is_over.then_some(error))
+    }
+
+    /// Begin an attempt of several tries.
+    fn race(&self, py: Python<'_>) -> PyResult<Race> {
+        let ends = self.state().ends;
+        let attempt = self.state().call()?.attempts().saturating_add(1);
+        Race::new(Owner::Async(self.core.clone_ref(py)), attempt, ends)
     }
 
     /// The sleep between two attempts is over.

@@ -19,7 +19,7 @@ use crate::guard::{Guard, guard_of};
 use crate::retry::RetryPolicy;
 use crate::retry_budget::{RetryBudget, budget_of};
 use crate::timing::set_timeouts;
-use crate::{errors, rehearsal, seconds, shared_clock};
+use crate::{errors, hedge, rehearsal, seconds, shared_clock};
 
 /// What the two executors have in common.
 pub(crate) struct Settings {
@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) judges: bool,
     pub(crate) breaker: Option<Guard>,
     budget: Option<Py<RetryBudget>>,
+    pub(crate) hedge: Option<Py<PyAny>>,
     pub(crate) clock: PyClock,
     pub(crate) marker: Marker,
 }
@@ -46,6 +47,7 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) retry_budget: Option<&'a Bound<'py, PyAny>>,
     pub(crate) timeout: Option<&'a Bound<'py, PyAny>>,
     pub(crate) attempt_timeout: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) hedge: Option<&'a Bound<'py, PyAny>>,
     /// How far up the user's frame is, for a warning.
     pub(crate) stack_level: i32,
 }
@@ -67,7 +69,8 @@ impl Settings {
         let clock = shared_clock::resolve(py, arguments.clock, &clocks, arguments.stack_level)?;
         let mut plan = Plan::default();
         let timed = retry.as_ref().is_some_and(|retry| retry.get().settings().is_timed());
-        plan.kept = timed || budget.is_some();
+        plan.hedge = arguments.hedge.map(hedge::cell_of).transpose()?;
+        plan.kept = timed || budget.is_some() || plan.hedge.is_some();
         plan.budget = budget.as_ref().map(|budget| budget.get().cell().clone());
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
         plan.breaker = match &breaker {
@@ -80,7 +83,7 @@ impl Settings {
             Some(timeout) => acquire_timeout_of(timeout)?,
             None => None,
         };
-        set_timeouts(&mut plan, arguments)?;
+        set_timeouts(py, &mut plan, arguments)?;
         let overrides = |method| match &retry {
             Some(retry) => RetryPolicy::overrides(retry.bind(py), method),
             None => Ok(false),
@@ -90,7 +93,8 @@ impl Settings {
             retry.as_ref().is_some_and(|retry| retry.get().rules().retry_on_result.is_some());
         let plan = Arc::new(plan);
         let marker = Marker::new(py)?;
-        Ok(Self { plan, retry, decides, delays, judges, breaker, budget, clock, marker })
+        let hedge = arguments.hedge.map(|hedge| hedge.clone().unbind());
+        Ok(Self { plan, retry, decides, delays, judges, breaker, budget, hedge, clock, marker })
     }
 
     /// Returns the plan of a run that goes through its key's own breaker; none: they share one.
@@ -188,7 +192,7 @@ impl Settings {
     }
 
     /// Returns whether an error deserves another attempt, if there is one left.
-    fn retries(&self, py: Python<'_>, error: &PyErr, attempt: u32) -> PyResult<bool> {
+    pub(crate) fn retries(&self, py: Python<'_>, error: &PyErr, attempt: u32) -> PyResult<bool> {
         match &self.retry {
             Some(retry) if self.decides => {
                 let arguments = (error.value(py), attempt);
@@ -241,6 +245,9 @@ impl Settings {
         if let Some(budget) = &self.budget {
             parts.push(format!("retry_budget={}", budget.bind(py).repr()?));
         }
+        if let Some(hedge) = &self.hedge {
+            parts.push(format!("hedge={}", hedge.bind(py).repr()?));
+        }
         if !matches!(self.clock, PyClock::Monotonic) {
             parts.push(format!("clock={}", self.clock.for_python(py)?.repr()?));
         }
@@ -266,6 +273,7 @@ impl Settings {
         }
         visit.call(&self.budget)?;
         self.marker.traverse(visit)?;
+        visit.call(&self.hedge)?;
         self.clock.traverse(visit)
     }
 }

@@ -69,13 +69,16 @@ impl Settings {
 }
 
 /// Checks and sets the two timeouts.
-pub(crate) fn set_timeouts(plan: &mut Plan, arguments: &Arguments<'_, '_>) -> PyResult<()> {
+pub(crate) fn set_timeouts(
+    py: Python<'_>,
+    plan: &mut Plan, arguments: &Arguments<'_, '_>) -> PyResult<()> {
     let Arguments { timeout, attempt_timeout, .. } = arguments;
     let run = timeout.map(|span| seconds::positive("timeout", span)).transpose()?;
     let attempt = attempt_timeout.map(|span| seconds::positive("attempt_timeout", span));
-    let refusal = plan.set_timeouts(run, attempt.transpose()?).err();
-    match (refusal, attempt_timeout) {
-        (Some(error), Some(given)) => Err(errors::from_core(given.py(), &error, given)),
-        _ => Ok(()),
-    }
+    plan.set_timeouts(run, attempt.transpose()?).map_err(|error| match attempt_timeout {
+        Some(given) if error.parameter() == "attempt_timeout" => {
+            errors::from_core(py, &error, given)
+        }
+        _ => errors::described(py, &error),
+    })
 }

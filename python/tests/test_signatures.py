@@ -30,6 +30,7 @@ EXECUTOR = [
     "retry_budget",
     "timeout",
     "attempt_timeout",
+    "hedge",
 ]
 BREAKER = [
     "failure_threshold",

@@ -128,6 +128,8 @@ mod pages {
     struct Events;
     #[doc = include_str!("../../../docs/fair-shares.md")]
     struct FairShares;
+    #[doc = include_str!("../../../docs/hedging.md")]
+    struct Hedging;
     #[doc = include_str!("../../../docs/limits-in-words.md")]
     struct LimitsInWords;
     #[doc = include_str!("../../../docs/live-change.md")]

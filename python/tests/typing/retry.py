@@ -2,7 +2,15 @@
 
 from typing_extensions import assert_type
 
-from limitpal import Constant, ResilientExecutor, RetryBudget, RetryPolicy, testing
+from limitpal import (
+    AsyncResilientExecutor,
+    Constant,
+    Hedge,
+    ResilientExecutor,
+    RetryBudget,
+    RetryPolicy,
+    testing,
+)
 
 
 class Upstream(Exception):
@@ -41,6 +49,17 @@ def budget() -> None:
     ResilientExecutor(retry_policy=RetryPolicy(), retry_budget=budget)
     assert_type(budget.left, int)
     ResilientExecutor(retry_budget=0.1)  # type: ignore[arg-type]
+
+
+def hedge() -> None:
+    """A hedge is a value of an executor."""
+    hedge = Hedge(0.1, percentile=95, max_hedges=2)
+    executor = ResilientExecutor(retry_policy=RetryPolicy(), hedge=hedge)
+    AsyncResilientExecutor(hedge=hedge)
+    assert_type(hedge.delay, float | None)
+    assert_type(executor.stats().hedge_wins, int)
+    Hedge(0.1, 95)  # type: ignore[call-arg]
+    ResilientExecutor(hedge=0.1)  # type: ignore[arg-type]
 
 
 def blocks() -> None:

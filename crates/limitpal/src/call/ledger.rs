@@ -41,6 +41,12 @@ pub struct ExecutorStats {
     pub hedges: u64,
     /// Hedges that gave the value.
     pub hedge_wins: u64,
+    /// Blocking tries that were left behind, on a thread of their own, as their attempt ended.
+    pub left_behind: u64,
+    /// Those of them that have given a value since; nobody has it.
+    pub late_values: u64,
+    /// Those of them that have failed since. The others are still under way.
+    pub late_errors: u64,
     /// Runs that gave a value after a retry.
     pub recovered: u64,
     /// Failures whose last error deserved another attempt, and the attempts were used up.
@@ -111,6 +117,9 @@ struct Counts {
     retries: AtomicU64,
     hedges: AtomicU64,
     hedge_wins: AtomicU64,
+    left_behind: AtomicU64,
+    late_values: AtomicU64,
+    late_errors: AtomicU64,
     waited: AtomicU64,
     backed_off: AtomicU64,
 }
@@ -205,6 +214,18 @@ impl Ledger {
         }
     }
 
+    /// Counts tries that go on without their attempt.
+    #[cold]
+    pub fn left_behind(&self, tries: u32) {
+        self.add(|counts| &counts.left_behind, tries.into());
+    }
+
+    /// Counts a try that was left behind, and has ended.
+    #[cold]
+    pub fn came_late(&self, failed: bool) {
+        self.add(|counts| if failed { &counts.late_errors } else { &counts.late_values }, 1);
+    }
+
     #[cold]
     pub(super) fn waited(&self, span: Duration) {
         self.add(|counts| &counts.waited, nanos(span));
@@ -253,6 +274,9 @@ impl Ledger {
             retries,
             hedges,
             hedge_wins: self.sum(|counts| &counts.hedge_wins),
+            left_behind: self.sum(|counts| &counts.left_behind),
+            late_values: self.sum(|counts| &counts.late_values),
+            late_errors: self.sum(|counts| &counts.late_errors),
             recovered,
             exhausted,
             timed_out,
