@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use self::mock::MockClock;
 pub use self::monotonic::MonotonicClock;
+use self::parking::OffRuntime;
 pub(crate) use self::parking::unparker;
 #[cfg(feature = "tokio")]
 pub use self::tokio::TokioClock;
@@ -148,6 +149,17 @@ impl SharedClock {
             #[cfg(feature = "tokio")]
             Kind::Tokio => TokioClock.sleep(wait),
             Kind::Custom(clock) => clock.sleep(wait),
+        }
+    }
+
+    /// Returns a clock that reads the same, and whose sleeps end also where the thread blocks that
+    /// drives an async runtime.
+    pub(crate) fn off_runtime(&self) -> Self {
+        match &self.0 {
+            Kind::Mock(_) | Kind::Custom(_) => self.clone(),
+            Kind::Monotonic => Self(Kind::Custom(Arc::new(OffRuntime(self.clone())))),
+            #[cfg(feature = "tokio")]
+            Kind::Tokio => Self(Kind::Custom(Arc::new(OffRuntime(self.clone())))),
         }
     }
 

@@ -8,6 +8,7 @@ mod error;
 mod future;
 mod hedged;
 mod race;
+mod threads;
 
 use std::convert::Infallible;
 use std::fmt;

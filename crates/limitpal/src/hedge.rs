@@ -41,6 +41,10 @@ pub use crate::hedging::HedgeSettings;
 /// | `minimum_per_second` | 1.0 | hedges besides, so that a quiet client may hedge; all of a window's may come at once |
 /// | `window` | 30 s | for how long calls and hedges are remembered; latencies for half of it at least |
 ///
+/// [`run`](crate::ResilientExecutor::run) and
+/// [`run_on_threads`](crate::ResilientExecutor::run_on_threads) hedge; `run_blocking` calls in the
+/// caller's own thread, and cannot.
+///
 /// It is a value. What is counted belongs to the executor, and its clones share it. The idea is
 /// that of [The Tail at Scale], the cap that of [Finagle].
 ///

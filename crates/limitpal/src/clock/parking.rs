@@ -51,6 +51,24 @@ impl SharedClock {
     }
 }
 
+/// A clock whose sleeps need no runtime: they are real, as blocking ones are.
+#[derive(Debug)]
+pub(super) struct OffRuntime(pub(super) SharedClock);
+
+impl Clock for OffRuntime {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn sleep_blocking(&self, span: Duration) {
+        self.0.sleep_blocking(span);
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep {
+        Box::pin(futures_timer::Delay::new(span))
+    }
+}
+
 /// When a parked thread stops waiting.
 pub(crate) enum Alarm {
     Never,

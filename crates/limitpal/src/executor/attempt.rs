@@ -46,6 +46,11 @@ impl<'a, E> Attempt<'a, E> {
         Self { number, elapsed: call.elapsed(), ends: call.ends(), last_error, clock }
     }
 
+    /// Returns when its time is over, by the executor's clock.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        self.ends
+    }
+
     /// Returns its number, counted from 1.
     pub fn number(&self) -> u32 {
         self.number

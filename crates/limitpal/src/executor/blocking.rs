@@ -28,7 +28,7 @@ impl<E: 'static> ResilientExecutor<E> {
             if let Ok(Step::Stop(stop)) = call.next(parts) {
                 return Err(RunError::new(stop, 0, Last::Nothing));
             }
-            return self.go_on_blocking(key, |_| function(), call, None, Last::Nothing);
+            return self.go_on_blocking(key, |_, _| Some(function()), call, None, Last::Nothing);
         };
         let entered = match &parts.limiter {
             None => Ok(None),
@@ -54,7 +54,7 @@ impl<E: 'static> ResilientExecutor<E> {
             Ok(Some(quota)) => (Call::admitted(&parts.plan, permit), Some(quota), Last::Nothing),
             Err(refusal) => return Err(parts.refused(refusal.retry_after())),
         };
-        self.go_on_blocking(key, |_| function(), call, quota, last)
+        self.go_on_blocking(key, |_, _| Some(function()), call, quota, last)
     }
 
     /// As [`run_blocking`](Self::run_blocking), for a function that is told about its [`Attempt`].
@@ -106,19 +106,20 @@ impl<E: 'static> ResilientExecutor<E> {
         &self,
         deadline: Option<&Deadline>,
         key: &str,
-        function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
+        mut function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
         let own = parts.plan_of(key);
         let call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
-        self.go_on_blocking(key, function, call, None, Last::Nothing)
+        self.go_on_blocking(key, |attempt, _| Some(function(attempt)), call, None, Last::Nothing)
     }
 
-    /// Goes on with a run of which something is to be kept.
-    fn go_on_blocking<T>(
+    /// Goes on with a run of which something is to be kept. The function may take what is held, and
+    /// gives nothing if it was cut short.
+    pub(super) fn go_on_blocking<T>(
         &self,
         key: &str,
-        mut function: impl FnMut(Attempt<'_, E>) -> Result<T, E>,
+        mut function: impl FnMut(Attempt<'_, E>, &mut CompositePermit) -> Option<Result<T, E>>,
         mut call: Call<&Plan>,
         mut entered: Option<Quota>,
         mut last: Last<E>,
@@ -154,15 +155,16 @@ impl<E: 'static> ResilientExecutor<E> {
                         quota.spend(&mut held);
                     }
                     let attempt = Attempt::of(&call, number, last.error(), &parts.clock);
-                    match function(attempt) {
-                        Ok(value) => {
+                    match function(attempt, &mut held) {
+                        Some(Ok(value)) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);
                         }
-                        Err(error) => {
+                        Some(Err(error)) => {
                             parts.report(&mut call, &error);
                             last = Last::Failed(error);
                         }
+                        None => last = Last::TimedOut(parts.report_timeout(&mut call)),
                     }
                 }
                 Step::Stop(stop) => {

@@ -68,7 +68,8 @@ impl<E> ResilientExecutorBuilder<E> {
         self
     }
 
-    /// Sets when a slow attempt of [`run`](ResilientExecutor::run) gets another try.
+    /// Sets when a slow attempt gets another try, in [`run`](ResilientExecutor::run) and
+    /// [`run_on_threads`](ResilientExecutor::run_on_threads).
     #[must_use]
     pub fn hedge(mut self, hedge: Hedge) -> Self {
         self.hedge = Some(hedge);

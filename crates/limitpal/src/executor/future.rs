@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::error::{Last, RunError};
-use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent, race};
+use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent};
 use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::circuit_breaker::Permit;
 use crate::limiter::CompositePermit;
@@ -195,17 +195,8 @@ impl<E: 'static> ResilientExecutor<E> {
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
-                    let ends = call.ends();
-                    let mut answer =
-                        || function(Attempt::of(&call, number, last.error(), &parts.clock));
-                    let answer = match &parts.plan.hedge {
-                        None => race::until(ends, &parts.clock, answer()).await,
-                        Some(_) => {
-                            let tries = parts.race(key, number, ends, &mut answer);
-                            race::until(ends, &parts.clock, tries).await
-                        }
-                    };
-                    match answer {
+                    let told = || function(Attempt::of(&call, number, last.error(), &parts.clock));
+                    match parts.attempt((key, number), call.ends(), told).await {
                         Some(Ok(value)) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);

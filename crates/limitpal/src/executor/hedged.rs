@@ -1,27 +1,28 @@
-//! An attempt of several tries, polled side by side in the caller's own task.
+//! An attempt of several tries, polled side by side in the caller's own task or thread.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Parts;
+use super::{Parts, race};
 use crate::call::{Charge, Plan, Race, TryEnd, Verdict};
-use crate::clock::Sleep;
+use crate::clock::{SharedClock, Sleep};
 use crate::limiter::{CompositePermit, Quota};
 use crate::refusal::is_own_refusal;
 use crate::time::Instant;
 
-/// A try besides the first. Dropped, it ends, and what it holds goes back.
+/// A try besides the first. Dropped, it ends.
 struct Hedged<Answer> {
     number: u32,
     answer: Pin<Box<Answer>>,
-    _permit: CompositePermit,
 }
 
 /// What an attempt of several tries keeps while it lasts.
 struct Tries<'p, T, E, Answer> {
     race: Race<&'p Plan>,
+    /// Sleeps until the next try is due.
+    sleeper: &'p SharedClock,
     first_has_ended: bool,
     hedged: Vec<Hedged<Answer>>,
     /// Rings when the next try is due; set once the first try was found not to be ready.
@@ -30,29 +31,54 @@ struct Tries<'p, T, E, Answer> {
 }
 
 impl<E: 'static> Parts<E> {
-    /// Makes one attempt, with hedges if it is slow.
-    pub(super) async fn race<T, F, Answer>(
+    /// Makes one attempt in the caller's own task; none: its time is over.
+    pub(super) async fn attempt<T, F, Answer>(
         &self,
-        key: &str,
-        number: u32,
-        until: Option<Instant>,
-        function: &mut F,
-    ) -> Result<T, E>
+        which: (&str, u32),
+        ends: Option<Instant>,
+        mut function: F,
+    ) -> Option<Result<T, E>>
     where
         F: FnMut() -> Answer,
         Answer: Future<Output = Result<T, E>>,
     {
+        if self.plan.hedge.is_none() {
+            return race::until(ends, &self.clock, function()).await;
+        }
+        let holding = |permit: CompositePermit| {
+            let answer = function();
+            async move {
+                let _permit = permit;
+                answer.await
+            }
+        };
+        race::until(ends, &self.clock, self.race(which, ends, &self.clock, holding)).await
+    }
+
+    /// Makes one attempt, with hedges if it is slow. Each try is given what it is to hold until it
+    /// ends.
+    pub(super) async fn race<T, F, Answer>(
+        &self,
+        (key, number): (&str, u32),
+        until: Option<Instant>,
+        sleeper: &SharedClock,
+        mut function: F,
+    ) -> Result<T, E>
+    where
+        F: FnMut(CompositePermit) -> Answer,
+        Answer: Future<Output = Result<T, E>>,
+    {
         let Ok(race) = Race::begin(&self.plan, number, until, self);
-        let Some(race) = race else { return function().await };
+        let mut first = pin!(function(CompositePermit::default()));
+        let Some(race) = race else { return first.await };
         let (hedged, timer, kept) = (Vec::new(), None, None);
-        let mut tries = Tries { race, first_has_ended: false, hedged, timer, kept };
-        let mut first = pin!(function());
+        let mut tries = Tries { race, sleeper, first_has_ended: false, hedged, timer, kept };
         poll_fn(|context| {
             loop {
                 if let Poll::Ready(answer) = tries.poll(self, first.as_mut(), context) {
                     return Poll::Ready(answer);
                 }
-                if !tries.is_due(self, context) || !tries.hedge(self, key, function) {
+                if !tries.is_due(self, context) || !tries.hedge(self, key, &mut function) {
                     return Poll::Pending;
                 }
             }
@@ -136,7 +162,7 @@ impl<T, E: 'static, Answer: Future<Output = Result<T, E>>> Tries<'_, T, E, Answe
                 return true;
             }
             let wait = due.saturating_duration_since(now);
-            let timer = self.timer.get_or_insert_with(|| clock.sleep_until(due, wait));
+            let timer = self.timer.get_or_insert_with(|| self.sleeper.sleep_until(due, wait));
             if timer.as_mut().poll(context).is_pending() {
                 return false;
             }
@@ -146,7 +172,7 @@ impl<T, E: 'static, Answer: Future<Output = Result<T, E>>> Tries<'_, T, E, Answe
     }
 
     /// Starts another try; false if there is to be none.
-    fn hedge<F: FnMut() -> Answer>(
+    fn hedge<F: FnMut(CompositePermit) -> Answer>(
         &mut self,
         parts: &Parts<E>,
         key: &str,
@@ -159,8 +185,7 @@ impl<T, E: 'static, Answer: Future<Output = Result<T, E>>> Tries<'_, T, E, Answe
             return false;
         };
         let number = self.race.begun(parts.clock.now());
-        let answer = Box::pin(function());
-        self.hedged.push(Hedged { number, answer, _permit: permit });
+        self.hedged.push(Hedged { number, answer: Box::pin(function(permit)) });
         true
     }
 }

@@ -2,6 +2,8 @@
 
 mod figures;
 mod laws;
+mod threads;
+mod timeouts;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
