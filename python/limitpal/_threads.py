@@ -152,16 +152,19 @@ class _Tries:
         self.call = call
 
     def outcome(self, key: str | int) -> Any:
-        """Return the first value, or raise what the attempt fails with."""
+        """Return the first value, or raise what the attempt fails with; None if it is cut short."""
         self._start(0, self._permits)
         while True:
             while (ended := self._next_ended()) is not None:
                 final = self._judge(ended)
                 if final is not None:
                     return final.result()
-            wait = self._race.wait()
-            if wait is None or wait > 0:
-                self._sleep(wait)
+            if self._race.left() == 0.0:
+                self._race.cut()
+                return None
+            due = self._race.wait()
+            if due is None or due > 0:
+                self._sleep(self._wait())
             elif (started := self._race.start(key)) is not None:
                 number, permit = started
                 self._start(number, (*self._permits, permit))
@@ -242,6 +245,11 @@ class _Tries:
             self._kept = one
         return one if verdict == "this" else self._kept if verdict == "kept" else None
 
+    def _wait(self) -> float | None:
+        """Return in how many seconds the next try is due, or the attempt's time is over."""
+        wait, left = self._race.wait(), self._race.left()
+        return left if wait is None else wait if left is None else min(wait, left)
+
     def _sleep(self, seconds: float | None) -> None:
         """Wait until a try has ended, or for so long; Ctrl-C ends it."""
         clock = self.clock
@@ -265,6 +273,8 @@ class _Tries:
         if seconds is not None:
             key = clock._alarm(seconds, self._bell.ring)  # pyright: ignore[reportPrivateUsage]
         try:
+            if self._wait() != seconds:
+                return  # somebody has moved the clock meanwhile
             if self._sleeps():
                 clock._jump()
                 # Who was woken has its say before a hedge that is due at the same instant.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ._awaitable import COROUTINE, is_awaitable
-from ._clock import call_later, running_loop, settle
+from ._clock import MockClock, call_later, running_loop, settle
 from ._errors import RateLimitExceeded
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ class Tries:
         if seconds is not None:
             call_off = call_later(self._clock, self._loop, seconds, alarm)
         try:
-            if not any(task.done() for task in self._tasks.values()):
+            # Another thread may have moved a mock clock since it was asked.
+            moved = isinstance(self._clock, MockClock) and self._race.wait() != seconds
+            if not moved and not any(task.done() for task in self._tasks.values()):
                 await bell
         finally:
             self._bell = None

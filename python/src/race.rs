@@ -1,6 +1,7 @@
 //! One attempt that several tries make, of which at least the second leaves the caller's own task
 //! or thread.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub(crate) struct Race {
     owner: Owner,
     /// The attempt's number, counted from 1.
     attempt: u32,
+    /// When its time is over.
+    ends: Option<Instant>,
+    is_cut: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -39,11 +43,17 @@ struct State {
 
 impl Race {
     /// Begins an attempt, with its first try.
-    pub(crate) fn new(owner: Owner, attempt: u32, until: Option<Instant>) -> PyResult<Self> {
+    pub(crate) fn new(owner: Owner, attempt: u32, ends: Option<Instant>) -> PyResult<Self> {
         let begin =
-            |settings: &Settings| CoreRace::begin(settings.plan.clone(), attempt, until, settings);
+            |settings: &Settings| CoreRace::begin(settings.plan.clone(), attempt, ends, settings);
         let race = begin(owner.settings()?)?;
-        Ok(Self { owner, attempt, state: Mutex::new(State { race, charge: None }) })
+        let (is_cut, state) = (AtomicBool::new(false), State { race, charge: None });
+        Ok(Self { owner, attempt, ends, is_cut, state: Mutex::new(state) })
+    }
+
+    /// Returns whether the attempt was cut short, since its time is over.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,6 +125,18 @@ impl Race {
         };
         let now = self.owner.settings()?.clock.now()?;
         Ok(Some(crate::seconds::float(due.saturating_duration_since(now))))
+    }
+
+    /// Return how many seconds are left of the attempt's time, or None if it has no end.
+    fn left(&self) -> PyResult<Option<f64>> {
+        let Some(ends) = self.ends else { return Ok(None) };
+        let now = self.owner.settings()?.clock.now()?;
+        Ok(Some(crate::seconds::float(ends.saturating_duration_since(now))))
+    }
+
+    /// The attempt is cut short.
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
     }
 
     /// Whether quota for a try is to be awaited in Python, between `charge` and `begun`.

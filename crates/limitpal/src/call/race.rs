@@ -107,7 +107,9 @@ impl<P: Deref<Target = Plan>> Race<P> {
     pub fn charge<C: Clocks>(&mut self, mut clocks: C) -> Result<Option<TryCharge>, C::Error> {
         let Some(hedge) = &self.plan.hedge else { return Ok(None) };
         let now = clocks.run()?;
-        let Some(load) = hedge.charge(now) else {
+        // Whoever asks late may ask too late.
+        let in_time = self.until.is_none_or(|until| now < until);
+        let Some(load) = in_time.then(|| hedge.charge(now)).flatten() else {
             self.delay = None;
             return Ok(None);
         };

@@ -37,6 +37,21 @@ fn no_hedge_begins_once_the_run_s_time_is_over() {
 }
 
 #[test]
+fn who_wakes_late_begins_no_hedge_after_the_deadline() {
+    let clock = MockClock::new();
+    let executor = hedged(&clock, after(100 * MS)).timeout(200 * MS).build().unwrap();
+    let service = Service::new(&clock, [ok(900 * MS)]);
+    let mut run = pin!(executor.run("api", || service.call()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(run.as_mut().poll(&mut context).is_pending());
+
+    clock.advance(200 * MS);
+
+    assert!(matches!(run.poll(&mut context), Poll::Ready(Err(RunError::TimeoutExceeded(_)))));
+    assert_eq!(1, service.began().len());
+}
+
+#[test]
 fn a_retry_that_has_no_time_gets_no_hedge_either() {
     let clock = MockClock::new();
     let policy = RetryPolicy::builder().base_delay(MS * 100).build().unwrap();
