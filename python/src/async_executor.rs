@@ -28,7 +28,7 @@ impl ExecutorCore {
     /// `limiter` is the core of an async limiter of ours, or None for one of the user's own;
     /// `limiter_clock` is the clock of one of ours, a subclass's too.
     #[new]
-    #[pyo3(signature = (has_limiter, limiter, limiter_clock, retry_policy, circuit_breaker, clock, charge, acquire_timeout, retry_budget, timeout=None, attempt_timeout=None))]
+    #[pyo3(signature = (has_limiter, limiter, limiter_clock, retry_policy, circuit_breaker, clock, charge, acquire_timeout, retry_budget, timeout=None, attempt_timeout=None, hedge=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,

@@ -274,9 +274,9 @@ impl Drop for Held<'_> {
 }
 
 fn on_threads_of(flag: &Bound<'_, PyAny>) -> PyResult<bool> {
-    flag.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| {
-        errors::invalid_config(flag.py(), "on_threads", flag, "give True or False")
-    })
+    flag.cast::<PyBool>()
+        .map(|flag| flag.is_true())
+        .map_err(|_| errors::invalid_config(flag.py(), "on_threads", flag, "give True or False"))
 }
 
 #[pymethods]

@@ -2,13 +2,23 @@
 
 import asyncio
 import gc
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import cancel, each_loop, run_in, spin
-from limitpal import AsyncConcurrencyLimiter, AsyncResilientExecutor, Hedge, MockClock
+from limitpal import (
+    AsyncConcurrencyLimiter,
+    AsyncResilientExecutor,
+    Hedge,
+    MockClock,
+    RetryExhausted,
+    RetryPolicy,
+    TimeoutExceeded,
+    current_attempt,
+)
 
 
 class Tries:
@@ -197,6 +207,56 @@ async def test_a_clock_of_the_users_own_that_fails_ends_the_run_and_leaves_nothi
     with pytest.raises(OSError, match="no time"):
         await executor.run("api", tries.call)
     assert (tries.under_way, others()) == (0, set())
+
+
+async def test_an_attempt_whose_time_is_over_ends_all_its_tries():
+    """They are cancelled and gone before the next attempt, and before the error comes out."""
+    clock = MockClock()
+    policy = RetryPolicy(2, base_delay=0.0)
+    hedge = Hedge(1.0, max_hedges=5)
+    executor = AsyncResilientExecutor(
+        hedge=hedge, attempt_timeout=2.5, retry_policy=policy, clock=clock
+    )
+    tries = Tries(clock, (9.0, "slow"))
+
+    with pytest.raises(RetryExhausted) as end:
+        await executor.run("api", tries.call)
+
+    assert type(end.value.last_error) is TimeoutExceeded
+    assert (tries.began, tries.cancelled, tries.under_way, others()) == (6, 6, 0, set())
+    assert clock.now() == 5.0
+    assert asyncio.current_task().cancelling() == 0 if sys.version_info >= (3, 11) else True
+    stats = executor.stats()
+    assert (stats.timeouts, stats.hedges, stats.attempts) == (2, 4, 6)
+
+
+async def test_no_hedge_begins_at_the_deadline_or_later():
+    """At 2 s there would be the second hedge; the run's time is over then."""
+    clock = MockClock()
+    executor = AsyncResilientExecutor(hedge=Hedge(1.0, max_hedges=5), timeout=2.0, clock=clock)
+    tries = Tries(clock, (9.0, "slow"))
+
+    with pytest.raises(TimeoutExceeded):
+        await executor.run("api", tries.call)
+    assert (tries.began, tries.under_way, clock.now()) == (2, 0, 2.0)
+
+
+async def test_current_attempt_is_that_of_the_run_in_each_try():
+    """A hedge is no attempt of its own."""
+    clock = MockClock()
+    executor = AsyncResilientExecutor(
+        hedge=Hedge(1.0), retry_policy=RetryPolicy(2, base_delay=0.0), timeout=60.0, clock=clock
+    )
+    seen = []
+
+    async def call():
+        seen.append((current_attempt().number, current_attempt().deadline))
+        await clock.sleep_async(1.5)
+        raise OSError("down")
+
+    with pytest.raises(RetryExhausted):
+        await executor.run("api", call)
+    assert seen == [(1, 60.0), (1, 60.0), (2, 60.0), (2, 60.0)]
 
 
 @given(

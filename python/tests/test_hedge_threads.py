@@ -15,7 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limitpal import ConcurrencyLimiter, Hedge, MockClock, ResilientExecutor
+from limitpal import (
+    AsyncResilientExecutor,
+    CircuitBreaker,
+    ConcurrencyLimiter,
+    Hedge,
+    InvalidConfigError,
+    MockClock,
+    ResilientExecutor,
+    RetryPolicy,
+    TimeoutExceeded,
+    current_attempt,
+)
 
 PATIENCE = 20.0
 
@@ -277,3 +288,85 @@ def walk(lines, delay):
                 break
             began.append(float(now))
     raise AssertionError("it never ends")
+
+
+def test_a_call_that_hangs_is_left_behind_as_its_time_is_over():
+    """`on_threads=True`: it is a failure, and its permit goes back once it has ended."""
+    clock = MockClock()
+    pool = ConcurrencyLimiter(1, clock=clock)
+    breaker = CircuitBreaker(1, clock=clock)
+    executor = ResilientExecutor(
+        pool, circuit_breaker=breaker, attempt_timeout=1.0, on_threads=True, clock=clock
+    )
+    gates = Gates(1)
+
+    def test():
+        assert gates.began[0].wait(PATIENCE)
+        until(lambda: clock._sleepers)
+        clock.advance(1.0)
+
+    driver = threading.Thread(target=test)
+    driver.start()
+    with pytest.raises(TimeoutExceeded) as end:
+        executor.run("api", gates.call)
+    driver.join()
+
+    assert (end.value.scope, end.value.timeout, end.value.attempts) == ("attempt", 1.0, 1)
+    assert breaker.state == "open"
+    assert (executor.stats().left_behind, executor.stats().timeouts) == (1, 1)
+    assert pool.in_flight("api") == 1
+    gates.say(0, "late")
+    until(lambda: executor.stats().late_values == 1)
+    until(lambda: pool.in_flight("api") == 0)
+
+
+def test_an_attempt_that_was_left_behind_is_retried():
+    """On the mock clock each sleeps for 9 s, and has 1 s."""
+    clock = MockClock()
+    policy = RetryPolicy(3, base_delay=0.5, backoff=1.0)
+    executor = ResilientExecutor(
+        retry_policy=policy, attempt_timeout=1.0, timeout=60.0, on_threads=True, clock=clock
+    )
+    began = []
+
+    def call():
+        began.append((current_attempt().number, clock.now()))
+        clock.sleep(9.0 if len(began) < 3 else 0.25)
+        return "in time"
+
+    assert executor.run("api", call) == "in time"
+    assert began == [(1, 0.0), (2, 1.5), (3, 3.0)]
+    assert clock.now() == 3.25
+    clock.advance(9.0)
+    until(lambda: executor.stats().late_values == 2)
+
+
+def test_the_run_s_time_ends_a_call_and_its_hedges():
+    """No hedge begins at the deadline or later."""
+    for timeout, tries in [(2.0, 2), (2.5, 3)]:
+        clock = MockClock()
+        hedge = Hedge(1.0, max_hedges=5)
+        executor = ResilientExecutor(hedge=hedge, timeout=timeout, clock=clock)
+        began = []
+
+        def call(began=began, clock=clock):
+            began.append(clock.now())
+            clock.sleep(9.0)
+
+        with pytest.raises(TimeoutExceeded) as end:
+            executor.run("api", call)
+        assert (end.value.scope, len(began), clock.now()) == ("run", tries, timeout)
+
+
+def test_on_threads_is_a_flag_and_a_hedge_has_to_begin_in_time():
+    """What makes no sense is refused when the executor is made."""
+    with pytest.raises(InvalidConfigError, match="on_threads is 1; give True or False"):
+        ResilientExecutor(on_threads=1)
+    for kind in (ResilientExecutor, AsyncResilientExecutor):
+        with pytest.raises(InvalidConfigError, match="less than an attempt may last") as refusal:
+            kind(hedge=Hedge(1.0), attempt_timeout=1.0)
+        assert refusal.value.parameter == "delay"
+        with pytest.raises(InvalidConfigError, match="less than an attempt may last"):
+            kind(hedge=Hedge(3.0), timeout=2.0)
+        with pytest.raises(InvalidConfigError, match="attempt_timeout is 3"):
+            kind(timeout=2.0, attempt_timeout=3.0)

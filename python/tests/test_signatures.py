@@ -113,7 +113,7 @@ SIGNATURES = {
         "evict",
         "quota",
     ],
-    "ResilientExecutor": EXECUTOR,
+    "ResilientExecutor": [*EXECUTOR, "on_threads"],
     "MockClock": ["start_time", "autojump"],
     "RateLimitExceeded": ["message", "key", "retry_after"],
     "CircuitBreakerOpen": ["message", "retry_after"],
@@ -125,9 +125,9 @@ for twin in (
     "LeakyBucket",
     "CompositeLimiter",
     "ConcurrencyLimiter",
-    "ResilientExecutor",
 ):
     SIGNATURES[f"Async{twin}"] = SIGNATURES[twin]
+SIGNATURES["AsyncResilientExecutor"] = EXECUTOR
 
 
 def spelled(signature):
