@@ -71,7 +71,9 @@ impl Settings {
 /// Checks and sets the two timeouts.
 pub(crate) fn set_timeouts(
     py: Python<'_>,
-    plan: &mut Plan, arguments: &Arguments<'_, '_>) -> PyResult<()> {
+    plan: &mut Plan,
+    arguments: &Arguments<'_, '_>,
+) -> PyResult<()> {
     let Arguments { timeout, attempt_timeout, .. } = arguments;
     let run = timeout.map(|span| seconds::positive("timeout", span)).transpose()?;
     let attempt = attempt_timeout.map(|span| seconds::positive("attempt_timeout", span));
