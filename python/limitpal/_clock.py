@@ -21,6 +21,7 @@ __all__ = ["Clock", "MockClock", "MonotonicClock"]
 # The other files use these names, so that none of them says `asyncio`.
 Loop: TypeAlias = asyncio.AbstractEventLoop
 Future: TypeAlias = asyncio.Future[None]
+Task: TypeAlias = asyncio.Task[Any]
 Cancelled = asyncio.CancelledError
 
 

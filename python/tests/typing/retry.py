@@ -54,7 +54,7 @@ def budget() -> None:
 def hedge() -> None:
     """A hedge is a value of an executor."""
     hedge = Hedge(0.1, percentile=95, max_hedges=2)
-    executor = ResilientExecutor(retry_policy=RetryPolicy(), hedge=hedge)
+    executor = ResilientExecutor(retry_policy=RetryPolicy(), hedge=hedge, on_threads=True)
     AsyncResilientExecutor(hedge=hedge)
     assert_type(hedge.delay, float | None)
     assert_type(executor.stats().hedge_wins, int)
