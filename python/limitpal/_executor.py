@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, ca
 from ._awaitable import COROUTINE, LAZY, is_awaitable
 from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of, pool_of
 from ._errors import RateLimitExceeded
+from ._guard import guard_async
 from ._limiters import check_async
 from ._limitpal import _ExecutorCore, _lazy
 from ._shown import refuse_to_pickle
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
     from ._hedge import Hedge
+    from ._guard import AsyncGuard
     from ._limitpal import (
         CircuitBreaker,
         CompositePermit,
@@ -237,6 +239,22 @@ class AsyncResilientExecutor:
             return None
 
         return await Tries(run.race(), self._core.clock, key, call, quota).outcome(first)
+    def guard(self, key: str | int | Callable[..., str | int]) -> AsyncGuard:
+        """Return a decorator: each call of the function is an awaited run, for `key`.
+
+        It takes coroutine functions and plain ones, and makes coroutine functions of them; all else
+        is as `ResilientExecutor.guard` says.
+
+        >>> import asyncio
+        >>> from limitpal import AsyncResilientExecutor, RetryPolicy
+        >>> executor = AsyncResilientExecutor(retry_policy=RetryPolicy())
+        >>> @executor.guard("users")
+        ... async def fetch(user):
+        ...     return user.upper()
+        >>> asyncio.run(fetch("ann"))
+        'ANN'
+        """
+        return guard_async(self, key)
 
     def stats(self) -> ExecutorStats:
         """Return what became of the runs that have ended. It needs no `await`."""

@@ -22,6 +22,7 @@ from limitpal._delays import Delays
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
 from limitpal._events import Event
 from limitpal._hedge import Hedge
+from limitpal._guard import SyncGuard
 from limitpal._limiters import SyncLimiter
 from limitpal._options import AsyncPart, BucketOptions, Carry, Evict, Quota, TokenOptions
 from limitpal._stats import ExecutorStats
@@ -1020,6 +1021,7 @@ class ResilientExecutor:
     def run(
         self, key: str | int, func: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T: ...
+    def guard(self, key: str | int | Callable[..., str | int]) -> SyncGuard: ...
     def stats(self) -> ExecutorStats: ...
 
 @disjoint_base
