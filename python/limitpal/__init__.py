@@ -15,6 +15,7 @@ from ._errors import (
     RateLimitExceeded,
     RetryExhausted,
     TimeoutExceeded,
+    UnknownName,
 )
 from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
 from ._executor import AsyncResilientExecutor
@@ -54,6 +55,7 @@ from ._limitpal import (
     TokenBucket,
     WarmUpBucket,
 )
+from ._registry import Registry
 from ._stats import ExecutorStats
 from ._strict import async_strict, strict
 from ._warm_up import AsyncWarmUpBucket
@@ -109,6 +111,7 @@ __all__ = [
     "Rate",
     "RateLimitExceeded",
     "Refused",
+    "Registry",
     "ResilientExecutor",
     "RetryBudget",
     "RetryExhausted",
@@ -120,6 +123,7 @@ __all__ = [
     "SyncLimiter",
     "TimeoutExceeded",
     "TokenBucket",
+    "UnknownName",
     "WarmUpBucket",
     "__version__",
     "async_strict",

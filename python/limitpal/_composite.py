@@ -23,6 +23,7 @@ from ._limitpal import (
     _invalid_config,
     _keys,
 )
+from ._plain import AsyncFromDict
 from ._shown import refuse_to_pickle
 from ._turn import take_turn
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncCompositeLimiter"]
 
 
-class AsyncCompositeLimiter(AsyncLimiter):
+class AsyncCompositeLimiter(AsyncFromDict, AsyncLimiter):
     """The async twin of `CompositeLimiter`: all or nothing over several async limiters.
 
     >>> import asyncio

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._clock import MockClock, MonotonicClock, call_later, running_loop, settle, try_running_loop
 from ._limitpal import CompositePermit, ConcurrencyLimiter, ConcurrencyPermit
+from ._plain import AsyncFromDict
 from ._shown import as_async, refuse_to_pickle
 from ._turn import Bell, moving
 
@@ -19,7 +20,7 @@ __all__ = ["AsyncConcurrencyLimiter"]
 Permit = TypeVar("Permit", bound=ConcurrencyPermit | CompositePermit)
 
 
-class AsyncConcurrencyLimiter:
+class AsyncConcurrencyLimiter(AsyncFromDict):
     """The async twin of `ConcurrencyLimiter`: the same options, its calls as coroutines.
 
     What `acquire()` returns can be awaited, and used in an `async with` statement, which gives the

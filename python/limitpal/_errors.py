@@ -5,6 +5,7 @@ LimitPalError
 ├── CircuitBreakerOpen    the circuit refuses
 ├── RetryExhausted        a run stopped after an error worth another attempt
 ├── TimeoutExceeded       the time of a run or an attempt is over (also a TimeoutError)
+├── UnknownName           a registry has nothing of this name (also a KeyError)
 └── InvalidConfigError    an argument makes no sense (also a ValueError)
 """
 
@@ -124,3 +125,20 @@ class InvalidConfigError(LimitPalError, ValueError):
         self.parameter = parameter
         self.value = value
         self.reason = reason
+
+
+class UnknownName(LimitPalError, KeyError):
+    """A registry has nothing of this `name`; `nearest` was perhaps meant, or is None."""
+
+    def __init__(
+        self,
+        message: str = "there is nothing of this name",
+        name: object = None,
+        nearest: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.nearest = nearest
+
+    # A KeyError shows the repr of its message.
+    __str__ = Exception.__str__

@@ -12,6 +12,7 @@ from ._errors import RateLimitExceeded
 from ._guard import guard_async
 from ._limiters import check_async
 from ._limitpal import _ExecutorCore, _lazy
+from ._plain import AsyncFromDict
 from ._shown import refuse_to_pickle
 from ._timeouts import TimeIsUp, until, wait_for
 from ._tries import Tries
@@ -46,7 +47,7 @@ def _close(run: _Run | int) -> None:
         run.close()
 
 
-class AsyncResilientExecutor:
+class AsyncResilientExecutor(AsyncFromDict):
     """The async twin of `ResilientExecutor`: the same options, `run` as a coroutine.
 
     It takes coroutine functions, plain functions, and plain functions that return an awaitable.

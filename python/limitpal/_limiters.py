@@ -17,6 +17,7 @@ from ._limitpal import (
     _in_words,
     _invalid_config,
 )
+from ._plain import AsyncFromDict
 from ._shown import as_async, refuse_to_pickle, with_article
 from ._turn import take_turn
 
@@ -28,12 +29,7 @@ if TYPE_CHECKING:
     from ._limitpal import Rate, Subscription
     from ._options import BucketOptions, Carry, Evict, Quota, TokenOptions
 
-__all__ = [
-    "AsyncLeakyBucket",
-    "AsyncLimiter",
-    "AsyncTokenBucket",
-    "SyncLimiter",
-]
+__all__ = ["AsyncLeakyBucket", "AsyncLimiter", "AsyncTokenBucket", "SyncLimiter"]
 
 
 class SyncLimiter(ABC):
@@ -64,7 +60,7 @@ SyncLimiter.register(KeyedLimiter)
 SyncLimiter.register(CompositeLimiter)
 
 
-class AsyncKeyedLimiter(AsyncLimiter):
+class AsyncKeyedLimiter(AsyncFromDict, AsyncLimiter):
     """What the async limiters that count by key have in common."""
 
     _core: KeyedLimiter

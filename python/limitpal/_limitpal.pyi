@@ -87,6 +87,17 @@ class _Part(Protocol):
     def allow(self, key: str, /) -> bool: ...
     def acquire(self, key: str, /, *, timeout: float = ...) -> object: ...
 
+@type_check_only
+class _FromDict:
+    @classmethod
+    def from_dict(
+        cls,
+        settings: Mapping[str, Any],
+        *,
+        clock: Clock | None = None,
+        names: Mapping[str, Any] | None = None,
+    ) -> Self: ...
+
 def _in_words(rate: str, name: str, capacity: float | None) -> tuple[int, Rate]: ...
 @overload
 def _strictly(rate: str, burst: None) -> tuple[int, float]: ...
@@ -148,7 +159,7 @@ class Decision:
     def __hash__(self) -> int: ...
 
 @disjoint_base
-class KeyedLimiter(SyncLimiter):
+class KeyedLimiter(_FromDict, SyncLimiter):
     """What the limiters that count by key have in common."""
 
     # `Any`, so that the `__init__` of each says what may be given.
@@ -478,7 +489,7 @@ class AdaptiveLimiter(KeyedLimiter):
     def _failed(self, key: str | int, error: BaseException) -> None: ...
 
 @disjoint_base
-class CompositeLimiter(SyncLimiter):
+class CompositeLimiter(_FromDict, SyncLimiter):
     """Several limiters as one: a call goes if all of them let it."""
 
     # `Any`, so that the `__init__` of a subclass says what may be given.
@@ -564,7 +575,7 @@ class CompositePermit:
     def __exit__(self, *_error: object) -> None: ...
 
 @disjoint_base
-class ConcurrencyLimiter:
+class ConcurrencyLimiter(_FromDict):
     """Lets at most `limit` work at a time, for each key."""
 
     # `Any`, so that the `__init__` of a subclass says what may be given.
@@ -615,7 +626,7 @@ class ConcurrencyPermit:
     def _arm(self, ring: Callable[[], object]) -> bool: ...
 
 @disjoint_base
-class RetryPolicy:
+class RetryPolicy(_FromDict):
     """Which errors deserve another attempt, how many there are, and the delays between them."""
 
     def __new__(
@@ -692,7 +703,7 @@ class RetryPolicy:
     def __hash__(self) -> int: ...
 
 @final
-class RetryBudget:
+class RetryBudget(_FromDict):
     """Keeps retries a share of the calls, so that an outage is not multiplied."""
 
     def __new__(
@@ -776,7 +787,7 @@ _ToldRefusal = TypeVar("_ToldRefusal", bound=Callable[[float | None], object])
 _ToldTransition = TypeVar("_ToldTransition", bound=Callable[[_State, _State], object])
 
 @disjoint_base
-class CircuitBreaker:
+class CircuitBreaker(_FromDict):
     """Stops calling what keeps failing, and finds out by itself when it is back."""
 
     def __new__(
@@ -853,7 +864,7 @@ _ToldKeyRefusal = TypeVar("_ToldKeyRefusal", bound=Callable[[str, float | None],
 _ToldKeyTransition = TypeVar("_ToldKeyTransition", bound=Callable[[str, _State, _State], object])
 
 @final
-class KeyedCircuitBreaker:
+class KeyedCircuitBreaker(_FromDict):
     """A circuit breaker for each key: one that fails stops nobody else."""
 
     def __new__(
@@ -921,7 +932,7 @@ class _LentPermit:  # a permit in the hands of a coroutine; it goes back when it
     def failed(self, error: BaseException) -> None: ...
 
 @disjoint_base
-class ClientThrottle:
+class ClientThrottle(_FromDict):
     """Sends a server that rejects requests few more than it accepts, and refuses the rest here."""
 
     def __new__(
@@ -963,7 +974,7 @@ class _LentRequest:
     def failed(self, error: BaseException) -> None: ...
 
 @disjoint_base
-class AdaptiveConcurrency:
+class AdaptiveConcurrency(_FromDict):
     """Lets as many calls be in flight as the other side bears, and finds out how many that is."""
 
     def __new__(
@@ -998,7 +1009,7 @@ class AdaptivePermit:
     def __exit__(self, kind: object, error: object, trace: object, /) -> None: ...
 
 @disjoint_base
-class ResilientExecutor:
+class ResilientExecutor(_FromDict):
     """Runs a function behind a circuit breaker, a limiter and a retry policy, each optional."""
 
     # `Any`, so that the `__init__` of a subclass says what may be given.

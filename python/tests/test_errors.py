@@ -26,6 +26,10 @@ LEAVES = [
     TimeoutExceeded,
     InvalidConfigError,
 ]
+    UnknownName,
+)
+
+LEAVES = [RateLimitExceeded, CircuitBreakerOpen, RetryExhausted, InvalidConfigError, UnknownName]
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
@@ -46,6 +50,11 @@ def test_only_a_bad_argument_is_a_value_error():
     assert [leaf for leaf in LEAVES if issubclass(leaf, ValueError)] == [InvalidConfigError]
 
 
+def test_only_an_unknown_name_is_a_key_error():
+    """A registry is a mapping."""
+    assert [leaf for leaf in LEAVES if issubclass(leaf, KeyError)] == [UnknownName]
+
+
 def test_there_are_no_other_errors():
     """Every exception type at the top level is in the tree."""
     kinds = {
@@ -62,6 +71,7 @@ FIELDS = {
     CircuitBreakerOpen: {"retry_after": 3.5},
     RetryExhausted: {"attempts": 3, "last_error": OSError("boom"), "reason": "attempts"},
     TimeoutExceeded: {"timeout": 1.5, "scope": "run", "attempts": 2},
+    UnknownName: {"name": "user", "nearest": "users"},
     InvalidConfigError: {"parameter": "capacity", "value": 0, "reason": "give at least 1"},
 }
 
@@ -187,6 +197,7 @@ async def test_raised_errors_carry_their_fields(side):
     assert [type(error) for error in (limit, opened, exhausted, wrong)] == [
         leaf for leaf in LEAVES if leaf is not TimeoutExceeded
     ]
+    assert [type(error) for error in (limit, opened, exhausted, wrong)] == LEAVES[:4]
     assert (limit.key, limit.retry_after) == ("user:7", 2.0)
     assert opened.retry_after == 3.0
     assert (exhausted.attempts, exhausted.reason) == (2, "attempts")

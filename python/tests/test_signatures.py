@@ -118,6 +118,7 @@ SIGNATURES = {
     "RateLimitExceeded": ["message", "key", "retry_after"],
     "CircuitBreakerOpen": ["message", "retry_after"],
     "RetryExhausted": ["message", "attempts", "last_error", "reason", "last_result"],
+    "UnknownName": ["message", "name", "nearest"],
     "InvalidConfigError": ["message", "parameter", "value", "reason"],
 }
 for twin in (

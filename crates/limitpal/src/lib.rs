@@ -22,6 +22,7 @@ mod outcome;
 mod random;
 mod rate;
 mod refusal;
+mod registry;
 mod retry;
 mod retry_after;
 mod retry_budget;
@@ -72,6 +73,8 @@ pub use crate::rate::Rate;
 pub use crate::refusal::{
     CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded, TimeoutScope,
 };
+pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
+pub use crate::registry::Registry;
 #[doc(hidden)]
 pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
 pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
@@ -126,6 +129,8 @@ mod pages {
     struct Concurrency;
     #[doc = include_str!("../../../docs/events.md")]
     struct Events;
+    #[doc = include_str!("../../../docs/executors.md")]
+    struct Executors;
     #[doc = include_str!("../../../docs/fair-shares.md")]
     struct FairShares;
     #[doc = include_str!("../../../docs/hedging.md")]

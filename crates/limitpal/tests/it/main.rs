@@ -28,6 +28,7 @@ mod live_change;
 mod models;
 mod one_bucket;
 mod real_clock;
+mod registry;
 mod retry;
 mod retry_budget;
 mod snapshot;
