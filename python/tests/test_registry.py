@@ -118,6 +118,19 @@ def test_a_factory_may_use_the_registry():
     assert sorted(registry) == ["inner", "outer"]
 
 
+def test_one_that_is_made_too_late_is_not_kept():
+    """Another was added while the factory ran: all go by that one."""
+    registry = Registry()
+    first = ResilientExecutor()
+
+    def make():
+        registry.add("users", first)
+        return ResilientExecutor()
+
+    assert registry.get_or_create("users", make) is first
+    assert registry["users"] is first
+
+
 def test_threads_that_ask_at_once_get_the_same_executor():
     """Whichever was done first, for all of them."""
     registry = Registry()

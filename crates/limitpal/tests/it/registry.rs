@@ -112,6 +112,19 @@ fn a_maker_may_use_the_registry() {
 }
 
 #[test]
+fn one_that_is_made_too_late_is_not_kept() {
+    let (registry, first) = (Registry::new(), executor());
+
+    let found = registry.get_or_create("users", || {
+        registry.add("users", first.clone())?;
+        Ok(executor())
+    });
+
+    assert!(same(&first, &found.unwrap()));
+    assert!(same(&first, &registry.get("users").unwrap()));
+}
+
+#[test]
 fn threads_that_ask_at_once_get_the_same_executor() {
     let (registry, start) = (Registry::new(), Barrier::new(4));
     let ask = || {
