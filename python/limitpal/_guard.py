@@ -37,7 +37,7 @@ class AsyncGuard(Protocol):
     def __call__(self, func: Callable[P, T], /) -> Callable[P, Coroutine[Any, Any, T]]: ...
 
 
-# What `run` calls its own parameters: arguments of these names reach a function bound beforehand.
+# What `run` calls its own parameters.
 _OF_RUN = frozenset(("self", "key", "func"))
 _METHODS: Any = (classmethod, staticmethod)
 _Key = str | int | Callable[..., str | int]
@@ -96,7 +96,7 @@ def _runner(run: Callable[..., Any], of_call: _Key, func: Callable[..., Any]) ->
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if kwargs and not _OF_RUN.isdisjoint(kwargs):
-                return run(of_call, functools.partial(func, *args, **kwargs))
+                return _bound(run, of_call, func, args, kwargs)
             return run(of_call, func, *args, **kwargs)
 
     else:
@@ -104,7 +104,7 @@ def _runner(run: Callable[..., Any], of_call: _Key, func: Callable[..., Any]) ->
         def guarded(*args: Any, **kwargs: Any) -> Any:
             key = of_call(*args, **kwargs)
             if kwargs and not _OF_RUN.isdisjoint(kwargs):
-                return run(key, functools.partial(func, *args, **kwargs))
+                return _bound(run, key, func, args, kwargs)
             return run(key, func, *args, **kwargs)
 
     return guarded
@@ -114,10 +114,27 @@ def _async_runner(run: Callable[..., Any], of_call: _Key, func: Callable[..., An
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         key = of_call(*args, **kwargs) if callable(of_call) else of_call
         if kwargs and not _OF_RUN.isdisjoint(kwargs):
-            return await run(key, functools.partial(func, *args, **kwargs))
+            return await _bound(run, key, func, args, kwargs)
         return await run(key, func, *args, **kwargs)
 
     return guarded
+
+
+def _bound(
+    run: Callable[..., Any],
+    key: str | int,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Run a function that has an argument of a name of `run`'s: by its place, or else by hand."""
+    try:
+        bound = inspect.signature(func).bind(*args, **kwargs)
+    except (TypeError, ValueError, NameError):  # the call says better what is wrong with it
+        return run(key, functools.partial(func, *args, **kwargs))
+    if _OF_RUN.isdisjoint(bound.kwargs):
+        return run(key, func, *bound.args, **bound.kwargs)
+    return run(key, functools.partial(func, *args, **kwargs))
 
 
 def _check_key(key: Any) -> None:

@@ -44,14 +44,33 @@ PARTS: dict[str, dict[str, str]] = {
     "circuit_breaker": BREAKERS,
     "delays": _DELAYS,
     "trip_on": _RULES,
+    "hedge": {"hedge": "Hedge"},
+    "bulkhead": {"bulkhead": "Bulkhead"},
+    "fallback": {"fallback": "Fallback"},
+    "cache": {"cache": "Cache"},
 }
 #: The options that take a limit in words too.
 RATES = frozenset(("refill_rate", "leak_rate", "max_rate", "min_rate", "initial_rate"))
 #: The options that take error classes, by their names.
-ERRORS = frozenset(("retry_on", "ignore", "failure_on", "throttled_on", "reject_on", "drop_on"))
+ERRORS = frozenset(
+    ("retry_on", "ignore", "failure_on", "throttled_on", "reject_on", "drop_on", "on")
+)
 #: The options that take functions, by their names.
 FUNCTIONS = frozenset(
-    ("delays", "retry_if", "retry_on_result", "delay_from", "failure_on_result", "key_by", "quota")
+    (
+        "delays",
+        "retry_if",
+        "retry_on_result",
+        "delay_from",
+        "before_attempt",
+        "after_attempt",
+        "before_wait",
+        "failure_on_result",
+        "key_by",
+        "quota",
+        "func",
+        "key",
+    )
 )
 #: The kinds that are meant where a dict of several does not say.
 USUAL = {"circuit_breaker": "circuit_breaker"}

@@ -85,6 +85,33 @@ async def test_arguments_may_have_the_names_of_runs_own(side):
 
 
 @both
+async def test_such_arguments_are_given_by_their_place_where_they_can(side):
+    """What sees the arguments of a run sees those of the function; a wrong call is the user's."""
+    seen = []
+
+    class Seeing(side.Executor):
+        def run(self, key, func, *args, **kwargs):
+            seen.append((args, kwargs))
+            return super().run(key, func, *args, **kwargs)
+
+    executor = Seeing()
+
+    @executor.guard("k")
+    def by_place(first, key=1, *, last=2):
+        return first, key, last
+
+    @executor.guard("k")
+    def by_name(*, key):
+        return key
+
+    assert await settle(by_place("a", key=7, last=8)) == ("a", 7, 8)
+    assert await settle(by_name(key=7)) == 7
+    assert seen == [(("a", 7), {"last": 8}), ((), {})]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'first'"):
+        await settle(by_place(key=7))
+
+
+@both
 async def test_a_method_is_guarded_and_its_key_sees_self(side):
     """Each object has the quota of its own key."""
     executor, _ = limited(side)
