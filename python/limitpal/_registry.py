@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Registry"]
 
 E = TypeVar("E", bound=ResilientExecutor | AsyncResilientExecutor)
+X = TypeVar("X", bound=ResilientExecutor | AsyncResilientExecutor)
 
 
 class Registry(Mapping[str, E], Generic[E]):
@@ -52,6 +53,25 @@ class Registry(Mapping[str, E], Generic[E]):
         # decides who was first by itself, so that there is no lock for a fork or a factory to meet.
         self._boxes: dict[str, tuple[E]] = {}
 
+    @overload
+    @classmethod
+    def from_dict(
+        cls,
+        settings: Mapping[str, Mapping[str, Any]],
+        *,
+        clock: Clock | None = None,
+        names: Mapping[str, Any] | None = None,
+    ) -> Registry[ResilientExecutor]: ...
+    @overload
+    @classmethod
+    def from_dict(
+        cls,
+        settings: Mapping[str, Mapping[str, Any]],
+        kind: type[X],
+        *,
+        clock: Clock | None = None,
+        names: Mapping[str, Any] | None = None,
+    ) -> Registry[X]: ...
     @classmethod
     def from_dict(
         cls,

@@ -30,6 +30,9 @@ def registries() -> None:
         assert_type(name, str)
     others = Registry(AsyncResilientExecutor)
     assert_type(others["users"], AsyncResilientExecutor)
+    made = Registry.from_dict({"users": {"limiter": "5/s"}})
+    assert_type(made, Registry[ResilientExecutor])
+    assert_type(Registry.from_dict({}, AsyncResilientExecutor), Registry[AsyncResilientExecutor])
     registry.add("users", AsyncResilientExecutor())  # type: ignore[arg-type]
     Registry(int)  # type: ignore[type-var]
 
