@@ -198,6 +198,8 @@ async def test_raised_errors_carry_their_fields(side):
         leaf for leaf in LEAVES if leaf is not TimeoutExceeded
     ]
     assert [type(error) for error in (limit, opened, exhausted, wrong)] == LEAVES[:4]
+        leaf for leaf in LEAVES if leaf is not UnknownName
+    ]
     assert (limit.key, limit.retry_after) == ("user:7", 2.0)
     assert opened.retry_after == 3.0
     assert (exhausted.attempts, exhausted.reason) == (2, "attempts")
