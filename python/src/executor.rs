@@ -111,7 +111,7 @@ impl Inner {
                     if settings.plan.charge == Charge::Attempt {
                         held.rest();
                     }
-                    settings.note_time(py, &mut call)?;
+                    settings.begin_wait(py, &mut call, delay, || errors.last_value(py))?;
                     settings.clock.sleep(py, seconds::float(delay))?;
                     call.slept();
                 }
@@ -123,8 +123,13 @@ impl Inner {
                             self.on_threads(make, executor, key, function, &call, &mut held)?
                         }
                     };
-                    if let Some(mark) = mark {
-                        settings.marker.unmark(py, mark);
+                    let error = match &answer {
+                        Ok(answer) => answer.as_ref().err(),
+                        Err(Cut(error)) => Some(error),
+                    };
+                    if let Err(error) = settings.unmark(py, mark, error) {
+                        held.spend();
+                        return Err(error);
                     }
                     match answer {
                         Ok(Ok(value)) => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod delays;
 mod fields;
+mod hooks;
 mod numbers;
 mod rules;
 
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 
 use self::delays::{GivenDelays, computed};
+use self::hooks::{Hooks, hook_of};
 use self::numbers::Numbers;
 use self::rules::{Rules, classes_of};
 use crate::ask::whole;
@@ -49,6 +51,9 @@ use crate::{errors, seconds};
 ///   None; that is the delay then, without jitter, and what is no time is passed over
 /// - `max_server_delay`: the longest delay in seconds that `delay_from` may ask for
 /// - `seed`: a policy with a seed repeats its jitter
+/// - `before_attempt(attempt)`, `after_attempt(attempt, error)` and `before_wait(attempt, delay)`:
+///   plain functions to call; `error` is None where the attempt gave a value, and `before_wait` is
+///   given the attempt that will follow. An error of theirs comes out of the run
 ///
 /// A policy is a value: it compares, prints and pickles, if the functions in it do.
 ///
@@ -82,7 +87,7 @@ impl RetryPolicy {
 #[pymethods]
 impl RetryPolicy {
     #[new]
-    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None)")]
+    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None, before_attempt=None, after_attempt=None, before_wait=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None, before_attempt=None, after_attempt=None, before_wait=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -101,6 +106,9 @@ impl RetryPolicy {
         delay_from: Option<&Bound<'_, PyAny>>,
         max_server_delay: Given<'_>,
         seed: Option<&Bound<'_, PyAny>>,
+        before_attempt: Option<&Bound<'_, PyAny>>,
+        after_attempt: Option<&Bound<'_, PyAny>>,
+        before_wait: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let function = |name, given: Option<&Bound<'_, PyAny>>| match given {
             Some(given) => callable(name, given).map(|()| Some(given.clone().unbind())),
@@ -116,6 +124,11 @@ impl RetryPolicy {
             delays: delays.map(|delays| GivenDelays::of("delays", delays)).transpose()?,
             delays_for: delays_for.map(classes_of).transpose()?.unwrap_or_default(),
             delay_from: function("delay_from", delay_from)?,
+            hooks: Hooks {
+                before_attempt: hook_of("before_attempt", before_attempt)?,
+                after_attempt: hook_of("after_attempt", after_attempt)?,
+                before_wait: hook_of("before_wait", before_wait)?,
+            },
         };
         let numbers = Numbers {
             max_attempts: &max_attempts,
@@ -237,6 +250,24 @@ impl RetryPolicy {
     #[getter]
     fn seed(&self) -> Option<u64> {
         self.settings.seed()
+    }
+
+    /// What is called before each attempt, or None.
+    #[getter]
+    fn before_attempt(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rules.hooks.before_attempt.as_ref().map(|hook| hook.clone_ref(py))
+    }
+
+    /// What is called after each attempt, or None.
+    #[getter]
+    fn after_attempt(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rules.hooks.after_attempt.as_ref().map(|hook| hook.clone_ref(py))
+    }
+
+    /// What is called before each wait between attempts, or None.
+    #[getter]
+    fn before_wait(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rules.hooks.before_wait.as_ref().map(|hook| hook.clone_ref(py))
     }
 
     /// Return the seconds to wait after this attempt, counted from 1; jitter is drawn anew.

@@ -96,8 +96,9 @@ impl Run {
                     return Ok(());
                 }
                 Step::Wait(delay) => {
+                    self.begin_wait(py, delay)?;
                     self.state().pending = Pending::Sleep(delay);
-                    return self.note_time(py);
+                    return Ok(());
                 }
                 Step::Acquire { timeout } => {
                     if !self.acquire(py, key, timeout)? {
@@ -168,19 +169,23 @@ impl Run {
         Ok(())
     }
 
-    /// Ends the mark of the attempt.
-    fn unmark(&self, py: Python<'_>) {
+    /// Ends the mark of the attempt, which ended with this error. If a hook fails the run is over.
+    fn unmark(&self, py: Python<'_>, error: Option<&PyErr>) -> PyResult<()> {
         let mark = self.state().mark.take();
-        if let Some(mark) = mark {
-            self.settings().marker.unmark(py, mark);
-        }
+        let told = self.settings().unmark(py, mark, error);
+        told.or_else(|error| self.close(py).and(Err(error)))
     }
 
-    fn note_time(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(mut call) = self.state().call.take() else { return Ok(()) };
-        let noted = self.settings().note_time(py, &mut call);
+    fn begin_wait(&self, py: Python<'_>, delay: Duration) -> PyResult<()> {
+        let (call, last) = {
+            let mut state = self.state();
+            let last = state.last.as_ref().map(|last| last.clone_ref(py));
+            (state.call.take(), last)
+        };
+        let Some(mut call) = call else { return Ok(()) };
+        let begun = self.settings().begin_wait(py, &mut call, delay, || last);
         self.state().call = Some(call);
-        noted
+        begun.or_else(|error| self.close(py).and(Err(error)))
     }
 
     fn errors(&self, py: Python<'_>) -> Errors {
@@ -207,7 +212,7 @@ impl Run {
 
     /// The attempt gave a value; false if that deserves another attempt, which is to be gone on to.
     pub(crate) fn succeeded(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.unmark(value.py());
+        self.unmark(value.py(), None)?;
         let (call, _last, _result, permit) = {
             let mut state = self.state();
             let (call, permit) = (state.call.take(), std::mem::take(&mut state.permit));
@@ -239,10 +244,10 @@ impl Run {
         error: &Bound<'_, PyAny>,
         tell: impl FnOnce(&mut Call<Arc<Plan>>, &PyErr) -> PyResult<bool>,
     ) -> PyResult<bool> {
-        self.unmark(py);
+        let raised = PyErr::from_value(error.clone());
+        self.unmark(py, Some(&raised))?;
         let Some(mut call) = self.state().call.take() else { return Ok(true) };
         let permit = std::mem::take(&mut self.state().permit);
-        let raised = PyErr::from_value(error.clone());
         // A cancelled call is dropped here, which gives its permit back.
         if !tell(&mut call, &raised)? || call.ends_unchanged() {
             return Ok(true);
@@ -370,7 +375,10 @@ impl Run {
             state.pending = Pending::Nothing;
             (state.call.take(), state.held.take(), std::mem::take(&mut state.permit))
         };
-        self.unmark(py);
+        let mark = self.state().mark.take();
+        if let Some(mark) = mark {
+            self.settings().marker.unmark(py, mark);
+        }
         drop((call, permit));
         if let Some(held) = held {
             held.call_method0(py, intern!(py, "leave"))?;

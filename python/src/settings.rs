@@ -70,7 +70,8 @@ impl Settings {
         let mut plan = Plan::default();
         let timed = retry.as_ref().is_some_and(|retry| retry.get().settings().is_timed());
         plan.hedge = arguments.hedge.map(hedge::cell_of).transpose()?;
-        plan.kept = timed || budget.is_some() || plan.hedge.is_some();
+        plan.keeps_time = retry.as_ref().is_some_and(|retry| !retry.get().rules().hooks.is_empty());
+        plan.kept = timed || budget.is_some() || plan.hedge.is_some() || plan.keeps_time;
         plan.budget = budget.as_ref().map(|budget| budget.get().cell().clone());
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
         plan.breaker = match &breaker {

@@ -1,12 +1,14 @@
 //! What the executors do about time: their timeouts, and what each attempt knows of its own.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use limitpal::{Call, Plan, TimeSource};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::attempt::{Attempt, Mark, any_marked};
+use crate::retry::RetryPolicy;
 use crate::settings::{Arguments, Settings};
 use crate::{errors, seconds};
 
@@ -44,9 +46,63 @@ impl Settings {
         if number > 1 {
             self.note_time(py, call)?;
         }
-        let clock = self.clock.clone_ref(py);
-        let attempt = Attempt::begin(number, call.elapsed(), call.ends(), clock, last_error());
-        self.marker.mark(py, attempt).map(Some)
+        let attempt = self.attempt(py, call, last_error());
+        let mark = self.marker.mark(py, attempt)?;
+        if let Some(retry) = self.hooked()
+            && let Err(error) = retry.get().rules().hooks.before_attempt(mark.attempt.bind(py))
+        {
+            call.withdraw();
+            self.marker.unmark(py, mark);
+            return Err(error);
+        }
+        Ok(Some(mark))
+    }
+
+    /// Ends an attempt, with an error or a value that the call has not heard of yet.
+    #[inline]
+    pub(crate) fn unmark(
+        &self,
+        py: Python<'_>,
+        mark: Option<Mark>,
+        error: Option<&PyErr>,
+    ) -> PyResult<()> {
+        let Some(mark) = mark else { return Ok(()) };
+        let told = match self.hooked() {
+            Some(retry) => retry.get().rules().hooks.after_attempt(mark.attempt.bind(py), error),
+            None => Ok(()),
+        };
+        self.marker.unmark(py, mark);
+        told
+    }
+
+    /// Prepares for a wait between two attempts: a hook hears of it, and the time is noted.
+    pub(crate) fn begin_wait<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &mut Call<P>,
+        delay: Duration,
+        last_error: impl FnOnce() -> Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        self.note_time(py, call)?;
+        let Some(retry) = self.hooked() else { return Ok(()) };
+        let attempt = Bound::new(py, self.attempt(py, call, last_error()))?;
+        retry.get().rules().hooks.before_wait(&attempt, seconds::float(delay))
+    }
+
+    /// Returns the policy, if it has hooks.
+    fn hooked(&self) -> Option<&Py<RetryPolicy>> {
+        if self.plan.keeps_time { self.retry.as_ref() } else { None }
+    }
+
+    /// Returns the attempt that begins now, or after the wait that comes now.
+    fn attempt<P: Deref<Target = Plan>>(
+        &self,
+        py: Python<'_>,
+        call: &Call<P>,
+        last_error: Option<Py<PyAny>>,
+    ) -> Attempt {
+        let (number, clock) = (call.attempts().saturating_add(1), self.clock.clone_ref(py));
+        Attempt::begin(number, call.elapsed(), call.ends(), clock, last_error)
     }
 
     /// Tells a run the time that does not note it, so that its attempts can say what has elapsed. A

@@ -284,6 +284,9 @@ impl<P: Deref<Target = Plan>> Call<P> {
             Stage::Stop(stop) => self.stop(stop),
             stage => stage,
         };
+        if let (Stage::Wait(delay), Some(now)) = (stage, ended) {
+            self.timing.plan_wait(now, delay);
+        }
         if !self.is_over && self.plan.charge == Charge::Call {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", any(test, not(loom))))]
 mod counter;
+mod deadline;
 mod mock;
 mod monotonic;
 mod parking;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::deadline::Deadline;
 pub use self::mock::MockClock;
 pub use self::monotonic::MonotonicClock;
 use self::parking::OffRuntime;

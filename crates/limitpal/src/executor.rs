@@ -1,9 +1,7 @@
 //! Everything in one call: breaker, quota, attempts, record.
 
-mod attempt;
 mod blocking;
 mod builder;
-mod deadline;
 mod error;
 mod future;
 mod hedged;
@@ -13,18 +11,17 @@ mod threads;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use self::attempt::Attempt;
 pub use self::builder::ResilientExecutorBuilder;
-pub use self::deadline::Deadline;
 use self::error::Last;
 pub use self::error::{RetryExhausted, RunError};
 use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
-use crate::clock::SharedClock;
+use crate::clock::{Deadline, SharedClock};
 use crate::limiter::{AnyLimiter, CompositePermit, Quota};
 use crate::refusal::{StopReason, TimeoutExceeded, is_own_refusal};
-use crate::retry::RetryPolicy;
+use crate::retry::{Attempt, AttemptEnd, Hooks, RetryPolicy};
 use crate::retry_after::RetryAfter;
 use crate::retry_budget::RetryBudget;
 use crate::time::Instant;
@@ -217,6 +214,62 @@ impl<E> Parts<E> {
         timeout
     }
 
+    /// Returns what the attempt is told that begins now, or after the wait that comes now.
+    fn told<'a>(&'a self, call: &Call<&Plan>, last: &'a Last<E>) -> Attempt<'a, E> {
+        let times = (call.elapsed(), call.ends());
+        Attempt::new(call.attempts().saturating_add(1), times, last.error(), &self.clock)
+    }
+
+    /// Returns the hooks of the policy, if it has any.
+    #[inline]
+    fn hooks(&self) -> Option<&Hooks<E>> {
+        if self.plan.keeps_time { self.retry_policy.as_ref().map(RetryPolicy::hooks) } else { None }
+    }
+
+    /// Tells the hook that an attempt begins; returns whom to tell when it ends. If the hook
+    /// panics the attempt has not begun.
+    #[inline]
+    fn begin_attempt(&self, call: &mut Call<&Plan>, last: &Last<E>) -> Option<&Hooks<E>> {
+        let hooks = self.hooks()?;
+        let unwound = Withdrawn(call);
+        hooks.before_attempt(&self.told(unwound.0, last));
+        std::mem::forget(unwound);
+        Some(hooks)
+    }
+
+    /// Tells a hook how the attempt ended that the call has not heard of yet; none: it was dropped.
+    #[inline]
+    fn end_attempt<T>(
+        &self,
+        hooks: Option<&Hooks<E>>,
+        call: &Call<&Plan>,
+        last: &Last<E>,
+        answer: Option<&Result<T, E>>,
+    ) {
+        let Some(hooks) = hooks else { return };
+        let end = match answer {
+            Some(Ok(_)) => AttemptEnd::Value,
+            Some(Err(error)) => AttemptEnd::Failed(error),
+            None => AttemptEnd::TimedOut(call.timeout()),
+        };
+        hooks.after_attempt(&self.told(call, last), end);
+    }
+
+    /// Prepares for a wait between two attempts: a hook hears of it, and what is not held meanwhile
+    /// goes.
+    fn begin_wait(
+        &self,
+        call: &Call<&Plan>,
+        last: &Last<E>,
+        delay: Duration,
+        held: &mut CompositePermit,
+    ) {
+        if let Some(hooks) = self.hooks() {
+            hooks.before_wait(&self.told(call, last), delay);
+        }
+        self.rest(held);
+    }
+
     /// Returns a call that ends at a deadline, if there is one.
     fn until<'p>(&self, call: Call<&'p Plan>, deadline: Option<&Deadline>) -> Call<&'p Plan> {
         call.until(deadline.map(|deadline| deadline.on(&self.clock)))
@@ -241,6 +294,15 @@ impl<E> Clocks for &Parts<E> {
 
     fn budget(&mut self) -> Result<Instant, Infallible> {
         self.budget.as_ref().map_or(Ok(Instant::ZERO), RetryBudget::now)
+    }
+}
+
+/// A call whose attempt does not begin, unless it is forgotten.
+struct Withdrawn<'c, 'p>(&'c mut Call<&'p Plan>);
+
+impl Drop for Withdrawn<'_, '_> {
+    fn drop(&mut self) {
+        self.0.withdraw();
     }
 }
 

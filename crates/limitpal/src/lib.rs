@@ -55,12 +55,12 @@ pub use crate::client_throttle::{
 };
 #[cfg(feature = "tokio")]
 pub use crate::clock::TokioClock;
-pub use crate::clock::{Clock, MockClock, MonotonicClock, SharedClock, Sleep, TimeSource};
+pub use crate::clock::{
+    Clock, Deadline, MockClock, MonotonicClock, SharedClock, Sleep, TimeSource,
+};
 pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
-pub use crate::executor::{
-    Attempt, Deadline, ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError,
-};
+pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
 pub use crate::hedge::{Hedge, HedgeBuilder};
 pub use crate::limiter::{
     AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder, AnyLimiter, Ask,
@@ -73,11 +73,10 @@ pub use crate::rate::Rate;
 pub use crate::refusal::{
     CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded, TimeoutScope,
 };
-pub use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason};
 pub use crate::registry::Registry;
+pub use crate::retry::{Attempt, AttemptEnd, RetryPolicy, RetryPolicyBuilder};
 #[doc(hidden)]
 pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
-pub use crate::retry::{RetryPolicy, RetryPolicyBuilder};
 pub use crate::retry_after::RetryAfter;
 pub use crate::retry_budget::{RetryBudget, RetryBudgetBuilder};
 pub use crate::store::Evict;

@@ -1,6 +1,8 @@
 //! Which error deserves another attempt, and when.
 
+mod attempt;
 mod builder;
+mod hooks;
 mod rules;
 mod settings;
 mod spacing;
@@ -9,7 +11,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::attempt::Attempt;
 pub use self::builder::RetryPolicyBuilder;
+pub use self::hooks::AttemptEnd;
+pub(crate) use self::hooks::Hooks;
 use self::rules::Rules;
 pub use self::settings::{RetryOptions, RetrySettings, exponential};
 pub use self::spacing::Spacing;
@@ -34,6 +39,7 @@ use crate::backoff::{Jitter, Memory, duration};
 /// | `seed` | none | seeded, a policy repeats its jitter |
 /// | `retry_if` | every error | |
 /// | `retry_timeouts` | true | whether an attempt that was cut short deserves another |
+/// | `before_attempt`, `after_attempt`, `before_wait` | none | hooks |
 /// | `delay_from` | none | reads from an error when the server wants the next attempt |
 /// | `max_server_delay` | 60 s | the longest delay that an error may ask for |
 ///
@@ -124,6 +130,11 @@ impl<E> RetryPolicy<E> {
     /// Returns whether an attempt that was cut short deserves another, if there is one left.
     pub(crate) fn retries_timeouts(&self) -> bool {
         !self.rules.spares_timeouts
+    }
+
+    /// Returns whom to tell about attempts.
+    pub(crate) fn hooks(&self) -> &Hooks<E> {
+        &self.rules.hooks
     }
 
     /// Returns by what the delay after `error` is computed.

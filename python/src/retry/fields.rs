@@ -47,6 +47,9 @@ pub(super) fn fields<'py>(
     more("max_server_delay", (longest != 60.0).then(|| float(longest)).transpose()?);
     let seed = settings.seed().map(|seed| seed.into_pyobject(py));
     more("seed", seed.transpose()?.map(Bound::into_any));
+    more("before_attempt", function(&rules.hooks.before_attempt));
+    more("after_attempt", function(&rules.hooks.after_attempt));
+    more("before_wait", function(&rules.hooks.before_wait));
     Ok(fields)
 }
 

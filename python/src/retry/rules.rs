@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyTuple, PyType};
 
 use super::delays::{GivenDelays, computed};
+use super::hooks::Hooks;
 use crate::coroutine::is_awaitable;
 use crate::errors;
 use crate::exception_types::{is_one_of, tuple_of};
@@ -20,6 +21,7 @@ pub(crate) struct Rules {
     pub(crate) delays: Option<GivenDelays>,
     pub(crate) delays_for: Vec<(Py<PyTuple>, GivenDelays)>,
     pub(crate) delay_from: Option<Py<PyAny>>,
+    pub(crate) hooks: Hooks,
 }
 
 impl Rules {
@@ -73,6 +75,7 @@ impl Rules {
         visit.call(&self.retry_if)?;
         visit.call(&self.retry_on_result)?;
         visit.call(&self.delay_from)?;
+        self.hooks.traverse(visit)?;
         if let Some(delays) = &self.delays {
             visit.call(&delays.kept)?;
         }

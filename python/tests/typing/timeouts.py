@@ -26,6 +26,15 @@ def attempts() -> None:
         assert_type(same.number, int)
 
 
+def hooks() -> None:
+    """Each is told of an attempt."""
+    RetryPolicy(
+        before_attempt=lambda attempt: print(attempt.number),
+        after_attempt=lambda attempt, error: print(attempt.elapsed, error),
+        before_wait=lambda attempt, delay: print(attempt.last_error, delay + 0.5),
+    )
+
+
 def executors() -> None:
     """Both take both."""
     ResilientExecutor(timeout=9.0, attempt_timeout=3)

@@ -60,6 +60,8 @@ pub struct Plan {
     pub charge: Charge,
     /// How long to wait for quota in the whole run; without it, as long as it takes.
     pub acquire_timeout: Option<Duration>,
+    /// Whether a run notes its time though nothing here limits it, as for hooks; `kept` then too.
+    pub keeps_time: bool,
     /// How long a run may last.
     pub timeout: Option<Duration>,
     /// How long an attempt may last.
@@ -99,7 +101,8 @@ impl Plan {
 
     /// Returns whether it matters when a run begins.
     pub(super) fn is_timed(&self) -> bool {
-        self.timeout.is_some()
+        self.keeps_time
+            || self.timeout.is_some()
             || self.attempt_timeout.is_some()
             || self.retry.as_ref().is_some_and(|retry| retry.is_timed())
     }

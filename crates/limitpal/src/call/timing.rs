@@ -82,6 +82,12 @@ impl Timing {
         }
     }
 
+    /// Hears of a wait before the next attempt, which begins after it, if nothing intervenes.
+    pub(super) fn plan_wait(&mut self, now: Instant, delay: Duration) {
+        self.attempt = now + delay;
+        self.ends = self.deadline;
+    }
+
     fn is_late(&self, now: Instant) -> bool {
         self.ends.is_some_and(|ends| now > ends)
     }
@@ -115,6 +121,13 @@ impl<P: Deref<Target = Plan>> Call<P> {
             self.timing.is_noted = true;
         }
         self.timing.attempt = now;
+    }
+
+    /// Hears that the attempt does not begin after all, and the run neither.
+    pub fn withdraw(&mut self) {
+        if self.stage == Stage::Attempt {
+            self.stage = Stage::Wait(Duration::ZERO);
+        }
     }
 
     /// Returns whether the run notes its time.

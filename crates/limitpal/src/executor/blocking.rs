@@ -146,16 +146,18 @@ impl<E: 'static> ResilientExecutor<E> {
                     }
                 }
                 Step::Wait(delay) => {
-                    parts.rest(&mut held);
+                    parts.begin_wait(&call, &last, delay, &mut held);
                     parts.clock.sleep_blocking(delay);
                     call.slept();
                 }
-                Step::Attempt(number) => {
+                Step::Attempt(_) => {
+                    let hooks = parts.begin_attempt(&mut call, &last);
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
-                    let attempt = Attempt::of(&call, number, last.error(), &parts.clock);
-                    match function(attempt, &mut held) {
+                    let answer = function(parts.told(&call, &last), &mut held);
+                    parts.end_attempt(hooks, &call, &last, answer.as_ref());
+                    match answer {
                         Some(Ok(value)) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);

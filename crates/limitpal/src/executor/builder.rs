@@ -141,7 +141,9 @@ impl<E> ResilientExecutorBuilder<E> {
             ledger: Ledger::default(),
             timeout: None,
             attempt_timeout: None,
+            keeps_time: retry.is_some_and(|policy| !policy.hooks().is_empty()),
         };
+        plan.kept |= plan.keeps_time;
         plan.set_timeouts(self.timeout, self.attempt_timeout)?;
         let Self { limiter, retry_policy, breaker, breakers, budget, ignore, .. } = self;
         let parts = Parts { limiter, retry_policy, breaker, breakers, budget, clock, ignore, plan };

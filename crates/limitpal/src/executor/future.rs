@@ -187,16 +187,20 @@ impl<E: 'static> ResilientExecutor<E> {
                     }
                 }
                 Step::Wait(delay) => {
-                    parts.rest(&mut held);
+                    parts.begin_wait(&call, &last, delay, &mut held);
                     parts.clock.sleep(delay).await;
                     call.slept();
                 }
-                Step::Attempt(number) => {
+                Step::Attempt(_) => {
+                    let hooks = parts.begin_attempt(&mut call, &last);
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
-                    let told = || function(Attempt::of(&call, number, last.error(), &parts.clock));
-                    match parts.attempt((key, number), call.ends(), told).await {
+                    let told = || function(parts.told(&call, &last));
+                    let which = (key, call.attempts().saturating_add(1));
+                    let answer = parts.attempt(which, call.ends(), told).await;
+                    parts.end_attempt(hooks, &call, &last, answer.as_ref());
+                    match answer {
                         Some(Ok(value)) => {
                             let Ok(()) = call.succeeded(parts);
                             return Ok(value);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RetryPolicy;
+use super::attempt::Attempt;
+use super::hooks::AttemptEnd;
 use super::rules::{Class, Rules};
 use super::settings::{RetryOptions, RetrySettings, exponential};
 use crate::backoff::{Delays, Jitter, seconds};
@@ -146,6 +148,67 @@ impl<E> RetryPolicyBuilder<E> {
         delay_from: impl Fn(&E) -> Option<Duration> + Send + Sync + 'static,
     ) -> Self {
         self.rules.delay_from = Some(Arc::new(delay_from));
+        self
+    }
+
+    /// Sets what to call before each attempt, once it has its quota.
+    ///
+    /// Hooks are called in the caller's own task and thread, under no lock. One that panics ends the
+    /// run, which counts as cancelled.
+    ///
+    /// ```
+    /// use limitpal::{AttemptEnd, MockClock, ResilientExecutor, RetryPolicy};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let log: Arc<Mutex<Vec<String>>> = Arc::default();
+    /// let write = |log: &Arc<Mutex<Vec<String>>>| {
+    ///     let log = log.clone();
+    ///     move |line: String| log.lock().unwrap().push(line)
+    /// };
+    /// let (before, after, wait) = (write(&log), write(&log), write(&log));
+    /// let policy = RetryPolicy::<&str>::builder()
+    ///     .before_attempt(move |attempt| before(format!("attempt {}", attempt.number())))
+    ///     .after_attempt(move |_, end| after(format!("{end:?}")))
+    ///     .before_wait(move |next, delay| wait(format!("{delay:?} before {}", next.number())))
+    ///     .build()?;
+    /// let executor =
+    ///     ResilientExecutor::builder().retry_policy(policy).clock(MockClock::new()).build()?;
+    ///
+    /// let mut answers = [Err("busy"), Ok(7)].into_iter();
+    /// executor.run_blocking("api", || answers.next().unwrap()).unwrap();
+    /// let expected =
+    ///     ["attempt 1", "Failed(\"busy\")", "100ms before 2", "attempt 2", "Value"];
+    /// assert_eq!(expected[..], log.lock().unwrap()[..]);
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn before_attempt(
+        mut self,
+        hook: impl Fn(&Attempt<'_, E>) + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.hooks.before_attempt = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what to call after each attempt, before anything is decided. A cancelled attempt has no
+    /// end to tell of.
+    #[must_use]
+    pub fn after_attempt(
+        mut self,
+        hook: impl Fn(&Attempt<'_, E>, AttemptEnd<'_, E>) + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.hooks.after_attempt = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what to call before each wait between attempts: with the attempt that will follow,
+    /// whose last error is why, and with how long it waits.
+    #[must_use]
+    pub fn before_wait(
+        mut self,
+        hook: impl Fn(&Attempt<'_, E>, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.hooks.before_wait = Some(Arc::new(hook));
         self
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::hooks::Hooks;
 use super::spacing::Spacing;
 
 /// Says something about an error of the user's.
@@ -22,6 +23,7 @@ pub(crate) struct Rules<E> {
     pub(super) delay_from: Option<DelayFrom<E>>,
     /// Whether an attempt that was cut short deserves no other.
     pub(super) spares_timeouts: bool,
+    pub(super) hooks: Hooks<E>,
 }
 
 impl<E> Rules<E> {
@@ -50,6 +52,7 @@ impl<E> Rules<E> {
         for (name, _) in given.into_iter().filter(|(_, given)| *given) {
             shown.field(name, &format_args!("a closure"));
         }
+        self.hooks.show(shown);
         if self.spares_timeouts {
             shown.field("retry_timeouts", &false);
         }
@@ -58,7 +61,13 @@ impl<E> Rules<E> {
 
 impl<E> Default for Rules<E> {
     fn default() -> Self {
-        Self { retry_if: None, classes: Vec::new(), delay_from: None, spares_timeouts: false }
+        Self {
+            retry_if: None,
+            classes: Vec::new(),
+            delay_from: None,
+            spares_timeouts: false,
+            hooks: Hooks::default(),
+        }
     }
 }
 
@@ -70,9 +79,13 @@ impl<E> Clone for Class<E> {
 
 impl<E> Clone for Rules<E> {
     fn clone(&self) -> Self {
-        let Self { retry_if, classes, delay_from, spares_timeouts } = self;
-        let (retry_if, delay_from) = (retry_if.clone(), delay_from.clone());
-        Self { retry_if, classes: classes.clone(), delay_from, spares_timeouts: *spares_timeouts }
+        Self {
+            retry_if: self.retry_if.clone(),
+            classes: self.classes.clone(),
+            delay_from: self.delay_from.clone(),
+            spares_timeouts: self.spares_timeouts,
+            hooks: self.hooks.clone(),
+        }
     }
 }
 
@@ -85,6 +98,7 @@ impl<E> PartialEq for Rules<E> {
         let mut pairs = self.classes.iter().zip(&other.classes);
         same(self.retry_if.as_ref(), other.retry_if.as_ref())
             && same(self.delay_from.as_ref(), other.delay_from.as_ref())
+            && self.hooks == other.hooks
             && self.spares_timeouts == other.spares_timeouts
             && self.classes.len() == other.classes.len()
             && pairs.all(|(ours, theirs)| same(Some(&ours.0), Some(&theirs.0)))

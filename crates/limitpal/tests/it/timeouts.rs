@@ -1,6 +1,7 @@
 //! The time of a run and of an attempt: what is cut short, what is refused, and who hears of it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails names its line well enough")]
 
+mod hooks;
 mod laws;
 mod pairs;
 

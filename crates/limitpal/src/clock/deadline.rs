@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::SharedClock;
+use super::SharedClock;
 use crate::time::Instant;
 
 /// When something has to be over, by the clock on which it was set.
@@ -40,7 +40,7 @@ impl Deadline {
     }
 
     /// Returns it as a reading of another clock.
-    pub(super) fn on(&self, clock: &SharedClock) -> Instant {
+    pub(crate) fn on(&self, clock: &SharedClock) -> Instant {
         if self.clock.same(clock) { self.at } else { clock.now() + self.remaining() }
     }
 }

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::deadline::Deadline;
-use crate::call::{Call, Plan};
-use crate::clock::SharedClock;
+use crate::clock::{Deadline, SharedClock};
 use crate::time::Instant;
 
 /// One attempt of a run, for the function that makes it.
@@ -37,17 +35,17 @@ pub struct Attempt<'a, E> {
 }
 
 impl<'a, E> Attempt<'a, E> {
-    pub(super) fn of(
-        call: &Call<&Plan>,
+    pub(crate) fn new(
         number: u32,
+        (elapsed, ends): (Duration, Option<Instant>),
         last_error: Option<&'a E>,
         clock: &'a SharedClock,
     ) -> Self {
-        Self { number, elapsed: call.elapsed(), ends: call.ends(), last_error, clock }
+        Self { number, elapsed, ends, last_error, clock }
     }
 
     /// Returns when its time is over, by the executor's clock.
-    pub(super) fn ends(&self) -> Option<Instant> {
+    pub(crate) fn ends(&self) -> Option<Instant> {
         self.ends
     }
 
