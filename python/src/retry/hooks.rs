@@ -40,12 +40,11 @@ impl Hooks {
         }
         let value = error.map(|error| error.value(py));
         let answer = hook.bind(py).call1((attempt, value));
-        answer.and_then(|answer| ended("after_attempt", &answer)).map_err(|own| {
-            if let Some(value) = value {
-                let _kept = own.value(py).setattr(intern!(py, "__context__"), value);
-            }
-            own
-        })
+        let told = answer.and_then(|answer| ended("after_attempt", &answer));
+        if let (Err(own), Some(value)) = (&told, value) {
+            let _kept = own.value(py).setattr(intern!(py, "__context__"), value);
+        }
+        told
     }
 
     pub(crate) fn before_wait(&self, attempt: &Bound<'_, Attempt>, delay: f64) -> PyResult<()> {
