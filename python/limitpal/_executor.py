@@ -21,8 +21,8 @@ from ._turn import take_turn
 if TYPE_CHECKING:
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
-    from ._hedge import Hedge
     from ._guard import AsyncGuard
+    from ._hedge import Hedge
     from ._limitpal import (
         CircuitBreaker,
         CompositePermit,
@@ -240,6 +240,7 @@ class AsyncResilientExecutor(AsyncFromDict):
             return None
 
         return await Tries(run.race(), self._core.clock, key, call, quota).outcome(first)
+
     def guard(self, key: str | int | Callable[..., str | int]) -> AsyncGuard:
         """Return a decorator: each call of the function is an awaited run, for `key`.
 

@@ -21,8 +21,8 @@ from limitpal._clock import Clock
 from limitpal._delays import Delays
 from limitpal._errors import InvalidConfigError, RateLimitExceeded
 from limitpal._events import Event
-from limitpal._hedge import Hedge
 from limitpal._guard import SyncGuard
+from limitpal._hedge import Hedge
 from limitpal._limiters import SyncLimiter
 from limitpal._options import AsyncPart, BucketOptions, Carry, Evict, Quota, TokenOptions
 from limitpal._stats import ExecutorStats

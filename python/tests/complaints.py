@@ -37,6 +37,7 @@ COMPLAINTS = [
         "statistics are wrong, or empty while the function runs",
         [
             "test_complaints.py::test_statistics_can_be_read_while_the_function_runs",
+            "test_current_attempt.py::test_concurrent_tasks_read_their_own",
             "test_executor_stats.py::test_no_thread_s_run_is_lost",
         ],
     ),
@@ -232,5 +233,28 @@ COMPLAINTS = [
         "the articles' pipeline",
         "retries send three times what the limit says",
         ["test_complaints.py::test_what_retries_cost_the_other_side_can_be_counted"],
+    ),
+    (
+        "failsafe-go#141",
+        "without budget for a hedge the call fails",
+        [
+            "test_hedge.py::test_the_cap_bounds_hedges_to_a_share_of_the_calls",
+        ],
+    ),
+    (
+        "grpc-java#7337, #9340, #9185",
+        "calls that are hedged are neither ended nor let go",
+        [
+            "test_hedge_tasks.py::test_the_loser_is_cancelled_and_gone_before_the_answer_is_there",
+            "test_hedge_tasks.py::test_cancelled_at_any_instant_nothing_is_left",
+        ],
+    ),
+    (
+        "resilience4j#626, #1592, #2506",
+        "a timeout swallows the cancellation from outside",
+        [
+            "test_timeouts_cancel.py::test_a_cancellation_from_outside_stays_one",
+            "test_timeouts_cancel.py::test_a_cancellation_in_the_same_turn_as_ours_is_not_swallowed",
+        ],
     ),
 ]

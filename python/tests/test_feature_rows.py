@@ -64,6 +64,10 @@ ROWS = [
         "a floor for quiet clients",
         "test_retry_budget.py::test_attempts_never_exceed_the_calls_their_share_and_the_reserve",
     ),
+    (
+        "a budget that covers hedges",
+        "test_hedge.py::test_at_a_total_outage_attempts_stay_within_the_budget",
+    ),
     # Circuit breaker
     (
         "consecutive failures",
@@ -129,6 +133,31 @@ ROWS = [
         "state export and import",
         "test_breaker_snapshot.py::test_an_open_circuit_is_open_for_the_time_that_was_left",
     ),
+    # Bulkhead, timeout, hedge, fallback, cache
+    (
+        "a timeout of an attempt",
+        "test_timeouts.py::test_an_attempt_that_takes_too_long_is_cancelled_and_the_next_one_begins",
+    ),
+    (
+        "a timeout of all",
+        "test_timeouts.py::test_the_end_of_the_run_within_an_attempt_is_a_failure_and_final",
+    ),
+    (
+        "deadlines that are handed on",
+        "test_timeouts.py::test_a_run_within_an_attempt_has_its_deadline",
+    ),
+    (
+        "hedges",
+        "test_hedge.py::test_a_slow_try_gets_another_and_the_first_value_wins",
+    ),
+    (
+        "hedges at a percentile",
+        "test_hedge.py::test_a_percentile_takes_the_place_of_the_delay_once_enough_is_known",
+    ),
+    (
+        "a cap on the load of hedges",
+        "test_hedge.py::test_the_cap_bounds_hedges_to_a_share_of_the_calls",
+    ),
     # Composition, configuration, registries
     (
         "an ordered pipeline object",
@@ -140,6 +169,10 @@ ROWS = [
     ),
     (
         "checks across policies",
+        "test_timeouts.py::test_what_makes_no_sense_is_refused",
+    ),
+    (
+        "checks across policies that may be meant",
         "not-here: Checks across policies",
     ),
     (

@@ -104,6 +104,16 @@ def by_hand(side, clock):
 
 
 @pytest.mark.parametrize("side", [SYNC, ASYNC], ids=repr)
+def test_times_and_hedges_are_options_as_well(side):
+    """A number needs no line in the tables, a hedge has one."""
+    settings = {"hedge": {"delay": 0.1}, "timeout": 5, "attempt_timeout": 2}
+    shown = repr(side.Executor.from_dict(settings))
+
+    assert "Hedge(delay=0.1" in shown
+    assert "timeout=5.0, attempt_timeout=2.0" in shown
+
+
+@pytest.mark.parametrize("side", [SYNC, ASYNC], ids=repr)
 def test_an_empty_dict_is_an_executor_without_parts(side):
     """Every part is optional, and None is as good as nothing."""
     assert repr(side.Executor.from_dict({})) == repr(side.Executor())
@@ -295,6 +305,10 @@ WRONG = [
         "executor.circuit_breaker.trip_on.share",
         "above 0, 1 at most",
     ),
+    ({"timeout": -1}, "executor.timeout", "above 0"),
+    ({"timeout": 1, "attempt_timeout": 2}, "executor.attempt_timeout", "at most the timeout"),
+    ({"hedge": {"dely": 2}}, "executor.hedge.dely", "perhaps 'delay' is meant"),
+    ({"hedge": {"delay": -1}}, "executor.hedge.delay", "at least 0"),
     ({"charge": "run"}, "executor.charge", 'give "call" or "attempt"'),
     ({"acquire_timeout": "5s"}, "executor.acquire_timeout", "time in seconds"),
     ({"kind": "executor"}, "executor.kind", "no such option"),
@@ -364,7 +378,7 @@ def test_whatever_is_in_a_dict_is_made_or_refused_with_a_path(settings):
 
 def test_every_option_that_takes_a_part_a_class_or_a_function_is_in_the_tables():
     """A stage that is new in the executor's signature has its line, or takes a number."""
-    numbers = {"charge", "acquire_timeout", "timeout", "attempt_timeout", "on_thread", "clock"}
+    numbers = {"charge", "acquire_timeout", "timeout", "attempt_timeout", "on_threads", "clock"}
     options = set(inspect.signature(ResilientExecutor).parameters)
     coming = {"hedge", "bulkhead", "fallback", "cache"} - options
 
