@@ -8,7 +8,7 @@ use super::lineup::{Lineup, Position};
 use super::moving::Move;
 use super::shard::{Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
-use crate::algorithm::{Bucket, KeptLevel, Level, Mark};
+use crate::algorithm::{Bucket, KeptLevel, Level, Mark, Pace};
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
@@ -139,9 +139,8 @@ impl Shard {
     /// beginning if it comes in time, else from its end.
     fn position_in(bucket: &Bucket, place: Freed<Level>, cost: u64, now: Instant) -> Position {
         let before = place.before;
-        let part = bucket.after(before, cost, Instant::MIN);
-        if cost < place.cost && now <= bucket.due(part, cost) && before < place.after {
-            let due = bucket.due(part, cost).max(now);
+        let due = bucket.due(bucket.after(before, cost, Instant::MIN), cost).min(place.due);
+        if cost < place.cost && now <= due && before < place.after {
             return Position { before, after: bucket.after(before, cost, due), due };
         }
         let end = if cost < place.cost { bucket.started(place.after, cost) } else { before };
@@ -204,22 +203,20 @@ impl Shard {
         if cost >= place.cost {
             return;
         }
-        let mut cost_left = place.cost - cost;
+        let cost_left = place.cost - cost;
         let rest = if after < place.after {
-            // One goes at a whole nanosecond: where what is left would end after those behind it
-            // begin, it is one permit less.
-            let due = |cost| bucket.due(bucket.after(after, cost, Instant::MIN), cost);
-            let end = bucket.after(after, cost_left, due(cost_left));
-            cost_left -= u64::from(end > place.after);
-            let due = due(cost_left);
+            // Where the permits follow one another it goes in the nanosecond in which the part
+            // before it ends, so that it ends before those behind it begin. That is within what
+            // the bucket holds: the rest of a place is never all of it.
+            let due = match bucket.pace() {
+                Pace::Burst => bucket.due(place.after, cost_left),
+                Pace::Even => Instant::from_nanos(after.whole),
+            };
             Freed { cost: cost_left, before: after, due, ..place }
         } else {
             // Who comes when it is due already goes from its end.
             Freed { cost: cost_left, after: bucket.pulled(place.after, bucket.span(cost)), ..place }
         };
-        if cost_left == 0 {
-            return;
-        }
         self.lines.entry(key).or_insert_with(Lineup::new).line.free(rest);
     }
 

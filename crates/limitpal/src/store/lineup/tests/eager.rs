@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
 use super::super::super::voids::Voids;
-use crate::algorithm::{Bucket, Level};
+use crate::algorithm::{Bucket, Level, Pace};
 use crate::shards::Fingerprint;
 use crate::store::Request;
 use crate::time::Instant;
@@ -123,10 +123,10 @@ impl Eager {
         if let Some(place) = freed {
             before = place.before;
             let part = bucket.after(before, cost, Instant::MIN);
+            let begins = bucket.due(part, cost).min(place.due);
             (after, due) = (place.after, place.due.max(now));
-            if cost < place.cost && now <= bucket.due(part, cost) && before < place.after {
-                due = bucket.due(part, cost).max(now);
-                after = bucket.after(before, cost, due);
+            if cost < place.cost && now <= begins && before < place.after {
+                (after, due) = (bucket.after(before, cost, begins), begins);
             } else if cost < place.cost {
                 before = before.max(bucket.started(place.after, cost));
             }
@@ -171,15 +171,11 @@ impl Eager {
             return;
         }
         let rest = if after < place.after {
-            // What is left ends before those behind it begin, or is one permit less.
-            let goes = |cost| self.bucket.due(self.bucket.after(after, cost, Instant::MIN), cost);
-            let ends = |cost| self.bucket.after(after, cost, goes(cost));
-            let left = place.cost - cost;
-            let left = if ends(left) > place.after { left - 1 } else { left };
-            if left == 0 {
-                return;
-            }
-            Left { cost: left, before: after, due: goes(left), ..place }
+            let due = match self.bucket.pace() {
+                Pace::Burst => self.bucket.due(place.after, place.cost - cost),
+                Pace::Even => Instant::from_nanos(after.whole),
+            };
+            Left { cost: place.cost - cost, before: after, due, ..place }
         } else {
             let after = self.bucket.started(place.after, cost);
             Left { cost: place.cost - cost, after, ..place }
