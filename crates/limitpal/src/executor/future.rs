@@ -191,14 +191,13 @@ impl<E: 'static> ResilientExecutor<E> {
                     parts.clock.sleep(delay).await;
                     call.slept();
                 }
-                Step::Attempt(_) => {
+                Step::Attempt(number) => {
                     let hooks = parts.begin_attempt(&mut call, &last);
                     if let Some(quota) = unspent.take() {
                         quota.spend(&mut held);
                     }
                     let told = || function(parts.told(&call, &last));
-                    let which = (key, call.attempts().saturating_add(1));
-                    let answer = parts.attempt(which, call.ends(), told).await;
+                    let answer = parts.attempt((key, number), call.ends(), told).await;
                     parts.end_attempt(hooks, &call, &last, answer.as_ref());
                     match answer {
                         Some(Ok(value)) => {
