@@ -123,14 +123,10 @@ impl Inner {
                             self.on_threads(make, executor, key, function, &call, &mut held)?
                         }
                     };
-                    let error = match &answer {
-                        Ok(answer) => answer.as_ref().err(),
-                        Err(Cut(error)) => Some(error),
-                    };
-                    if let Err(error) = settings.unmark(py, mark, error) {
-                        held.spend();
-                        return Err(error);
-                    }
+                    let error =
+                        answer.as_ref().map_or_else(|Cut(cut)| Some(cut), |it| it.as_ref().err());
+                    // If a hook fails, the attempt was made all the same.
+                    settings.unmark(py, mark, error).inspect_err(|_| held.spend())?;
                     match answer {
                         Ok(Ok(value)) => {
                             // A coroutine has not run: quota and permit go back.
