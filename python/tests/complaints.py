@@ -73,6 +73,14 @@ COMPLAINTS = [
         ],
     ),
     (
+        "stamina#26",
+        "nothing is heard of an attempt before it begins and after it has ended",
+        [
+            "test_retry_hooks.py::test_they_hear_of_each_attempt_and_each_wait",
+            "test_retry_hooks.py::test_a_loop_over_attempts_has_them_too",
+        ],
+    ),
+    (
         "stamina#98, #73, #53",
         "a test of a failure makes all attempts",
         ["test_testing.py::test_stamina_98_a_test_may_cap_attempts"],
