@@ -3,12 +3,15 @@
 from importlib.metadata import version as _version
 
 from ._adaptive import AsyncAdaptiveLimiter
+from ._bulkhead import Bulkhead
+from ._cache import Cache
 from ._clock import Clock, MockClock, MonotonicClock
 from ._composite import AsyncCompositeLimiter
 from ._concurrency import AsyncConcurrencyLimiter
 from ._current import current_attempt
 from ._delays import Constant, Exponential, Fibonacci, Linear
 from ._errors import (
+    BulkheadFull,
     CircuitBreakerOpen,
     InvalidConfigError,
     LimitPalError,
@@ -20,6 +23,7 @@ from ._errors import (
 from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
 from ._executor import AsyncResilientExecutor
 from ._fair import AsyncFairBucket
+from ._fallback import Fallback
 from ._hedge import Hedge
 from ._limiters import (
     AsyncLeakyBucket,
@@ -56,7 +60,7 @@ from ._limitpal import (
     WarmUpBucket,
 )
 from ._registry import Registry
-from ._stats import ExecutorStats
+from ._stats import CacheStats, ExecutorStats
 from ._strict import async_strict, strict
 from ._warm_up import AsyncWarmUpBucket
 from ._windows import AsyncFixedWindow, AsyncSlidingWindowCounter, AsyncSlidingWindowLog
@@ -79,6 +83,10 @@ __all__ = [
     "AsyncTokenBucket",
     "AsyncWarmUpBucket",
     "Attempt",
+    "Bulkhead",
+    "BulkheadFull",
+    "Cache",
+    "CacheStats",
     "CircuitBreaker",
     "CircuitBreakerOpen",
     "ClientThrottle",
@@ -96,6 +104,7 @@ __all__ = [
     "Exponential",
     "FailureRate",
     "FairBucket",
+    "Fallback",
     "Fibonacci",
     "FixedWindow",
     "Hedge",

@@ -116,7 +116,7 @@ class _Loop:
         deadline: float | None,
     ) -> None:
         def make(policy: RetryPolicy) -> _ExecutorCore:
-            return _ExecutorCore(False, None, None, policy, None, clock, "call", None, budget)
+            return _ExecutorCore(False, None, None, policy, None, clock, "call", None, budget, None)
 
         self._core = make(policy)
         if deadline is not None:

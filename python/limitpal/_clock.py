@@ -370,6 +370,11 @@ def try_running_loop() -> Loop | None:
         return None
 
 
+def running_task() -> object | None:
+    """Return the task that runs in this thread, if one does."""
+    return asyncio.current_task() if try_running_loop() is not None else None
+
+
 def _finite(seconds: float) -> float:
     message = f"seconds is {seconds!r}; give a finite number of seconds"
     try:

@@ -147,11 +147,7 @@ class AsyncCompositeLimiter(AsyncFromDict, AsyncLimiter):
         """Acquire; return what can be given back."""
         run = self._core.begin(key, timeout, cost)
         try:
-            while (wait := run.next()) is not None:
-                if isinstance(wait, ConcurrencyPermit):
-                    await wait_for_permit(wait, self._core.clock)
-                else:
-                    await take_turn(wait)
+            await come(run, self._core.clock)
             for limiter in self._own:
                 await call_own(limiter, "acquire", key, _unless_default(cost, run.left()))
         except BaseException:
@@ -213,6 +209,15 @@ class AsyncCompositeLimiter(AsyncFromDict, AsyncLimiter):
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)
+
+
+async def come(run: CompositeRun, clock: Clock) -> None:
+    """Await whatever comes before all parts of ours have given."""
+    while (wait := run.next()) is not None:
+        if isinstance(wait, ConcurrencyPermit):
+            await wait_for_permit(wait, clock)
+        else:
+            await take_turn(wait)
 
 
 _Ours: TypeAlias = AsyncKeyedLimiter | AsyncCompositeLimiter

@@ -2,6 +2,7 @@
 
 LimitPalError
 ├── RateLimitExceeded     no quota in time
+├── BulkheadFull          as many are at it as may be
 ├── CircuitBreakerOpen    the circuit refuses
 ├── RetryExhausted        a run stopped after an error worth another attempt
 ├── TimeoutExceeded       the time of a run or an attempt is over (also a TimeoutError)
@@ -49,6 +50,25 @@ class RateLimitExceeded(LimitPalError):
         self.retry_after = retry_after
 
 
+class BulkheadFull(LimitPalError):
+    """As many are at it as may be, and nobody else may wait, or has waited long enough.
+
+    It is no `RateLimitExceeded`: what answers those by "come back in so many seconds" has nothing
+    to say here. `key` is that of the run, None outside of one; `retry_after` is None: nobody can
+    say when a place is given back.
+    """
+
+    def __init__(
+        self,
+        message: str = "bulkhead is full",
+        key: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.key = key
+        self.retry_after = retry_after
+
+
 class CircuitBreakerOpen(LimitPalError):
     """The circuit is open, or its probes are all out; the function was not called.
 
@@ -68,8 +88,9 @@ class RetryExhausted(LimitPalError):
     `last_error` is that error, the `__cause__` too. Where the last attempt gave a value that
     `retry_on_result` turned down, it is None and `last_result` that value. `reason` is one of
     `"attempts"` (they are used up), `"circuit_open"`, `"rate_limited"` (there was no quota for
-    another), `"elapsed"` (there was no time left for another), `"deadline"` (another would begin at
-    the run's deadline or later) and `"budget"` (the retry budget has no other).
+    another), `"bulkhead_full"` (no place for another), `"elapsed"` (there was no time left for
+    another), `"deadline"` (another would begin at the run's deadline or later) and `"budget"` (the
+    retry budget has no other).
     """
 
     def __init__(

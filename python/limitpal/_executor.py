@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from ._awaitable import COROUTINE, LAZY, is_awaitable
-from ._composite import AsyncCompositeLimiter, call_own, clock_of, core_of, pool_of
-from ._errors import RateLimitExceeded
+from ._composite import AsyncCompositeLimiter, call_own, clock_of, come, core_of, pool_of
+from ._errors import BulkheadFull, RateLimitExceeded
 from ._guard import guard_async
 from ._limiters import check_async
 from ._limitpal import _ExecutorCore, _lazy
+from ._outer import OuterCore
 from ._plain import AsyncFromDict
 from ._shown import refuse_to_pickle
 from ._timeouts import TimeIsUp, until, wait_for
@@ -19,8 +20,11 @@ from ._tries import Tries
 from ._turn import take_turn
 
 if TYPE_CHECKING:
+    from ._bulkhead import Bulkhead
+    from ._cache import Cache
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
+    from ._fallback import Fallback
     from ._guard import AsyncGuard
     from ._hedge import Hedge
     from ._limitpal import (
@@ -80,6 +84,9 @@ class AsyncResilientExecutor(AsyncFromDict):
         charge: Literal["call", "attempt"] = "call",
         acquire_timeout: float | None = None,
         retry_budget: RetryBudget | None = None,
+        bulkhead: Bulkhead | None = None,
+        fallback: Fallback | None = None,
+        cache: Cache | None = None,
         timeout: float | None = None,
         attempt_timeout: float | None = None,
         hedge: Hedge | None = None,
@@ -94,7 +101,7 @@ class AsyncResilientExecutor(AsyncFromDict):
         self._limiter: Any = limiter
         # Whether quota that was acquired from it can be given back.
         self._gives_back = isinstance(limiter, AsyncCompositeLimiter) and core is not None
-        self._core = _ExecutorCore(
+        self._core: Any = _ExecutorCore(
             limiter is not None,
             core,
             clock_of_limiter,
@@ -104,11 +111,17 @@ class AsyncResilientExecutor(AsyncFromDict):
             charge,
             acquire_timeout,
             retry_budget,
+            bulkhead,
             timeout,
             attempt_timeout,
             hedge,
         )
         self._hedged = hedge is not None
+        self._has_bulkhead = bulkhead is not None
+        if fallback is not None or cache is not None:
+            within = AsyncResilientExecutor.__new__(AsyncResilientExecutor)
+            vars(within).update(vars(self))
+            self._core = OuterCore(self._core, within.run, fallback, cache)
 
     @overload
     async def run(
@@ -146,6 +159,8 @@ class AsyncResilientExecutor(AsyncFromDict):
                     return result
             await self._prepare(run, key)
         elif not run:
+            if run is None:
+                return await core.run_async(key, func, args, kwargs)
             await self._prepare(run, key)
         return await self._go_on(run, key, func, args, kwargs)
 
@@ -214,18 +229,30 @@ class AsyncResilientExecutor(AsyncFromDict):
             run.came()
 
     async def _acquire(self, run: _Run, key: str | int, timeout: float | None) -> None:
-        """Acquire from a limiter that the core cannot ask: a composite, or the user's own."""
+        """Acquire where the core cannot do it alone: a bulkhead, a composite, the user's own."""
         try:
-            if self._gives_back:
+            if self._has_bulkhead:
+                held = await self._come_in(key, timeout)
+            elif self._gives_back:
                 held = await self._limiter._take(key, timeout)
             else:
                 held = None
                 known = {} if timeout is None else {"timeout": timeout}
                 await call_own(self._limiter, "acquire", key, known)
-        except RateLimitExceeded as refusal:
+        except (RateLimitExceeded, BulkheadFull) as refusal:
             run.refused(refusal)
         else:
             run.acquired(held)
+
+    async def _come_in(self, key: str | int, timeout: float | None) -> CompositeRun:
+        """Await a place in the bulkhead, and quota of the limiter behind it."""
+        run: CompositeRun = self._core.enter(key, timeout)
+        try:
+            await come(run, self._core.clock)
+        except BaseException:
+            run.leave()
+            raise
+        return run
 
     async def _race(
         self, run: _Run, key: str | int, first: Awaitable[Any], call: Callable[[], Any]
@@ -233,6 +260,8 @@ class AsyncResilientExecutor(AsyncFromDict):
         """Await an attempt that gets other tries if it is slow."""
 
         async def quota() -> CompositePermit | None:
+            if self._has_bulkhead:
+                return (await self._come_in(key, 0.0)).hold()
             if self._gives_back:
                 taken: CompositeRun = await self._limiter._take(key, 0.0)
                 return taken.hold()
@@ -260,10 +289,11 @@ class AsyncResilientExecutor(AsyncFromDict):
 
     def stats(self) -> ExecutorStats:
         """Return what became of the runs that have ended. It needs no `await`."""
-        return self._core.stats()
+        stats: ExecutorStats = self._core.stats()
+        return stats
 
     def __repr__(self) -> str:
-        return self._core.show(type(self).__name__, self._given)
+        return str(self._core.show(type(self).__name__, self._given))
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)

@@ -12,6 +12,7 @@ from ._awaitable import COROUTINE, LAZY, is_awaitable
 from ._limitpal import _lazy
 
 if TYPE_CHECKING:
+    from ._bulkhead import Bulkhead
     from ._limitpal import CircuitBreaker, ClientThrottle, _LentPermit
 
 # The permits of the `with breaker:` that the present task is in, the innermost last.
@@ -58,8 +59,8 @@ async def call_guarded(
     return result
 
 
-def guard(breaker: CircuitBreaker, func: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function like `func`, each call of which goes through the breaker."""
+def guard(breaker: CircuitBreaker | Bulkhead, func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function like `func`, each call of which goes through the breaker or bulkhead."""
     if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         refuse_generator(func)
     if inspect.iscoroutinefunction(func):

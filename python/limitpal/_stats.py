@@ -1,10 +1,10 @@
-"""What became of the runs of an executor: `executor.stats()`."""
+"""What became of the runs of an executor, and of the calls that asked a cache."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ExecutorStats"]
+__all__ = ["CacheStats", "ExecutorStats"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class ExecutorStats:
     - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
       used up their attempts, `timed_out` ended with `TimeoutExceeded`, `out_of_time` had no time
       for another attempt, `out_of_budget` no budget for one, for `stopped_by_breaker` the
-      circuit opened between two attempts, and for `stopped_by_limiter` there was no quota for
-      another.
-    - `refused_by_limiter`, `refused_by_breaker`, `refused_by_timeout`: runs that were refused
-      before their first attempt, the last for want of time.
+      circuit opened between two attempts, for `stopped_by_limiter` there was no quota for
+      another, and for `stopped_by_bulkhead` no place.
+    - `refused_by_limiter`, `refused_by_breaker`, `refused_by_bulkhead`, `refused_by_timeout`: runs
+      that were refused before their first attempt, the last for want of time.
     - `timeouts`: attempts whose time was over, cut short or ended too late.
     - `cancelled`: runs that ended without an answer, by cancellation or Ctrl-C.
     - `attempts`: how often the function was called: `firsts` for the first time in a run,
@@ -31,6 +31,7 @@ class ExecutorStats:
     - `left_behind`: sync tries that went on in their thread as their attempt had ended. Since then
       `late_values` of them have given a value, which nobody has, and `late_errors` have failed; the
       others are still under way.
+    - `fallbacks`: failures and refusals whose callers were given something else by a fallback.
     - `waited`: how many seconds runs have waited for quota; `backed_off`: how many they have slept
       between attempts, as planned.
     """
@@ -40,6 +41,7 @@ class ExecutorStats:
     failures: int
     refused_by_limiter: int
     refused_by_breaker: int
+    refused_by_bulkhead: int
     refused_by_timeout: int
     cancelled: int
     attempts: int
@@ -58,13 +60,16 @@ class ExecutorStats:
     out_of_budget: int
     stopped_by_breaker: int
     stopped_by_limiter: int
+    stopped_by_bulkhead: int
+    fallbacks: int
     waited: float
     backed_off: float
 
     @property
     def refusals(self) -> int:
         """How many runs were refused before their first attempt."""
-        return self.refused_by_limiter + self.refused_by_breaker + self.refused_by_timeout
+        by_parts = self.refused_by_limiter + self.refused_by_breaker + self.refused_by_bulkhead
+        return by_parts + self.refused_by_timeout
 
     @property
     def amplification(self) -> float | None:
@@ -75,3 +80,18 @@ class ExecutorStats:
     def retry_success(self) -> float | None:
         """The share of retries that gave a value; None before the first retry."""
         return self.recovered / self.retries if self.retries else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheStats:
+    """What became of the calls that have asked a cache: each is a hit, a miss, or coalesced.
+
+    - `hits`: answered by a fresh value, without a run. `misses`: a run was made.
+    - `coalesced`: waited for the run of an equal call, and got what that came to.
+    - `stale`: how often a caller was given a stale value in place of an error.
+    """
+
+    hits: int
+    misses: int
+    coalesced: int
+    stale: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._awaitable import COROUTINE, is_awaitable
 from ._clock import MockClock, call_later, running_loop, settle
-from ._errors import RateLimitExceeded
+from ._errors import BulkheadFull, RateLimitExceeded
 
 if TYPE_CHECKING:
     from ._clock import Clock, Future, Task
@@ -134,7 +134,7 @@ class Tries:
                 return
             try:
                 permit = await self._quota()
-            except RateLimitExceeded:
+            except (RateLimitExceeded, BulkheadFull):
                 race.give_back()
                 return
             except BaseException:

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use limitpal::{Call, Permit};
+use limitpal::{Call, CompositePermit as CorePermit, Permit};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::ask::Key;
 use crate::attempt::any_marked;
 use crate::clock::PyClock;
+use crate::composite_core::CompositeCore;
+use crate::composite_run::CompositeRun;
 use crate::coroutine::callable;
+use crate::guarded::{Guarded, beside_own};
 use crate::limiter::KeyedLimiter;
 use crate::run::Run;
 use crate::settings::{Arguments, Settings};
-use crate::stats;
+use crate::{seconds, stats};
 
 /// The parts of an async executor.
 #[pyclass(frozen, module = "limitpal._limitpal", name = "_ExecutorCore")]
@@ -21,6 +24,9 @@ pub(crate) struct ExecutorCore {
     pub(crate) settings: Settings,
     /// A keyed limiter of ours, asked here; any other is awaited in Python.
     pub(crate) limiter: Option<Py<KeyedLimiter>>,
+    /// The bulkhead, and what stands behind it.
+    guarded: Option<Guarded>,
+    has_limiter: bool,
 }
 
 #[pymethods]
@@ -28,7 +34,7 @@ impl ExecutorCore {
     /// `limiter` is the core of an async limiter of ours, or None for one of the user's own;
     /// `limiter_clock` is the clock of one of ours, a subclass's too.
     #[new]
-    #[pyo3(signature = (has_limiter, limiter, limiter_clock, retry_policy, circuit_breaker, clock, charge, acquire_timeout, retry_budget, timeout=None, attempt_timeout=None, hedge=None))]
+    #[pyo3(signature = (has_limiter, limiter, limiter_clock, retry_policy, circuit_breaker, clock, charge, acquire_timeout, retry_budget, bulkhead=None, timeout=None, attempt_timeout=None, hedge=None))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -41,6 +47,7 @@ impl ExecutorCore {
         charge: &Bound<'_, PyAny>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
         retry_budget: Option<&Bound<'_, PyAny>>,
+        bulkhead: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         attempt_timeout: Option<&Bound<'_, PyAny>>,
         hedge: Option<&Bound<'_, PyAny>>,
@@ -54,14 +61,33 @@ impl ExecutorCore {
             charge: Some(charge),
             acquire_timeout,
             retry_budget,
+            bulkhead,
             timeout,
             attempt_timeout,
             hedge,
             stack_level: 2,
         };
         let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
+        let behind = || match limiter {
+            None if has_limiter => Err(beside_own()),
+            None => Ok(None),
+            Some(limiter) => CompositeCore::behind(limiter).map(Some),
+        };
+        let guard = |bulkhead| Guarded::new(py, bulkhead, behind()?, &settings.clock);
+        let guarded = settings.bulkhead.as_ref().map(guard).transpose()?;
         let limiter = keyed.map(|keyed| keyed.clone().unbind());
-        Ok(Self { settings, limiter })
+        Ok(Self { settings, limiter, guarded, has_limiter })
+    }
+
+    /// Begin to wait for a place in the bulkhead and for quota of the limiter behind it.
+    fn enter(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<CompositeRun> {
+        let guarded = self.guarded.as_ref().expect("only an executor with a bulkhead is entered");
+        guarded.begin(py, &key, seconds::timeout("timeout", timeout)?)
     }
 
     /// Begin a run: up to its first attempt if nothing makes it wait.
@@ -154,17 +180,37 @@ impl ExecutorCore {
         stats::of(py, &self.settings.plan.ledger.stats())
     }
 
+    /// Count a run whose caller was given something else in place of its error.
+    fn fell_back(&self) {
+        self.settings.plan.ledger.fell_back();
+    }
+
     fn show(&self, py: Python<'_>, name: &str, limiter: Option<Py<PyAny>>) -> PyResult<String> {
         self.settings.show(py, name, limiter.as_ref())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.limiter)?;
+        if let Some(guarded) = &self.guarded {
+            guarded.traverse(&visit)?;
+        }
         self.settings.traverse(&visit)
     }
 }
 
 impl ExecutorCore {
+    /// Returns whether quota is asked for through a bulkhead.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded.is_some()
+    }
+
+    /// Takes a place in the bulkhead, and quota, if both are there at once.
+    pub(crate) fn enter_at_once(&self, key: &Key<'_>) -> PyResult<Option<CorePermit>> {
+        let Some(guarded) = &self.guarded else { return Ok(None) };
+        let keyed = self.limiter.as_ref().map(Py::get);
+        guarded.enter(key, self.has_limiter.then_some(keyed))
+    }
+
     /// Makes an object of a run that was a number, now that something is to be kept.
     fn kept<'py>(slf: &Bound<'py, Self>, number: u64) -> PyResult<Bound<'py, Run>> {
         let plan = &slf.get().settings.plan;

@@ -111,18 +111,10 @@ impl CompositeLimiter {
             let waited = core.source().now()?.saturating_duration_since(start);
             PyResult::Ok(timeout.map(|timeout| timeout.saturating_sub(waited)))
         };
-        let ours = core.ours().cloned();
-        let (grants, permit) = match &ours {
-            Some(ours) => {
-                let watched = ours.watch(key.as_str())?;
-                let taken = take_ours(py, ours, key, cost, left);
-                let error = taken.as_ref().err();
-                composite_run::tell(py, ours, (key.as_str(), cost), watched, error)?;
-                taken?
-            }
-            None => (Vec::new(), CorePermit::default()),
+        let taken = match core.ours() {
+            Some(ours) => take_all(py, ours, key, cost, left)?,
+            None => Taken { ours: None, grants: Vec::new(), permit: CorePermit::default() },
         };
-        let taken = Taken { ours, grants, permit };
         match own.acquire(py, key, cost, left) {
             Ok(()) => Ok(taken),
             Err(error) => {
@@ -131,6 +123,21 @@ impl CompositeLimiter {
             }
         }
     }
+}
+
+/// Waits for all parts of ours; `left` is what is left of the timeout.
+pub(crate) fn take_all(
+    py: Python<'_>,
+    ours: &Arc<Composite<PyClock>>,
+    key: &Key<'_>,
+    cost: Cost,
+    left: impl Fn() -> PyResult<Option<Duration>>,
+) -> PyResult<Taken> {
+    let watched = ours.watch(key.as_str())?;
+    let taken = take_ours(py, ours, key, cost, left);
+    composite_run::tell(py, ours, (key.as_str(), cost), watched, taken.as_ref().err())?;
+    let (grants, permit) = taken?;
+    Ok(Taken { ours: Some(Arc::clone(ours)), grants, permit })
 }
 
 fn take_ours(
@@ -169,6 +176,10 @@ fn take_ours(
                 Held::Permit(rank, came(py, door, permit.get(), key.as_str(), cost)?)
             }
             CompositeStep::Refused(after) => return Err(refusal(py, key.as_str(), cost, after)),
+            CompositeStep::Shut(rank, after) => {
+                let door = &ours.doors()[rank];
+                return Err(concurrency::shut(py, door, Some(key.as_str()), cost, after));
+            }
         });
     }
 }

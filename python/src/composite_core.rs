@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::CompositePermit as CorePermit;
-use limitpal::parts::{Composite, Part};
+use limitpal::parts::{Behind, Composite, Part};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ use crate::clock::PyClock;
 use crate::composite_run::CompositeRun;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::decision::Decision;
+use crate::guarded::beside_own;
 use crate::limiter::{KeyedLimiter, WINDOW};
 use crate::live;
 use crate::observe::{Observers, Subscription};
@@ -86,6 +87,16 @@ impl CompositeCore {
         };
         let observers = Observers::default();
         Ok(Self { ours, limiters, pools, has_own, clock, observers })
+    }
+
+    /// Returns what stands behind a bulkhead, of the core of an async limiter.
+    pub(crate) fn behind(limiter: &Bound<'_, PyAny>) -> PyResult<Behind<PyClock>> {
+        if let Ok(keyed) = limiter.cast::<KeyedLimiter>() {
+            return Ok(Behind::Part(keyed.get().shared()?));
+        }
+        let core = limiter.cast::<Self>()?.get();
+        let ours = core.ours.clone().filter(|_| !core.has_own);
+        ours.map(Behind::Composite).ok_or_else(beside_own)
     }
 
     pub(crate) fn limiters(&self) -> &[Py<KeyedLimiter>] {

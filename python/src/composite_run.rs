@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
 use crate::composite_permit::CompositePermit;
+use crate::concurrency::shut;
 use crate::concurrency_permit::ConcurrencyPermit;
 use crate::place::{Patience, Place, movable};
 use crate::{errors, seconds};
@@ -124,7 +125,7 @@ pub(crate) fn came(
     key: &str,
     cost: Cost,
 ) -> PyResult<limitpal::ConcurrencyPermit> {
-    permit.settle().map_err(|after| errors::no_permit(py, key, cost.0, after))?;
+    permit.settle().map_err(|after| shut(py, door, Some(key), cost, after))?;
     let (gate, cost) = permit.take_held().expect("a wait that ends well ends with a permit");
     Ok(door.permit(gate, cost))
 }
@@ -154,7 +155,7 @@ pub(crate) fn tell(
         Some(error) if errors::RATE_LIMIT_EXCEEDED.raised_by(py, error)? => {
             Some(errors::retry_after(py, error)?)
         }
-        // A clock that fails, and Ctrl-C, are no refusals.
+        // A clock that fails, Ctrl-C, and a full bulkhead are no refusals of a limiter's.
         Some(_) => return Ok(()),
     };
     ours.tell((key, cost.0), watched, refused)
@@ -240,6 +241,9 @@ impl CompositeRun {
                 Ok(Some(Wait::Permit(permit)))
             }
             CompositeStep::Refused(after) => Err(refusal(py, &self.key, self.cost, after)),
+            CompositeStep::Shut(door, after) => {
+                Err(shut(py, &ours.doors()[door], Some(&self.key), self.cost, after))
+            }
         }
     }
 }

@@ -86,7 +86,7 @@ impl ConcurrencyLimiter {
             Entry::Waits(queued) => {
                 Ok(ConcurrencyPermit::waiting(inner.gates().clone(), queued, timeout))
             }
-            Entry::Refused(after) => Err(refusal(py, key, cost, after)),
+            Entry::Refused(after) => Err(inner.refusal(py, key, cost, after)),
         }
     }
 }
@@ -98,6 +98,22 @@ impl Inner {
 
     fn gates(&self) -> &Arc<Gates> {
         self.door.gates()
+    }
+
+    fn refusal(&self, py: Python<'_>, key: &Key<'_>, cost: Cost, after: RetryAfter) -> PyErr {
+        let key = (!self.door.is_bulkhead()).then(|| key.as_str());
+        shut(py, &self.door, key, cost, after)
+    }
+
+    /// Ends the wait of one who has no permit yet: it is there, or there is none in time.
+    fn settle(
+        &self,
+        py: Python<'_>,
+        permit: &ConcurrencyPermit,
+        key: &Key<'_>,
+        cost: Cost,
+    ) -> PyResult<()> {
+        permit.settle().map_err(|after| self.refusal(py, key, cost, after))
     }
 
     fn held(&self, gate: Fingerprint, cost: u32) -> ConcurrencyPermit {
@@ -113,13 +129,18 @@ pub(crate) fn sit_out(permit: &Bound<'_, ConcurrencyPermit>, clock: &PyClock) ->
     wait.call1((permit, clock.for_python(py)?)).map(drop)
 }
 
-/// Ends the wait of one who has no permit yet: it is there, or there is none in time.
-fn settle(py: Python<'_>, permit: &ConcurrencyPermit, key: &Key<'_>, cost: Cost) -> PyResult<()> {
-    permit.settle().map_err(|after| refusal(py, key, cost, after))
-}
-
-fn refusal(py: Python<'_>, key: &Key<'_>, cost: Cost, after: RetryAfter) -> PyErr {
-    errors::no_permit(py, key.as_str(), cost.0, after)
+/// Says that a door has no permit in time.
+pub(crate) fn shut(
+    py: Python<'_>,
+    door: &Door<PyErr>,
+    key: Option<&str>,
+    cost: Cost,
+    after: RetryAfter,
+) -> PyErr {
+    if door.is_bulkhead() {
+        return errors::bulkhead_full(py, key, door.gates().limit());
+    }
+    errors::no_permit(py, key.unwrap_or_default(), cost.0, after)
 }
 
 #[pymethods]
@@ -179,7 +200,8 @@ impl ConcurrencyLimiter {
         let permit = Py::new(py, self.enter(py, &key, cost, timeout)?)?;
         if permit.get().is_waiting() {
             let waited = sit_out(permit.bind(py), &self.inner()?.clock);
-            if let Err(error) = waited.and_then(|()| settle(py, permit.get(), &key, cost)) {
+            let settle = || self.inner()?.settle(py, permit.get(), &key, cost);
+            if let Err(error) = waited.and_then(|()| settle()) {
                 permit.get().release();
                 return Err(error);
             }
@@ -288,7 +310,26 @@ impl ConcurrencyLimiter {
         key: Key<'_>,
         cost: Cost,
     ) -> PyResult<()> {
-        settle(py, permit.get(), &key, cost)
+        self.inner()?.settle(py, permit.get(), &key, cost)
+    }
+
+    /// Make that of a bulkhead.
+    #[staticmethod]
+    fn _bulkhead(
+        limit: &Bound<'_, PyAny>,
+        max_waiting: Option<&Bound<'_, PyAny>>,
+        clock: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let max_waiting = max_waiting.map(most_waiting).transpose()?;
+        let door = Door::of_bulkhead(limit_of(limit)?, max_waiting)
+            .map_err(|error| errors::from_core(limit.py(), &error, limit))?;
+        let (door, clock) = (Arc::new(door), PyClock::resolve(clock)?);
+        Ok(Self { inner: OnceLock::from(Inner { door, clock, key_by: None }) })
+    }
+
+    #[getter]
+    fn _max_waiting(&self) -> PyResult<Option<u32>> {
+        Ok(self.inner()?.gates().max_waiting())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -296,7 +337,7 @@ impl ConcurrencyLimiter {
         let Inner { door, clock, key_by } = slf.get().inner()?;
         let (gates, keys) = (door.gates(), door.keys());
         let mut text = format!("{}(limit={}", slf.get_type().name()?, gates.limit());
-        if !keys.per_key() {
+        if !keys.per_key() && !door.is_bulkhead() {
             text += ", per_key=False";
         }
         if let Some(key_by) = key_by {

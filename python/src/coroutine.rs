@@ -14,7 +14,8 @@ pub(crate) fn callable(parameter: &str, func: &Bound<'_, PyAny>) -> PyResult<()>
     }
     let shown = func.repr()?;
     let shown = crate::errors::shorten(&shown.to_string());
-    Err(PyTypeError::new_err(format!("{parameter} is {shown}; give a function to call")))
+    let message = format!("{parameter} is {shown}; give a function to call");
+    Err(mistake(func.py(), message))
 }
 
 /// Returns whether `await` would take a value; its class alone, such as `Future`, is none.
@@ -73,9 +74,8 @@ impl CoroutineType {
         }
         value.call_method0(intern!(value.py(), "close"))?;
         let name = name_of(func)?;
-        Err(PyTypeError::new_err(format!(
-            "{name} is async, it returned a coroutine; use {instead}"
-        )))
+        let message = format!("{name} is async, it returned a coroutine; use {instead}");
+        Err(mistake(value.py(), message))
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -93,9 +93,20 @@ pub(crate) fn lazy(value: &Bound<'_, PyAny>, func: &Bound<'_, PyAny>) -> PyResul
         true => ("a context manager", "enter it inside of a function and call that"),
         false => ("a generator", "use it up inside of the function, as list() does"),
     };
-    Ok(PyTypeError::new_err(format!(
+    let message = format!(
         "{name} returned {what}, whose body has not run yet and would not be retried; {instead}"
-    )))
+    );
+    Ok(mistake(value.py(), message))
+}
+
+/// Makes the error about a function that cannot be run: no fallback hides that.
+#[cold]
+fn mistake(py: Python<'_>, message: String) -> PyErr {
+    let error = PyTypeError::new_err(message);
+    match error.value(py).setattr(intern!(py, "_limitpal_mistake"), true) {
+        Ok(()) => error,
+        Err(error) => error,
+    }
 }
 
 fn name_of(func: &Bound<'_, PyAny>) -> PyResult<String> {

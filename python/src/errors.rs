@@ -15,6 +15,7 @@ pub(crate) struct Class {
 
 pub(crate) static LIMIT_PAL_ERROR: Class = Class::named("LimitPalError");
 pub(crate) static RATE_LIMIT_EXCEEDED: Class = Class::named("RateLimitExceeded");
+pub(crate) static BULKHEAD_FULL: Class = Class::named("BulkheadFull");
 pub(crate) static CIRCUIT_BREAKER_OPEN: Class = Class::named("CircuitBreakerOpen");
 pub(crate) static RETRY_EXHAUSTED: Class = Class::named("RetryExhausted");
 pub(crate) static TIMEOUT_EXCEEDED: Class = Class::named("TimeoutExceeded");
@@ -112,6 +113,14 @@ pub(crate) fn no_permit(py: Python<'_>, key: &str, cost: u64, retry_after: Retry
     refused(py, key, message, retry_after)
 }
 
+/// As many are at it as may be; `key` is that of the run.
+pub(crate) fn bulkhead_full(py: Python<'_>, key: Option<&str>, limit: u32) -> PyErr {
+    let message = limitpal::BulkheadFull::new(limit).to_string();
+    let none = || py.None().into_bound(py);
+    let key = key.map_or_else(none, |key| pyo3::types::PyString::new(py, key).into_any());
+    make(py, &BULKHEAD_FULL, message, [("key", key)])
+}
+
 fn refused(py: Python<'_>, key: &str, message: String, retry_after: RetryAfter) -> PyErr {
     let key = pyo3::types::PyString::new(py, key).into_any();
     let retry_after = match seconds::retry_after(py, retry_after) {
@@ -200,6 +209,7 @@ fn exhausted(
     let why = match reason {
         "circuit_open" => "the circuit opened",
         "rate_limited" => "no quota for another",
+        "bulkhead_full" => "the bulkhead is full",
         "elapsed" => "no time left for another",
         "deadline" => "the deadline is too near for another",
         "budget" => "no retry left in the budget",

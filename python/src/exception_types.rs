@@ -52,6 +52,7 @@ impl Failure {
             for refusal in [
                 &errors::RATE_LIMIT_EXCEEDED,
                 &errors::CIRCUIT_BREAKER_OPEN,
+                &errors::BULKHEAD_FULL,
                 &errors::INVALID_CONFIG,
             ] {
                 if refusal.raised_by(py, error)? {

@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use limitpal::{Call, Charge, CompositePermit as CorePermit, Plan, RetryAfter, Step};
+use limitpal::{BulkheadFull, Call, Charge, CompositePermit as CorePermit, Plan, RetryAfter, Step};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
@@ -22,7 +23,8 @@ use crate::{errors, seconds, stats};
 /// Runs a function behind a circuit breaker, a limiter and a retry policy, each of them optional.
 ///
 /// 1. Breaker: open means `CircuitBreakerOpen` at once; no quota is taken.
-/// 2. Limiter: wait for quota, at most `acquire_timeout` seconds in the whole run.
+/// 2. Bulkhead and limiter: wait for a place and for quota, at most `acquire_timeout` seconds in the
+///    whole run. Nobody holds a place while it waits for quota.
 /// 3. Attempts: call; on a retryable error wait, then call again.
 /// 4. Record: the breaker hears how it went.
 ///
@@ -33,6 +35,8 @@ use crate::{errors, seconds, stats};
 /// - `acquire_timeout`: 0 refuses instead of waiting; None waits as long as it takes.
 /// - `retry_budget`: how many retries there may be for so many calls; None for as many as the policy
 ///   says
+/// - `bulkhead`: how many runs may be at it at a time, or with `charge="attempt"` attempts
+/// - `fallback`: what the caller gets in place of an error; `cache`: what calls gave, for a time
 /// - `timeout`: how many seconds a run may last; no wait is begun that would end later
 /// - `attempt_timeout`: how many seconds an attempt may last: at most `timeout`. Nobody can end a
 ///   function that does not return; `current_attempt().remaining()` says how long it has.
@@ -69,6 +73,8 @@ struct Inner {
     limiter: Option<QuotaSource>,
     /// As it was given.
     given: Option<Py<PyAny>>,
+    /// What stands around a whole run, of `_outer.py`.
+    outer: Option<Py<PyAny>>,
     coroutine: CoroutineType,
 }
 
@@ -200,6 +206,10 @@ impl Inner {
                 call.refused(RetryAfter::Unknown);
                 errors.refusal = Some(error);
             }
+            Err(error) if limiter.refuses_as_full(py, &error)? => {
+                call.full(BulkheadFull::new(0));
+                errors.refusal = Some(error);
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -274,6 +284,19 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Runs a function with what stands around the run.
+#[cold]
+fn run_around<'py>(
+    outer: &Bound<'py, PyAny>,
+    executor: &Bound<'py, ResilientExecutor>,
+    key: Key<'_>,
+    function: &Function<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = outer.py();
+    let (key, Function { func, args, kwargs }) = (key.for_python(py)?, function);
+    outer.call_method1(intern!(py, "run"), (executor, key, func, args, kwargs))
+}
+
 fn on_threads_of(flag: &Bound<'_, PyAny>) -> PyResult<bool> {
     flag.cast::<PyBool>()
         .map(|flag| flag.is_true())
@@ -283,12 +306,12 @@ fn on_threads_of(flag: &Bound<'_, PyAny>) -> PyResult<bool> {
 #[pymethods]
 impl ResilientExecutor {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None, hedge=None, on_threads=False)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge='call', acquire_timeout=None, retry_budget=None, bulkhead=None, fallback=None, cache=None, timeout=None, attempt_timeout=None, hedge=None, on_threads=False)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::default()
     }
 
-    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None, timeout=None, attempt_timeout=None, hedge=None, on_threads=Given::LEFT_OUT))]
+    #[pyo3(signature = (limiter=None, retry_policy=None, circuit_breaker=None, clock=None, *, charge=Given::LEFT_OUT, acquire_timeout=None, retry_budget=None, bulkhead=None, fallback=None, cache=None, timeout=None, attempt_timeout=None, hedge=None, on_threads=Given::LEFT_OUT))]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn __init__(
         &self,
@@ -300,6 +323,9 @@ impl ResilientExecutor {
         charge: Given<'_>,
         acquire_timeout: Option<&Bound<'_, PyAny>>,
         retry_budget: Option<&Bound<'_, PyAny>>,
+        bulkhead: Option<&Bound<'_, PyAny>>,
+        fallback: Option<&Bound<'_, PyAny>>,
+        cache: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
         attempt_timeout: Option<&Bound<'_, PyAny>>,
         hedge: Option<&Bound<'_, PyAny>>,
@@ -315,12 +341,21 @@ impl ResilientExecutor {
             charge: charge.get(),
             acquire_timeout,
             retry_budget,
+            bulkhead,
             timeout,
             attempt_timeout,
             hedge,
             stack_level: 1,
         };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;
+        let limiter = QuotaSource::behind(py, limiter, &settings)?;
+        let around = || {
+            let class = py.import("limitpal._outer")?.getattr("Outer")?;
+            let clock = settings.clock.for_python(py)?;
+            PyResult::Ok(class.call1((fallback, cache, clock))?.unbind())
+        };
+        let has_outer = fallback.is_some() || cache.is_some();
+        let outer = has_outer.then(around).transpose()?;
         let is_threaded = match on_threads.get() {
             Some(flag) => on_threads_of(flag)?,
             None => false,
@@ -330,7 +365,7 @@ impl ResilientExecutor {
             false => None,
         };
         let coroutine = CoroutineType::new(py)?;
-        let inner = Inner { settings, on_threads, limiter, given, coroutine };
+        let inner = Inner { settings, on_threads, limiter, given, outer, coroutine };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another executor");
         self.inner.set(inner).map_err(again)
     }
@@ -344,7 +379,28 @@ impl ResilientExecutor {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let (inner, function) = (slf.get().inner()?, Function { func, args, kwargs });
+        if let Some(outer) = &inner.outer {
+            return run_around(outer.bind(slf.py()), slf, key, &function);
+        }
+        inner.run(slf, &key, &function)
+    }
+
+    /// Run a function, whatever stands around the run.
+    fn _run<'py>(
+        slf: &Bound<'py, Self>,
+        key: Key<'_>,
+        func: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         slf.get().inner()?.run(slf, &key, &Function { func, args, kwargs })
+    }
+
+    /// Count a run whose caller was given something else in place of its error.
+    fn _fell_back(&self) -> PyResult<()> {
+        self.inner()?.settings.plan.ledger.fell_back();
+        Ok(())
     }
 
     /// Return what became of the runs that have ended.
@@ -369,7 +425,12 @@ impl ResilientExecutor {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let inner = slf.get().inner()?;
         let name = slf.get_type().name()?.to_string();
-        inner.settings.show(slf.py(), &name, inner.given.as_ref())
+        let mut shown = inner.settings.show(slf.py(), &name, inner.given.as_ref())?;
+        if let Some(outer) = &inner.outer {
+            shown.truncate(shown.len() - 1);
+            shown += &format!("{})", outer.bind(slf.py()).repr()?);
+        }
+        Ok(shown)
     }
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -379,6 +440,7 @@ impl ResilientExecutor {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(inner) = self.inner.get() else { return Ok(()) };
         visit.call(&inner.given)?;
+        visit.call(&inner.outer)?;
         if let Some(limiter) = &inner.limiter {
             limiter.traverse(&visit)?;
         }

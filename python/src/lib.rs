@@ -28,6 +28,7 @@ mod executor;
 mod fair_bucket;
 mod given;
 mod guard;
+mod guarded;
 mod hedge;
 mod judge;
 mod keyed_breaker;
@@ -48,6 +49,7 @@ mod run;
 mod seconds;
 mod settings;
 mod shared_clock;
+mod shelf;
 mod stats;
 mod timing;
 mod token_bucket;
@@ -111,6 +113,8 @@ mod _limitpal {
     #[pymodule_export]
     use crate::retry_budget::RetryBudget;
     #[pymodule_export]
+    use crate::shelf::{Shelf, ShelfView};
+    #[pymodule_export]
     use crate::token_bucket::TokenBucket;
     #[pymodule_export]
     use crate::trip_rules::{ConsecutiveFailures, FailureRate, SlowCallRate};
@@ -121,6 +125,7 @@ mod _limitpal {
     #[pymodule_export]
     use crate::{async_executor::ExecutorCore, race::Race, run::Run};
 
+    use crate::exception_types::Failure;
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;
 
@@ -150,6 +155,14 @@ mod _limitpal {
     #[pyfunction]
     fn _end_rehearsal(number: u64) {
         crate::rehearsal::end(number);
+    }
+
+    /// Return whether an error is a cancellation, by whatever name.
+    #[pyfunction]
+    fn _is_cancellation(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = error.py();
+        let failure = Failure::of(py, &PyErr::from_value(error.clone()))?;
+        Ok(failure == Failure::Cancelled)
     }
 
     /// Make the error about a function whose body runs only later.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limitpal::parts::{Grant, Part, Turn};
+use limitpal::parts::{Behind, Grant, Part, Turn};
 use limitpal::{CompositePermit as CorePermit, RetryAfter, TimeSource};
 use pyo3::prelude::*;
 
@@ -12,14 +12,18 @@ use crate::clock::PyClock;
 use crate::composite::{CompositeLimiter, Taken};
 use crate::composite_parts::{Limiter, acquire_own, clock_of};
 use crate::errors;
+use crate::guarded::{Guarded, beside_own};
 use crate::limiter::{KeyedLimiter, sit_out};
 use crate::place::Patience;
+use crate::settings::Settings;
 
 /// Where a run gets its quota.
 pub(crate) enum QuotaSource {
     Keyed(Py<KeyedLimiter>, Arc<dyn Part<PyClock>>),
     Composite(Py<CompositeLimiter>),
     Own(Py<PyAny>),
+    /// A bulkhead, and what stands behind it.
+    Guarded(Guarded, Option<Box<QuotaSource>>),
 }
 
 /// Quota that can be given back, except to a limiter of the user's own.
@@ -31,6 +35,8 @@ pub(crate) struct Quota {
 enum QuotaTaken {
     Keyed(Grant),
     Composite(Taken),
+    /// A place in a bulkhead, with which there was quota at once.
+    Place(CorePermit),
     Own,
 }
 
@@ -40,6 +46,7 @@ impl Quota {
     pub(crate) fn into_permit(self) -> CorePermit {
         match self.taken {
             QuotaTaken::Composite(taken) => taken.into_permit(),
+            QuotaTaken::Place(permit) => permit,
             QuotaTaken::Keyed(_) | QuotaTaken::Own => CorePermit::default(),
         }
     }
@@ -70,6 +77,33 @@ impl QuotaSource {
         })
     }
 
+    /// Puts the bulkhead of an executor before its limiter, if there is one.
+    pub(crate) fn behind(
+        py: Python<'_>,
+        limiter: Option<Self>,
+        settings: &Settings,
+    ) -> PyResult<Option<Self>> {
+        let Some(bulkhead) = &settings.bulkhead else { return Ok(limiter) };
+        let behind = limiter.as_ref().map(|limiter| match limiter {
+            Self::Keyed(_, part) => Ok(Behind::Part(part.clone())),
+            Self::Composite(composite) if composite.get().own()?.is_empty() => {
+                let ours = composite.get().core()?.ours().cloned();
+                ours.map(Behind::Composite).ok_or_else(beside_own)
+            }
+            Self::Composite(_) | Self::Own(_) | Self::Guarded(..) => Err(beside_own()),
+        });
+        let guarded = Guarded::new(py, bulkhead, behind.transpose()?, &settings.clock)?;
+        Ok(Some(Self::Guarded(guarded, limiter.map(Box::new))))
+    }
+
+    /// Returns the limiter, if it is one that is asked here.
+    fn keyed(&self) -> Option<&KeyedLimiter> {
+        match self {
+            Self::Keyed(limiter, _) => Some(limiter.get()),
+            Self::Composite(_) | Self::Own(_) | Self::Guarded(..) => None,
+        }
+    }
+
     /// Returns the clock that the limiter reads, as far as we know it.
     pub(crate) fn clock(&self, py: Python<'_>) -> Option<PyClock> {
         match self {
@@ -77,6 +111,7 @@ impl QuotaSource {
             Self::Composite(limiter) => clock_of(limiter.bind(py)),
             // A subclass of ours that acquires in its own way still has a clock of ours.
             Self::Own(limiter) => clock_of(limiter.bind(py)),
+            Self::Guarded(..) => None,
         }
     }
 
@@ -107,17 +142,15 @@ impl QuotaSource {
                 Ok(Quota { waited, taken: QuotaTaken::Keyed(grant) })
             }
             Self::Composite(limiter) => {
-                let start = clock.now()?;
-                let taken = limiter.get().take(py, key, timeout, Cost::ONE)?;
-                match clock.now() {
-                    Ok(now) => {
-                        let waited = now.saturating_duration_since(start);
-                        Ok(Quota { waited, taken: QuotaTaken::Composite(taken) })
+                timed(clock, || limiter.get().take(py, key, timeout, Cost::ONE))
+            }
+            Self::Guarded(guarded, limiter) => {
+                let keyed = limiter.as_ref().map(|limiter| limiter.keyed());
+                match guarded.enter(key, keyed)? {
+                    Some(permit) => {
+                        Ok(Quota { waited: Duration::ZERO, taken: QuotaTaken::Place(permit) })
                     }
-                    Err(error) => {
-                        taken.give_back();
-                        Err(error)
-                    }
+                    None => timed(clock, || guarded.acquire(py, key, timeout)),
                 }
             }
             Self::Own(limiter) => {
@@ -140,6 +173,11 @@ impl QuotaSource {
         }
     }
 
+    /// Returns whether an error says that the bulkhead is full.
+    pub(crate) fn refuses_as_full(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+        Ok(matches!(self, Self::Guarded(..)) && errors::BULKHEAD_FULL.raised_by(py, error)?)
+    }
+
     pub(crate) fn traverse(
         &self,
         visit: &pyo3::gc::PyVisit<'_>,
@@ -148,6 +186,26 @@ impl QuotaSource {
             Self::Keyed(limiter, _) => visit.call(limiter),
             Self::Composite(limiter) => visit.call(limiter),
             Self::Own(limiter) => visit.call(limiter),
+            Self::Guarded(guarded, limiter) => {
+                guarded.traverse(visit)?;
+                limiter.as_ref().map_or(Ok(()), |limiter| limiter.traverse(visit))
+            }
+        }
+    }
+}
+
+/// Takes from several limiters, and says how long that took.
+fn timed(clock: &PyClock, take: impl FnOnce() -> PyResult<Taken>) -> PyResult<Quota> {
+    let start = clock.now()?;
+    let taken = take()?;
+    match clock.now() {
+        Ok(now) => {
+            let waited = now.saturating_duration_since(start);
+            Ok(Quota { waited, taken: QuotaTaken::Composite(taken) })
+        }
+        Err(error) => {
+            taken.give_back();
+            Err(error)
         }
     }
 }

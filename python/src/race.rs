@@ -89,6 +89,8 @@ impl Race {
         }
         match &self.owner {
             Owner::Async(core) => match &core.get().limiter {
+                // With a bulkhead both are asked as one, in Python.
+                Some(_) if core.get().is_guarded() => Ok(Some(CorePermit::default())),
                 Some(limiter) => Ok(limiter.get().takes_one(key)?.then(CorePermit::default)),
                 None => Ok(Some(CorePermit::default())),
             },
@@ -100,6 +102,7 @@ impl Race {
                 match limiter.acquire(py, key, Some(Duration::ZERO), clock) {
                     Ok(quota) => Ok(Some(quota.into_permit())),
                     Err(error) if errors::RATE_LIMIT_EXCEEDED.raised_by(py, &error)? => Ok(None),
+                    Err(error) if limiter.refuses_as_full(py, &error)? => Ok(None),
                     Err(error) => Err(error),
                 }
             }
@@ -144,7 +147,7 @@ impl Race {
     fn awaits_quota(&self) -> PyResult<bool> {
         let plan = &self.owner.settings()?.plan;
         let asked_here = match &self.owner {
-            Owner::Async(core) => core.get().limiter.is_some(),
+            Owner::Async(core) => core.get().limiter.is_some() && !core.get().is_guarded(),
             Owner::Sync(_) => true,
         };
         Ok(plan.has_limiter && plan.charge == Charge::Attempt && !asked_here)

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use limitpal::parts::Turn;
 use limitpal::{
-    Call, Charge, CompositePermit as CorePermit, Instant, Plan, RetryAfter, Step, TimeSource,
+    BulkheadFull, Call, Charge, CompositePermit as CorePermit, Instant, Plan, RetryAfter, Step,
+    TimeSource,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -119,7 +120,13 @@ impl Run {
 
     /// Takes quota if that needs no wait; false if something has to be awaited.
     fn acquire(&self, py: Python<'_>, key: &Key<'_>, timeout: Option<Duration>) -> PyResult<bool> {
-        let Some(limiter) = &self.core.get().limiter else {
+        let core = self.core.get();
+        if let Some(permit) = core.enter_at_once(key)? {
+            self.keep(permit);
+            self.state().call()?.granted(Duration::ZERO);
+            return Ok(true);
+        }
+        let Some(limiter) = core.limiter.as_ref().filter(|_| !core.is_guarded()) else {
             let start = self.settings().clock.now()?;
             self.state().pending = Pending::Acquire(timeout, start);
             return Ok(false);
@@ -150,9 +157,13 @@ impl Run {
     }
 
     fn refuse(&self, py: Python<'_>, refusal: PyErr) -> PyResult<()> {
+        let is_full = errors::BULKHEAD_FULL.raised_by(py, &refusal)?;
         let mut state = self.state();
         state.refusal = Some(refusal.into_value(py).into_any());
-        state.call()?.refused(RetryAfter::Unknown);
+        match is_full {
+            true => state.call()?.full(BulkheadFull::new(0)),
+            false => state.call()?.refused(RetryAfter::Unknown),
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use crate::attempt::Marker;
 use crate::clock::PyClock;
 use crate::exception_types::Failure;
 use crate::guard::{Guard, guard_of};
+use crate::guarded::Bulkhead;
 use crate::retry::RetryPolicy;
 use crate::retry_budget::{RetryBudget, budget_of};
 use crate::timing::set_timeouts;
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) judges: bool,
     pub(crate) breaker: Option<Guard>,
     budget: Option<Py<RetryBudget>>,
+    pub(crate) bulkhead: Option<Bulkhead>,
     pub(crate) hedge: Option<Py<PyAny>>,
     pub(crate) clock: PyClock,
     pub(crate) marker: Marker,
@@ -45,6 +47,7 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) charge: Option<&'a Bound<'py, PyAny>>,
     pub(crate) acquire_timeout: Option<&'a Bound<'py, PyAny>>,
     pub(crate) retry_budget: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) bulkhead: Option<&'a Bound<'py, PyAny>>,
     pub(crate) timeout: Option<&'a Bound<'py, PyAny>>,
     pub(crate) attempt_timeout: Option<&'a Bound<'py, PyAny>>,
     pub(crate) hedge: Option<&'a Bound<'py, PyAny>>,
@@ -63,22 +66,27 @@ impl Settings {
         let retry = arguments.retry_policy.map(policy_of).transpose()?;
         let breaker = arguments.circuit_breaker.map(guard_of).transpose()?;
         let budget = arguments.retry_budget.map(budget_of).transpose()?;
+        let bulkhead = arguments.bulkhead.map(Bulkhead::of).transpose()?;
         let mut clocks: Vec<&PyClock> = limiter_clock.into_iter().collect();
         clocks.extend(breaker.as_ref().map(|breaker| &breaker.parts().clock));
         clocks.extend(budget.as_ref().map(|budget| budget.get().clock()));
+        if let Some(bulkhead) = &bulkhead {
+            clocks.extend(bulkhead.clock()?);
+        }
         let clock = shared_clock::resolve(py, arguments.clock, &clocks, arguments.stack_level)?;
         let mut plan = Plan::default();
         let timed = retry.as_ref().is_some_and(|retry| retry.get().settings().is_timed());
         plan.hedge = arguments.hedge.map(hedge::cell_of).transpose()?;
         plan.keeps_time = retry.as_ref().is_some_and(|retry| !retry.get().rules().hooks.is_empty());
-        plan.kept = timed || budget.is_some() || plan.hedge.is_some() || plan.keeps_time;
+        let is_kept = plan.hedge.is_some() || bulkhead.is_some() || plan.keeps_time;
+        plan.kept = timed || budget.is_some() || is_kept;
         plan.budget = budget.as_ref().map(|budget| budget.get().cell().clone());
         plan.retry = retry.as_ref().map(|retry| retry.get().settings().clone());
         plan.breaker = match &breaker {
             Some(Guard::One(breaker)) => Some(breaker.get().cell().clone()),
             Some(Guard::Keyed(_)) | None => None,
         };
-        plan.has_limiter = has_limiter;
+        plan.has_limiter = has_limiter || bulkhead.is_some();
         plan.charge = arguments.charge.map_or(Ok(Charge::Call), charge_of)?;
         plan.acquire_timeout = match arguments.acquire_timeout {
             Some(timeout) => acquire_timeout_of(timeout)?,
@@ -95,7 +103,19 @@ impl Settings {
         let plan = Arc::new(plan);
         let marker = Marker::new(py)?;
         let hedge = arguments.hedge.map(|hedge| hedge.clone().unbind());
-        Ok(Self { plan, retry, decides, delays, judges, breaker, budget, hedge, clock, marker })
+        Ok(Self {
+            plan,
+            retry,
+            decides,
+            delays,
+            judges,
+            breaker,
+            budget,
+            bulkhead,
+            hedge,
+            clock,
+            marker,
+        })
     }
 
     /// Returns the plan of a run that goes through its key's own breaker; none: they share one.
@@ -246,6 +266,9 @@ impl Settings {
         if let Some(budget) = &self.budget {
             parts.push(format!("retry_budget={}", budget.bind(py).repr()?));
         }
+        if let Some(bulkhead) = &self.bulkhead {
+            parts.push(format!("bulkhead={}", bulkhead.given.bind(py).repr()?));
+        }
         if let Some(hedge) = &self.hedge {
             parts.push(format!("hedge={}", hedge.bind(py).repr()?));
         }
@@ -273,6 +296,9 @@ impl Settings {
             breaker.traverse(visit)?;
         }
         visit.call(&self.budget)?;
+        if let Some(bulkhead) = &self.bulkhead {
+            bulkhead.traverse(visit)?;
+        }
         self.marker.traverse(visit)?;
         visit.call(&self.hedge)?;
         self.clock.traverse(visit)
@@ -328,7 +354,7 @@ impl Errors {
             Stop::TimeoutExceeded(timeout) if attempts == 0 => {
                 return errors::timeout_exceeded(py, timeout);
             }
-            Stop::RateLimitExceeded(_) => self.refusal,
+            Stop::RateLimitExceeded(_) | Stop::BulkheadFull(_) => self.refusal,
             _ => self.last,
         };
         let error = error.expect("a run stops after an attempt or a refusal");

@@ -16,6 +16,7 @@ pub(crate) fn of<'py>(py: Python<'py>, stats: &ExecutorStats) -> PyResult<Bound<
         ("failures", stats.failures),
         ("refused_by_limiter", stats.refused_by_limiter),
         ("refused_by_breaker", stats.refused_by_breaker),
+        ("refused_by_bulkhead", stats.refused_by_bulkhead),
         ("refused_by_timeout", stats.refused_by_timeout),
         ("cancelled", stats.cancelled),
         ("attempts", stats.attempts),
@@ -34,6 +35,8 @@ pub(crate) fn of<'py>(py: Python<'py>, stats: &ExecutorStats) -> PyResult<Bound<
         ("out_of_budget", stats.out_of_budget),
         ("stopped_by_breaker", stats.stopped_by_breaker),
         ("stopped_by_limiter", stats.stopped_by_limiter),
+        ("stopped_by_bulkhead", stats.stopped_by_bulkhead),
+        ("fallbacks", stats.fallbacks),
     ] {
         named.set_item(name, count)?;
     }

@@ -34,7 +34,10 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "client_throttle": ({"throttle", "steps"}, set()),
     "adaptive_concurrency": ({"adaptive", "steps"}, set()),
     "adaptive_limiter": ({"adaptive", "steps"}, set()),
-    "pipeline": ({"steps"}, {"limiter", "retry", "breaker", "charge", "acquire_timeout"}),
+    "pipeline": (
+        {"steps"},
+        {"limiter", "retry", "breaker", "bulkhead", "charge", "acquire_timeout"},
+    ),
 }
 
 

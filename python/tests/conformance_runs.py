@@ -77,6 +77,8 @@ class Script:
             return {"result": "rate_limited", "retry_after": decimal(error.retry_after)}
         if isinstance(error, limitpal.CircuitBreakerOpen):
             return {"result": "circuit_open", "retry_after": decimal(error.retry_after)}
+        if isinstance(error, limitpal.BulkheadFull):
+            return {"result": "bulkhead_full"}
         if isinstance(error, limitpal.RetryExhausted):
             assert error.last_error is error.__cause__ is self.raised[-1]
             return {
@@ -93,6 +95,7 @@ class Bench:
 
     def __init__(self, case: Fields, mode: str) -> None:
         self.mode = mode
+        self.others: list[limitpal.ConcurrencyPermit] = []
         meanwhile = any("meanwhile" in step for step in case["steps"])
         self.clock: Any = ParkedClock()
         if mode != "threads":
@@ -105,6 +108,9 @@ class Bench:
             self.breaker = breaker(case["breaker"], self.clock, ignore=(Ignored,))
         if "retry" in case:
             retry = policy(case["retry"], retry_on=(Flaky,))
+        self.bulkhead: Any = None
+        if "bulkhead" in case:
+            self.bulkhead = limitpal.Bulkhead(**case["bulkhead"])
         timeout = case.get("acquire_timeout")
         cls = limitpal.ResilientExecutor
         if mode == "async":
@@ -116,6 +122,7 @@ class Bench:
             self.clock,
             charge=case.get("charge", "call"),
             acquire_timeout=None if timeout is None else seconds(timeout),
+            bulkhead=self.bulkhead,
         )
 
     async def take(self, step: Step) -> None:
@@ -129,6 +136,11 @@ class Bench:
         elif what == "record_failure":
             self._breaker().record_failure()
             step.compare({})
+        elif what in ("enter", "leave"):
+            self._come_or_go(what)
+            step.compare({})
+        elif what == "in_flight" and self.bulkhead is not None:
+            step.compare({"in_flight": self.bulkhead.in_flight()})
         elif self.limiter is not None:
             step.compare(await self.limiter.target(step).observe(what, step))
         else:
@@ -137,6 +149,13 @@ class Bench:
     def _breaker(self) -> limitpal.CircuitBreaker:
         assert self.breaker is not None, "this case has no breaker"
         return self.breaker
+
+    def _come_or_go(self, what: str) -> None:
+        """Let somebody else take a place in the bulkhead, or give it back."""
+        if what == "enter":
+            self.others.append(self.bulkhead.acquire(timeout=0))
+        else:
+            self.others.pop().release()
 
     def _move_to(self, at: int) -> None:
         if self.mode == "threads":
@@ -147,6 +166,8 @@ class Bench:
     def _happen(self, event: Fields) -> None:
         if event["do"] == "record_failure":
             self._breaker().record_failure()
+        elif event["do"] in ("enter", "leave"):
+            self._come_or_go(event["do"])
         else:
             assert event["do"] == "breaker_allow"
             assert self._breaker().allow(), "somebody else was refused by the breaker"

@@ -8,6 +8,8 @@ import pytest
 import limitpal
 from helpers import Script, both, caught, later, settle, trip
 from limitpal import (
+    Bulkhead,
+    BulkheadFull,
     CircuitBreaker,
     CircuitBreakerOpen,
     InvalidConfigError,
@@ -22,11 +24,12 @@ from limitpal import (
 
 LEAVES = [
     RateLimitExceeded,
+    BulkheadFull,
     CircuitBreakerOpen,
     RetryExhausted,
     TimeoutExceeded,
-    InvalidConfigError,
     UnknownName,
+    InvalidConfigError,
 ]
 
 
@@ -66,6 +69,7 @@ def test_there_are_no_other_errors():
 
 FIELDS = {
     RateLimitExceeded: {"key": "user:7", "retry_after": 0.42},
+    BulkheadFull: {"key": "user:7", "retry_after": None},
     CircuitBreakerOpen: {"retry_after": 3.5},
     RetryExhausted: {"attempts": 3, "last_error": OSError("boom"), "reason": "attempts"},
     TimeoutExceeded: {"timeout": 1.5, "scope": "run", "attempts": 2},
@@ -179,23 +183,30 @@ async def raised(side):
     opened = CircuitBreaker(failure_threshold=1, recovery_timeout=3.0, clock=clock)
     trip(opened)
     retry = side.Executor(retry_policy=RetryPolicy(max_attempts=2), clock=clock)
-    return [
+    bulkhead = Bulkhead(1)
+    inside = bulkhead.acquire()
+    guarded = side.Executor(bulkhead=bulkhead)
+    errors = [
         await caught(later(lambda: limiter.acquire("user:7", timeout=0))),
+        await caught(side.run(guarded, Script("called"))),
         await caught(side.call(opened, Script("called"))),
         await caught(side.run(retry, Script(OSError("boom")))),
         await caught(later(lambda: side.TokenBucket(0, 1.0))),
     ]
+    inside.release()
+    return errors
 
 
 @both
 async def test_raised_errors_carry_their_fields(side):
     """Key, time to come back, attempts, last error, reason, parameter, value."""
-    limit, opened, exhausted, wrong = await raised(side)
+    limit, full, opened, exhausted, wrong = await raised(side)
 
-    assert [type(error) for error in (limit, opened, exhausted, wrong)] == [
+    assert [type(error) for error in (limit, full, opened, exhausted, wrong)] == [
         leaf for leaf in LEAVES if leaf not in (TimeoutExceeded, UnknownName)
     ]
     assert (limit.key, limit.retry_after) == ("user:7", 2.0)
+    assert (full.key, full.retry_after) == ("k", None)
     assert opened.retry_after == 3.0
     assert (exhausted.attempts, exhausted.reason) == (2, "attempts")
     assert isinstance(exhausted.last_error, OSError)
@@ -207,7 +218,7 @@ async def test_raised_errors_carry_their_fields(side):
 @both
 async def test_raised_errors_have_python_types(side):
     """Times are floats, counts are ints, reasons and keys are str."""
-    limit, opened, exhausted, wrong = await raised(side)
+    limit, _, opened, exhausted, wrong = await raised(side)
 
     assert type(limit.retry_after) is float
     assert type(limit.key) is str
@@ -249,8 +260,8 @@ async def test_the_value_is_the_object_given(side):
 @both
 async def test_refusals_have_no_false_context(side):
     """A refusal is not a failure inside us: no cause, no context."""
-    limit, opened, _, wrong = await raised(side)
+    limit, full, opened, _, wrong = await raised(side)
 
-    for error in (limit, opened, wrong):
+    for error in (limit, full, opened, wrong):
         assert error.__cause__ is None
         assert error.__context__ is None or error.__suppress_context__

@@ -25,6 +25,10 @@ CONTRACT = {
     "AsyncTokenBucket",
     "AsyncWarmUpBucket",
     "Attempt",
+    "Bulkhead",
+    "BulkheadFull",
+    "Cache",
+    "CacheStats",
     "CircuitBreaker",
     "CircuitBreakerOpen",
     "ClientThrottle",
@@ -42,6 +46,7 @@ CONTRACT = {
     "Exponential",
     "FailureRate",
     "FairBucket",
+    "Fallback",
     "Fibonacci",
     "FixedWindow",
     "Hedge",
@@ -79,6 +84,11 @@ CONTRACT = {
 WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog", "WarmUpBucket"}
 FUNCTIONS = {"async_strict", "current_attempt", "strict"}
 NEW_SINCE_0_1_1 = {
+    "Cache",
+    "CacheStats",
+    "Fallback",
+    "Bulkhead",
+    "BulkheadFull",
     "AdaptiveConcurrency",
     "AdaptiveLimiter",
     "AsyncAdaptiveLimiter",

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use limitpal::{
-    InvalidConfig, MockClock, ResilientExecutor, ResilientExecutorBuilder, RetryPolicy,
+    Bulkhead, InvalidConfig, MockClock, ResilientExecutor, ResilientExecutorBuilder, RetryPolicy,
 };
 
 use crate::repeat::repeat;
@@ -24,6 +24,22 @@ pub(crate) fn timed(calls: usize) -> Result<(), InvalidConfig> {
     let executor = executor()?.timeout(2 * second).attempt_timeout(second).build()?;
     known(&executor);
     repeat(calls, || executor.run_blocking(black_box(KEY), || Ok(black_box(7))).is_ok());
+    Ok(())
+}
+
+pub(crate) fn guarded_blocking(calls: usize) -> Result<(), InvalidConfig> {
+    let executor = executor()?.bulkhead(Bulkhead::new(10)?).build()?;
+    known(&executor);
+    repeat(calls, || executor.run_blocking(black_box(KEY), || Ok(black_box(7))).is_ok());
+    Ok(())
+}
+
+pub(crate) fn guarded_future(calls: usize) -> Result<(), InvalidConfig> {
+    let executor = executor()?.bulkhead(Bulkhead::new(10)?).build()?;
+    known(&executor);
+    repeat(calls, || {
+        ready::value(executor.run(black_box(KEY), || async { Ok(black_box(7)) })).is_ok()
+    });
     Ok(())
 }
 

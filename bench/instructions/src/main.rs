@@ -15,7 +15,7 @@ use limitpal::InvalidConfig;
 /// Sets a path up, and calls it so many times within `repeat`.
 type Run = fn(usize) -> Result<(), InvalidConfig>;
 
-const PATHS: [(&str, Run); 13] = [
+const PATHS: [(&str, Run); 15] = [
     ("allow, 1 key", limiter::one_key),
     ("allow, 10,000 keys in turn", limiter::keys_in_turn),
     ("allow, refused", limiter::refused),
@@ -29,6 +29,8 @@ const PATHS: [(&str, Run); 13] = [
     ("executor, all parts, blocking", executor::blocking),
     ("executor, all parts, async", executor::future),
     ("executor, all parts and timeouts, blocking", executor::timed),
+    ("executor, a bulkhead too, blocking", executor::guarded_blocking),
+    ("executor, a bulkhead too, async", executor::guarded_future),
 ];
 
 fn main() -> ExitCode {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use limitpal::{CircuitBreaker, ResilientExecutor, RetryPolicy, TokenBucket};
+use limitpal::{Bulkhead, CircuitBreaker, ResilientExecutor, RetryPolicy, TokenBucket};
 use tower::retry::Policy;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_resilience::circuitbreaker::CircuitBreakerLayer;
@@ -16,6 +16,7 @@ use crate::suite::Suite;
 use crate::waiting::runtime;
 
 const LIMITER: &str = "limitpal's limiter alone";
+const GUARDED: &str = "with a bulkhead";
 const TOWER: &str = "tower rate_limit + retry";
 const TOWER_BREAKER: &str = "tower rate_limit + tower-resilience breaker + retry";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -36,6 +37,14 @@ pub(crate) fn whole(limiter: TokenBucket, breaker: CircuitBreaker) -> ResilientE
     builder.acquire_timeout(Duration::ZERO).build().expect("options within our range")
 }
 
+/// Returns one that has a bulkhead too.
+fn guarded(limiter: TokenBucket, breaker: CircuitBreaker) -> ResilientExecutor<Failure> {
+    let builder = ResilientExecutor::builder().limiter(limiter).circuit_breaker(breaker);
+    let builder = builder.retry_policy(RetryPolicy::default()).acquire_timeout(Duration::ZERO);
+    let bulkhead = Bulkhead::new(100).expect("the limit is within our range");
+    builder.bulkhead(bulkhead).build().expect("options within our range")
+}
+
 pub(crate) fn run(suite: &mut Suite) {
     let mut measured = [("sync", None), ("async", None)];
     suite.open("Executor, Rust", "ns per call", NOTE);
@@ -46,6 +55,8 @@ pub(crate) fn run(suite: &mut Suite) {
             suite.add(&case, &all, None);
             let less = all.derived(OURS, (OURS, LIMITER), |executor, limiter| executor - limiter);
             suite.add(&above, &less, Some(Target::at_most(15.0)));
+            let more = all.derived(OURS, (GUARDED, OURS), |guarded, executor| guarded - executor);
+            suite.add(&format!("bulkhead in the executor, {kind}"), &more, None);
         }
     }
     suite.open("Executor, allocations, Rust", "per call", NOTE);
@@ -68,11 +79,14 @@ fn sync(suite: &Suite) -> Rounds<Run> {
     let limiter = ENDLESS.limitpal();
     let executor = whole(limiter.clone(), breakers::ours());
     let run = || executor.run_blocking(key, || Ok::<_, Failure>(1)).is_ok();
+    let whole = guarded(limiter.clone(), breakers::ours());
+    let run_guarded = || whole.run_blocking(key, || Ok::<_, Failure>(1)).is_ok();
     let calls = suite.calls();
     take_turns(
         suite.rounds(),
         vec![
             Column::new(OURS, || counted(calls, || per_call(calls, run))),
+            Column::new(GUARDED, || counted(calls, || per_call(calls, run_guarded))),
             Column::new(LIMITER, || counted(calls, || per_call(calls, || limiter.allow(key)))),
         ],
     )
@@ -83,6 +97,7 @@ fn future(suite: &Suite) -> Rounds<Run> {
     let limiter = ENDLESS.limitpal();
     let executor = whole(limiter.clone(), breakers::ours());
     let calls = suite.calls();
+    let guarded_one = guarded(limiter.clone(), breakers::ours());
     let runtime = runtime();
     let _inside = runtime.enter();
     let service = tower::service_fn(|_key: &'static str| async { Ok::<_, Failure>(1) });
@@ -99,6 +114,10 @@ fn future(suite: &Suite) -> Rounds<Run> {
         vec![
             Column::new(OURS, || {
                 let run = async || executor.run(key, async || Ok::<_, Failure>(1)).await.is_ok();
+                counted(calls, || runtime.block_on(per_await(calls, run)))
+            }),
+            Column::new(GUARDED, || {
+                let run = async || guarded_one.run(key, async || Ok::<_, Failure>(1)).await.is_ok();
                 counted(calls, || runtime.block_on(per_await(calls, run)))
             }),
             Column::new(LIMITER, || {

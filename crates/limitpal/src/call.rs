@@ -24,7 +24,7 @@ use self::timing::Timing;
 use crate::backoff::Memory;
 use crate::budget::Charged;
 use crate::circuit_breaker::{Outcome, Permit};
-use crate::refusal::{StopReason, TimeoutExceeded};
+use crate::refusal::{BulkheadFull, StopReason, TimeoutExceeded};
 use crate::retry_after::RetryAfter;
 use crate::time::Instant;
 
@@ -203,6 +203,13 @@ impl<P: Deref<Target = Plan>> Call<P> {
         self.give_back();
         let stop = Stop::refused(self.attempts, retry_after, || self.timing.no_quota());
         self.stage = self.stop(stop);
+    }
+
+    /// Hears that the bulkhead has no place in time.
+    #[cold]
+    pub fn full(&mut self, refusal: BulkheadFull) {
+        self.give_back();
+        self.stage = self.stop(Stop::full(self.attempts, refusal));
     }
 
     /// Hears that the wait between two attempts is over.

@@ -3,10 +3,13 @@
 mod blocking;
 mod builder;
 mod error;
+mod fallback;
+mod flights;
 mod future;
 mod hedged;
 mod race;
 mod threads;
+mod typed;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,10 +19,12 @@ use std::time::Duration;
 pub use self::builder::ResilientExecutorBuilder;
 use self::error::Last;
 pub use self::error::{RetryExhausted, RunError};
+pub use self::fallback::Fallback;
+pub use self::typed::TypedExecutor;
 use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
 use crate::clock::{Deadline, SharedClock};
-use crate::limiter::{AnyLimiter, CompositePermit, Quota};
+use crate::limiter::{AnyLimiter, CompositePermit, Denied, Guarded, Quota};
 use crate::refusal::{StopReason, TimeoutExceeded, is_own_refusal};
 use crate::retry::{Attempt, AttemptEnd, Hooks, RetryPolicy};
 use crate::retry_after::RetryAfter;
@@ -29,7 +34,8 @@ use crate::time::Instant;
 /// Runs a function through a circuit breaker, a limiter and retries, in this order:
 ///
 /// 1. **Breaker**: an open circuit refuses at once, and no quota is taken.
-/// 2. **Limiter**: wait for quota, at most `acquire_timeout` in the whole run.
+/// 2. **Bulkhead** and **limiter**: wait for a place and for quota, at most `acquire_timeout` in the
+///    whole run. Nobody holds a place while it waits for quota.
 /// 3. **Attempts**: call; after a retryable error wait, and call again. After each wait, for quota
 ///    or between attempts, the breaker is asked again: if others have opened it meanwhile, quota
 ///    goes back and the run stops.
@@ -37,11 +43,13 @@ use crate::time::Instant;
 ///
 /// Every part is optional. Of a [`ConcurrencyLimiter`](crate::ConcurrencyLimiter), alone or in a
 /// [`HoldingLimiter`], the permit is held while the run lasts, or with [`Charge::Attempt`] while
-/// an attempt does, not while it waits for the next. It goes back however that ends.
+/// an attempt does, not while it waits for the next. It goes back however that ends. A [`Bulkhead`]
+/// is held likewise, and refuses by a name of its own, [`BulkheadFull`](crate::BulkheadFull).
 ///
 /// | option | default | |
 /// |---|---|---|
 /// | `limiter` | none | |
+/// | `bulkhead` | none | as many runs at a time as there are |
 /// | `retry_policy` | none | one attempt |
 /// | `circuit_breaker` | none | |
 /// | `retry_budget` | none | as many retries as the policy says |
@@ -94,6 +102,8 @@ type Predicate<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 /// What an executor was built of.
 struct Parts<E> {
     limiter: Option<AnyLimiter>,
+    /// A bulkhead, with the limiter behind it.
+    guarded: Option<Guarded>,
     retry_policy: Option<RetryPolicy<E>>,
     breaker: Option<CircuitBreaker>,
     budget: Option<RetryBudget>,
@@ -183,8 +193,19 @@ impl<E> Parts<E> {
         }
     }
 
+    /// Returns to whom quota goes back.
     fn limiter(&self) -> &AnyLimiter {
-        self.limiter.as_ref().expect("only a plan with a limiter asks for quota")
+        let joined = self.guarded.as_ref().map(Guarded::joined);
+        joined.or(self.limiter.as_ref()).expect("only a plan with a limiter asks for quota")
+    }
+
+    /// Tells the call that it does not come in.
+    #[cold]
+    fn denied(&self, call: &mut Call<&Plan>, denied: Denied) {
+        match denied {
+            Denied::Quota(refusal) => call.refused(refusal.retry_after()),
+            Denied::Full(refusal) => call.full(refusal),
+        }
     }
 
     /// Tells the call of a failed attempt.
@@ -345,6 +366,9 @@ impl<E> fmt::Debug for ResilientExecutor<E> {
         let mut shown = f.debug_struct("ResilientExecutor");
         if let Some(limiter) = &parts.limiter {
             shown.field("limiter", limiter);
+        }
+        if let Some(guarded) = &parts.guarded {
+            shown.field("bulkhead", guarded.bulkhead());
         }
         if let Some(policy) = &parts.retry_policy {
             shown.field("retry_policy", policy);

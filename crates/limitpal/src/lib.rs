@@ -7,6 +7,7 @@ mod algorithm;
 mod backoff;
 mod breaker;
 mod budget;
+mod cache;
 mod call;
 mod circuit_breaker;
 mod client_throttle;
@@ -27,6 +28,7 @@ mod retry;
 mod retry_after;
 mod retry_budget;
 mod shards;
+mod shelf;
 mod store;
 mod sync;
 mod teller;
@@ -39,6 +41,7 @@ pub use crate::adaptive_concurrency::{
 };
 pub use crate::algorithm::{Align, Carry, Limits, RateAlgorithm};
 pub use crate::backoff::{Delays, Jitter};
+pub use crate::cache::{Cache, CacheBuilder, CacheStats};
 pub use crate::call::{
     Call, Charge, Clocks, ExecutorStats, Failure, Ledger, Plan, Rehearsal, Step, Stop,
 };
@@ -60,18 +63,21 @@ pub use crate::clock::{
 };
 pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
-pub use crate::executor::{ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError};
+pub use crate::executor::{
+    Fallback, ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError, TypedExecutor,
+};
 pub use crate::hedge::{Hedge, HedgeBuilder};
 pub use crate::limiter::{
     AdaptiveCalls, AdaptiveError, AdaptiveLimiter, AdaptiveLimiterBuilder, AnyLimiter, Ask,
-    BucketBuilder, Change, CompositeLimiter, CompositePermit, ConcurrencyLimiter,
-    ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FairBucket, FairBucketBuilder, FixedWindow,
-    HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter, SlidingWindowLog, StrictBuilder,
-    TokenBucket, Unused, WarmUpBucket, WarmUpBuilder, WindowBuilder, strict,
+    BucketBuilder, Bulkhead, BulkheadBuilder, Change, CompositeLimiter, CompositePermit,
+    ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit, Cost, FairBucket,
+    FairBucketBuilder, FixedWindow, HoldingLimiter, LeakyBucket, Quota, SlidingWindowCounter,
+    SlidingWindowLog, StrictBuilder, TokenBucket, Unused, WarmUpBucket, WarmUpBuilder,
+    WindowBuilder, strict,
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{
-    CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded, TimeoutScope,
+    BulkheadFull, CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded, TimeoutScope,
 };
 pub use crate::registry::Registry;
 pub use crate::retry::{Attempt, AttemptEnd, RetryPolicy, RetryPolicyBuilder};
@@ -96,13 +102,14 @@ pub mod parts {
         Saved, SlidingCount, SlidingLog, WarmUp, Window,
     };
     pub use crate::backoff::Shape;
+    pub use crate::cache::{Found, Keeping, Shelf};
     pub use crate::call::{Race, TryCharge, TryEnd, Verdict};
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::hedge::{HedgeCell, HedgeSettings};
     pub use crate::limiter::{
-        Arrival, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part, QuotaBy,
-        Step as CompositeStep, Wish, gave_up, strict_burst,
+        Arrival, Behind, Composite, Door, FairKeyed, Held, KeyBy, Keyed, KeyedOptions, Keys, Part,
+        QuotaBy, Step as CompositeStep, Wish, gave_up, strict_burst,
     };
     pub use crate::retry::exponential;
     pub use crate::retry_budget::{BudgetCell, BudgetSettings};
@@ -122,6 +129,10 @@ mod pages {
     struct Adaptive;
     #[doc = include_str!("../../../docs/adaptive-rate.md")]
     struct AdaptiveRate;
+    #[doc = include_str!("../../../docs/bulkhead.md")]
+    struct Bulkhead;
+    #[doc = include_str!("../../../docs/cache.md")]
+    struct Cache;
     #[doc = include_str!("../../../docs/circuit-breaker.md")]
     struct CircuitBreaker;
     #[doc = include_str!("../../../docs/concurrency.md")]
@@ -132,6 +143,8 @@ mod pages {
     struct Executors;
     #[doc = include_str!("../../../docs/fair-shares.md")]
     struct FairShares;
+    #[doc = include_str!("../../../docs/fallback.md")]
+    struct Fallback;
     #[doc = include_str!("../../../docs/hedging.md")]
     struct Hedging;
     #[doc = include_str!("../../../docs/limits-in-words.md")]

@@ -4,11 +4,13 @@ mod acquire;
 mod adaptive_limiter;
 mod ask;
 mod builder;
+mod bulkhead;
 mod change;
 mod composite;
 mod concurrency;
 mod fair_bucket;
 mod fixed_window;
+mod guarded;
 mod handle;
 mod keyed;
 mod keys;
@@ -36,16 +38,19 @@ pub use self::adaptive_limiter::{
 };
 pub use self::ask::{Ask, Cost};
 pub use self::builder::{BucketBuilder, WindowBuilder};
+pub use self::bulkhead::{Bulkhead, BulkheadBuilder};
 pub use self::change::{Change, Unused};
+pub(crate) use self::composite::Denied;
 use self::composite::Parts;
 pub use self::composite::{
-    Arrival, Composite, CompositeLimiter, CompositePermit, Held, HoldingLimiter, Step, Wish,
+    Arrival, Behind, Composite, CompositeLimiter, CompositePermit, Held, HoldingLimiter, Step, Wish,
 };
 pub use self::concurrency::{
     ConcurrencyLimiter, ConcurrencyLimiterBuilder, ConcurrencyPermit, Door,
 };
 pub use self::fair_bucket::{FairBucket, FairBucketBuilder, FairKeyed};
 pub use self::fixed_window::FixedWindow;
+pub(crate) use self::guarded::Guarded;
 use self::handle::keyed_handle;
 pub use self::keyed::{Keyed, KeyedOptions};
 pub use self::keys::{KeyBy, Keys, QuotaBy};

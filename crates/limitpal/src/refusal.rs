@@ -76,6 +76,37 @@ impl fmt::Display for CircuitBreakerOpen {
 
 impl std::error::Error for CircuitBreakerOpen {}
 
+/// As many are at it as may be, and nobody else may wait, or waited long enough. Nothing was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BulkheadFull {
+    limit: u32,
+}
+
+impl BulkheadFull {
+    /// Makes the refusal of a bulkhead that lets so many in at a time.
+    pub const fn new(limit: u32) -> Self {
+        Self { limit }
+    }
+
+    /// Returns how many the bulkhead lets in at a time.
+    pub const fn limit(self) -> u32 {
+        self.limit
+    }
+
+    /// Returns [`Unknown`](RetryAfter::Unknown): nobody can say when a place is given back.
+    pub const fn retry_after(self) -> RetryAfter {
+        RetryAfter::Unknown
+    }
+}
+
+impl fmt::Display for BulkheadFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the bulkhead is full, {} at a time; nobody can say until when", self.limit)
+    }
+}
+
+impl std::error::Error for BulkheadFull {}
+
 /// Why a run stopped after an error that deserved another attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -86,6 +117,8 @@ pub enum StopReason {
     CircuitOpen,
     /// No quota for another attempt within `acquire_timeout`.
     RateLimited,
+    /// The bulkhead was full when another attempt was to begin.
+    BulkheadFull,
     /// Another attempt would begin after `max_elapsed`.
     Elapsed,
     /// The retry budget has no other attempt.
@@ -95,13 +128,14 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited`, `elapsed`,
-    /// `budget` or `deadline`.
+    /// Returns the reason as one word: `attempts`, `circuit_open`, `rate_limited`, `bulkhead_full`,
+    /// `elapsed`, `budget` or `deadline`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attempts => "attempts",
             Self::CircuitOpen => "circuit_open",
             Self::RateLimited => "rate_limited",
+            Self::BulkheadFull => "bulkhead_full",
             Self::Elapsed => "elapsed",
             Self::Budget => "budget",
             Self::Deadline => "deadline",
@@ -209,6 +243,7 @@ pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
     let in_box = error.downcast_ref::<Box<dyn Error + Send + Sync>>().is_some_and(|error| {
         error.is::<RateLimitExceeded>()
             || error.is::<CircuitBreakerOpen>()
+            || error.is::<BulkheadFull>()
             || error.is::<InvalidConfig>()
             || error.downcast_ref().is_some_and(is_before_any_attempt)
     });
@@ -217,6 +252,7 @@ pub(crate) fn is_own_refusal<E: 'static>(error: &E) -> bool {
         || is_before_any
         || error.is::<RateLimitExceeded>()
         || error.is::<CircuitBreakerOpen>()
+        || error.is::<BulkheadFull>()
         || error.is::<InvalidConfig>()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use limitpal::{
-    AnyLimiter, BreakerError, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, Hedge,
+    AnyLimiter, BreakerError, Bulkhead, CircuitBreaker, ClientThrottle, ConcurrencyLimiter, Hedge,
     LeakyBucket, MockClock, Rate, ResilientExecutor, RetryPolicy, RunError, TokenBucket,
 };
 
@@ -108,6 +108,27 @@ fn a_run_that_succeeds_allocates_nothing() {
         let blocking = || assert_eq!(Ok(7), executor.run_blocking("user:7", || Ok(7)));
         allocates_nothing(&format!("run_blocking, {limiter:?}"), blocking);
     }
+}
+
+#[test]
+fn a_run_through_a_bulkhead_allocates_nothing_and_a_full_one_neither() {
+    let limiter = &limiters(false)[0];
+    let bulkhead = Bulkhead::new(1).expect("the limit is in range");
+    let builder = ResilientExecutor::<Infallible>::builder().limiter(limiter.clone());
+    let builder = builder.retry_policy(RetryPolicy::default()).bulkhead(bulkhead.clone());
+    let executor = builder.circuit_breaker(breaker(0)).build().expect("nothing is out of range");
+
+    let run = || assert_eq!(Ok(7), now(executor.run("user:7", || ready(Ok(7)))));
+    allocates_nothing("run", run);
+    let blocking = || assert_eq!(Ok(7), executor.run_blocking("user:7", || Ok(7)));
+    allocates_nothing("run_blocking", blocking);
+
+    let _inside = bulkhead.try_acquire();
+    let refused = |answer| matches!(answer, Err(RunError::BulkheadFull(_)));
+    let run = || assert!(refused(now(executor.run("user:7", || ready(Ok(7))))));
+    allocates_nothing("run, full", run);
+    let blocking = || assert!(refused(executor.run_blocking("user:7", || Ok(7))));
+    allocates_nothing("run_blocking, full", blocking);
 }
 
 #[test]

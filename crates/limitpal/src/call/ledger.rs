@@ -27,6 +27,8 @@ pub struct ExecutorStats {
     pub refused_by_limiter: u64,
     /// Runs that the circuit breaker refused before the first attempt.
     pub refused_by_breaker: u64,
+    /// Runs that found the bulkhead full before the first attempt.
+    pub refused_by_bulkhead: u64,
     /// Runs whose time was over before the first attempt.
     pub refused_by_timeout: u64,
     /// Runs that ended without an answer: cancelled, dropped, or by a panic.
@@ -64,6 +66,10 @@ pub struct ExecutorStats {
     pub stopped_by_breaker: u64,
     /// Failures for which there was no quota for another attempt.
     pub stopped_by_limiter: u64,
+    /// Failures that found the bulkhead full when another attempt was to begin.
+    pub stopped_by_bulkhead: u64,
+    /// Failures and refusals whose callers were given something else by a fallback.
+    pub fallbacks: u64,
     /// How long runs have waited for quota, in all.
     pub waited: Duration,
     /// How long runs have slept between attempts, as planned.
@@ -73,7 +79,10 @@ pub struct ExecutorStats {
 impl ExecutorStats {
     /// Returns how many runs were refused before the first attempt.
     pub const fn refusals(&self) -> u64 {
-        self.refused_by_limiter + self.refused_by_breaker + self.refused_by_timeout
+        self.refused_by_limiter
+            + self.refused_by_breaker
+            + self.refused_by_bulkhead
+            + self.refused_by_timeout
     }
 
     /// Returns how many attempts there were for each run; none before the first run.
@@ -106,8 +115,10 @@ struct Counts {
     out_of_budget: AtomicU64,
     stopped_by_breaker: AtomicU64,
     stopped_by_limiter: AtomicU64,
+    stopped_by_bulkhead: AtomicU64,
     refused_by_limiter: AtomicU64,
     refused_by_breaker: AtomicU64,
+    refused_by_bulkhead: AtomicU64,
     refused_by_timeout: AtomicU64,
     timed_out: AtomicU64,
     timeouts: AtomicU64,
@@ -115,6 +126,7 @@ struct Counts {
     /// Cancelled runs that had begun their first attempt.
     cancelled_in_attempt: AtomicU64,
     retries: AtomicU64,
+    fallbacks: AtomicU64,
     hedges: AtomicU64,
     hedge_wins: AtomicU64,
     left_behind: AtomicU64,
@@ -175,6 +187,7 @@ impl Ledger {
             |counts| match stop {
                 Stop::RateLimitExceeded(_) => &counts.refused_by_limiter,
                 Stop::CircuitBreakerOpen(_) => &counts.refused_by_breaker,
+                Stop::BulkheadFull(_) => &counts.refused_by_bulkhead,
                 Stop::RetryExhausted(StopReason::Attempts) => &counts.exhausted,
                 Stop::TimeoutExceeded(timeout) if timeout.attempts() == 0 => {
                     &counts.refused_by_timeout
@@ -186,6 +199,7 @@ impl Ledger {
                 Stop::RetryExhausted(StopReason::Budget) => &counts.out_of_budget,
                 Stop::RetryExhausted(StopReason::CircuitOpen) => &counts.stopped_by_breaker,
                 Stop::RetryExhausted(StopReason::RateLimited) => &counts.stopped_by_limiter,
+                Stop::RetryExhausted(StopReason::BulkheadFull) => &counts.stopped_by_bulkhead,
                 Stop::Failed => &counts.failed,
             },
             1,
@@ -235,6 +249,12 @@ impl Ledger {
         self.add(|counts| &counts.backed_off, nanos(span));
     }
 
+    /// Counts a run whose caller was given something else in place of its error.
+    #[cold]
+    pub fn fell_back(&self) {
+        self.add(|counts| &counts.fallbacks, 1);
+    }
+
     fn retried(&self, attempts: u32) {
         if attempts > 1 {
             self.add(|counts| &counts.retries, u64::from(attempts) - 1);
@@ -249,15 +269,19 @@ impl Ledger {
         let out_of_budget = self.sum(|counts| &counts.out_of_budget);
         let by_breaker = self.sum(|counts| &counts.stopped_by_breaker);
         let by_limiter = self.sum(|counts| &counts.stopped_by_limiter);
+        let by_bulkhead = self.sum(|counts| &counts.stopped_by_bulkhead);
         let successes = self.sum(|counts| &counts.at_once) + recovered;
-        let exhausted_in_all = exhausted + out_of_time + out_of_budget + by_breaker + by_limiter;
+        let stopped = by_breaker + by_limiter + by_bulkhead;
+        let exhausted_in_all = exhausted + out_of_time + out_of_budget + stopped;
         let timed_out = self.sum(|counts| &counts.timed_out);
         let failures = self.sum(|counts| &counts.failed) + timed_out + exhausted_in_all;
         let cancelled = self.sum(|counts| &counts.cancelled);
         let refused_by_limiter = self.sum(|counts| &counts.refused_by_limiter);
         let refused_by_breaker = self.sum(|counts| &counts.refused_by_breaker);
+        let refused_by_bulkhead = self.sum(|counts| &counts.refused_by_bulkhead);
         let refused_by_timeout = self.sum(|counts| &counts.refused_by_timeout);
-        let refusals = refused_by_limiter + refused_by_breaker + refused_by_timeout;
+        let by_parts = refused_by_limiter + refused_by_breaker + refused_by_bulkhead;
+        let refusals = by_parts + refused_by_timeout;
         let firsts = successes + failures + self.sum(|counts| &counts.cancelled_in_attempt);
         let retries = self.sum(|counts| &counts.retries);
         let hedges = self.sum(|counts| &counts.hedges);
@@ -267,6 +291,7 @@ impl Ledger {
             failures,
             refused_by_limiter,
             refused_by_breaker,
+            refused_by_bulkhead,
             refused_by_timeout,
             cancelled,
             attempts: firsts + retries + hedges,
@@ -285,6 +310,8 @@ impl Ledger {
             out_of_budget,
             stopped_by_breaker: by_breaker,
             stopped_by_limiter: by_limiter,
+            stopped_by_bulkhead: by_bulkhead,
+            fallbacks: self.sum(|counts| &counts.fallbacks),
             waited: Duration::from_nanos(self.sum(|counts| &counts.waited)),
             backed_off: Duration::from_nanos(self.sum(|counts| &counts.backed_off)),
         }

@@ -46,7 +46,8 @@ pub struct Plan {
     /// How many attempts, and the delays between them; without it there is one attempt.
     pub retry: Option<Arc<RetrySettings>>,
     /// Whether something is to be kept of a run from its beginning: true where `retry` has a
-    /// `max_elapsed`, where there is a `budget` or a `hedge`, and where there are timeouts.
+    /// `max_elapsed`, where there is a `budget`, a `hedge` or a bulkhead, and where there are
+    /// timeouts.
     pub kept: bool,
     /// Whom to ask before another attempt, and who hears of each call.
     pub budget: Option<Arc<BudgetCell>>,
@@ -54,7 +55,7 @@ pub struct Plan {
     pub hedge: Option<Arc<HedgeCell>>,
     /// Whom to ask before the function is called, and who hears how it went.
     pub breaker: Option<Arc<BreakerCell>>,
-    /// Whether quota is needed.
+    /// Whether quota is needed, or a place in a bulkhead.
     pub has_limiter: bool,
     /// What quota and breaker count.
     pub charge: Charge,

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded};
+use crate::refusal::{
+    BulkheadFull, CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded,
+};
 use crate::retry_after::RetryAfter;
 
 /// What the loop that drives a [`Call`](crate::Call) does next, and what it tells the call then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Step {
-    /// Take quota, waiting for at most this long; then `granted` or `refused`.
+    /// Take quota, and a place in the bulkhead, waiting for at most this long; then `granted`,
+    /// `refused` or `full`.
     ///
     /// The loop keeps the quota until the next attempt, which spends it. If the run stops before
     /// that, the loop gives it back.
@@ -34,6 +37,8 @@ pub enum Stop {
     RateLimitExceeded(RateLimitExceeded),
     /// The circuit is open, and the function was not called.
     CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The bulkhead is full, and the function was not called.
+    BulkheadFull(BulkheadFull),
     /// The time of the run is over, or that of an attempt that deserved no other.
     TimeoutExceeded(TimeoutExceeded),
     /// The last error deserved another attempt, which there was not.
@@ -53,6 +58,14 @@ impl Stop {
         match attempts {
             0 => Self::RateLimitExceeded(RateLimitExceeded::new(retry_after)),
             _ => Self::RetryExhausted(reason()),
+        }
+    }
+
+    /// Returns how a run ends that finds the bulkhead full, after so many attempts.
+    pub(crate) fn full(attempts: u32, refusal: BulkheadFull) -> Self {
+        match attempts {
+            0 => Self::BulkheadFull(refusal),
+            _ => Self::RetryExhausted(StopReason::BulkheadFull),
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::error::{Last, RunError};
-use super::{Attempt, Deadline, ResilientExecutor, Unspent};
+use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent};
 use crate::call::{Call, OnlyAttempt, Plan, Step};
-use crate::limiter::{CompositePermit, Quota};
+use crate::limiter::{CompositePermit, Denied, Quota};
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Runs `function` to its value or its last error, blocking the thread to wait.
@@ -131,18 +131,17 @@ impl<E: 'static> ResilientExecutor<E> {
             let Ok(step) = call.next(parts);
             match step {
                 Step::Acquire { timeout } => {
-                    let limiter = parts.limiter();
                     let acquired = match entered.take() {
                         Some(quota) => Ok(Some(quota)),
-                        None => limiter.enter_blocking(key.into(), timeout),
+                        None => parts.enter_blocking(key, timeout),
                     };
                     match acquired {
                         Ok(None) => call.granted(Duration::ZERO),
                         Ok(Some(quota)) => {
                             call.granted(quota.waited());
-                            unspent = Some(Unspent::new(limiter, quota));
+                            unspent = Some(Unspent::new(parts.limiter(), quota));
                         }
-                        Err(refusal) => call.refused(refusal.retry_after()),
+                        Err(denied) => parts.denied(&mut call, denied),
                     }
                 }
                 Step::Wait(delay) => {
@@ -173,6 +172,21 @@ impl<E: 'static> ResilientExecutor<E> {
                     return Err(RunError::new(stop, call.attempts(), last));
                 }
             }
+        }
+    }
+}
+
+impl<E> Parts<E> {
+    /// Blocks the thread until there is quota, and a place in the bulkhead.
+    #[inline]
+    pub(super) fn enter_blocking(
+        &self,
+        key: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Quota>, Denied> {
+        match &self.guarded {
+            None => self.limiter().enter_blocking(key.into(), timeout).map_err(Denied::from),
+            Some(guarded) => guarded.acquire_blocking(key.into(), timeout).map(Some),
         }
     }
 }

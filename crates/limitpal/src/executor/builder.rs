@@ -10,7 +10,7 @@ use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker};
 use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::hedge::{Hedge, HedgeCell};
-use crate::limiter::{AnyLimiter, HoldingLimiter};
+use crate::limiter::{AnyLimiter, Bulkhead, Guarded, HoldingLimiter};
 use crate::retry::RetryPolicy;
 use crate::retry_budget::RetryBudget;
 
@@ -21,6 +21,7 @@ pub struct ResilientExecutorBuilder<E> {
     breaker: Option<CircuitBreaker>,
     budget: Option<RetryBudget>,
     breakers: Option<KeyedCircuitBreaker>,
+    bulkhead: Option<Bulkhead>,
     clock: Option<SharedClock>,
     charge: Charge,
     acquire_timeout: Option<Duration>,
@@ -58,6 +59,14 @@ impl<E> ResilientExecutorBuilder<E> {
     pub fn circuit_breaker_per_key(mut self, breakers: KeyedCircuitBreaker) -> Self {
         self.breakers = Some(breakers);
         self.breaker = None;
+        self
+    }
+
+    /// Sets how many runs may be at it at a time, and how many may wait for that; with
+    /// [`Charge::Attempt`], how many attempts. Who waits for it goes by the executor's clock.
+    #[must_use]
+    pub fn bulkhead(mut self, bulkhead: Bulkhead) -> Self {
+        self.bulkhead = Some(bulkhead);
         self
     }
 
@@ -129,13 +138,14 @@ impl<E> ResilientExecutorBuilder<E> {
         let retry = self.retry_policy.as_ref();
         let timed = retry.is_some_and(|policy| policy.settings().is_timed());
         let hedge = self.hedge.map(|hedge| HedgeCell::new(hedge.settings())).transpose()?;
+        let kept = self.budget.is_some() || timed || hedge.is_some() || self.bulkhead.is_some();
         let mut plan = Plan {
-            kept: self.budget.is_some() || timed || hedge.is_some(),
+            kept,
             hedge: hedge.map(Arc::new),
             budget: self.budget.as_ref().map(|budget| budget.cell().clone()),
             retry: self.retry_policy.as_ref().map(|policy| policy.settings().clone()),
             breaker: self.breaker.as_ref().map(|breaker| breaker.cell().clone()),
-            has_limiter: self.limiter.is_some(),
+            has_limiter: self.limiter.is_some() || self.bulkhead.is_some(),
             charge: self.charge,
             acquire_timeout: self.acquire_timeout,
             ledger: Ledger::default(),
@@ -146,7 +156,19 @@ impl<E> ResilientExecutorBuilder<E> {
         plan.kept |= plan.keeps_time;
         plan.set_timeouts(self.timeout, self.attempt_timeout)?;
         let Self { limiter, retry_policy, breaker, breakers, budget, ignore, .. } = self;
-        let parts = Parts { limiter, retry_policy, breaker, breakers, budget, clock, ignore, plan };
+        let guarded =
+            self.bulkhead.map(|bulkhead| Guarded::new(bulkhead, limiter.clone(), clock.clone()));
+        let parts = Parts {
+            limiter,
+            guarded,
+            retry_policy,
+            breaker,
+            breakers,
+            budget,
+            clock,
+            ignore,
+            plan,
+        };
         Ok(ResilientExecutor { parts: Arc::new(parts) })
     }
 
@@ -156,7 +178,10 @@ impl<E> ResilientExecutorBuilder<E> {
         let breaker = self.breaker.as_ref().map(CircuitBreaker::clock);
         let breaker = breaker.or(self.breakers.as_ref().map(KeyedCircuitBreaker::clock));
         let budget = self.budget.as_ref().map(RetryBudget::clock);
-        let mut clocks = [limiter, breaker, budget].into_iter().flatten();
+        // One that was not given has no say: who waits for a place goes by the executor's.
+        let was_given = |clock: &&SharedClock| !clock.same(&SharedClock::default());
+        let bulkhead = self.bulkhead.as_ref().map(Bulkhead::clock).filter(was_given);
+        let mut clocks = [limiter, breaker, budget, bulkhead].into_iter().flatten();
         match clocks.next() {
             Some(clock) if clocks.all(|other| clock.same(other)) => clock.clone(),
             _ => SharedClock::default(),
@@ -172,6 +197,7 @@ impl<E> Default for ResilientExecutorBuilder<E> {
             breaker: None,
             budget: None,
             breakers: None,
+            bulkhead: None,
             clock: None,
             charge: Charge::default(),
             acquire_timeout: None,
@@ -190,6 +216,7 @@ impl<E> fmt::Debug for ResilientExecutorBuilder<E> {
             .field("retry_policy", &self.retry_policy)
             .field("circuit_breaker", &self.breaker)
             .field("circuit_breaker_per_key", &self.breakers)
+            .field("bulkhead", &self.bulkhead)
             .field("clock", &self.clock)
             .field("charge", &self.charge)
             .field("acquire_timeout", &self.acquire_timeout)

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use crate::call::Stop;
-use crate::refusal::{CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded};
+use crate::refusal::{
+    BulkheadFull, CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded,
+};
 
 /// Why a run gave no value.
 ///
@@ -32,6 +34,8 @@ pub enum RunError<E> {
     RateLimitExceeded(RateLimitExceeded),
     /// The circuit is open; the function was not called.
     CircuitBreakerOpen(CircuitBreakerOpen),
+    /// The bulkhead is full; the function was not called.
+    BulkheadFull(BulkheadFull),
     /// The time of the run is over, or that of its last attempt. Where that deserved another
     /// attempt, its [`reason`](TimeoutExceeded::reason) says why there was none.
     TimeoutExceeded(TimeoutExceeded),
@@ -61,7 +65,9 @@ impl<E> RunError<E> {
     /// ```
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) => true,
+            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) | Self::BulkheadFull(_) => {
+                true
+            }
             Self::TimeoutExceeded(timeout) => timeout.attempts() == 0,
             Self::RetryExhausted(_) | Self::Failed(_) => false,
         }
@@ -72,6 +78,7 @@ impl<E> RunError<E> {
         match (stop, last) {
             (Stop::RateLimitExceeded(refusal), _) => Self::RateLimitExceeded(refusal),
             (Stop::CircuitBreakerOpen(refusal), _) => Self::CircuitBreakerOpen(refusal),
+            (Stop::BulkheadFull(refusal), _) => Self::BulkheadFull(refusal),
             (Stop::TimeoutExceeded(timeout), _) => Self::TimeoutExceeded(timeout),
             (Stop::RetryExhausted(reason), Last::TimedOut(timeout)) => {
                 Self::TimeoutExceeded(timeout.because(reason))
@@ -106,6 +113,7 @@ impl<E: fmt::Display> fmt::Display for RunError<E> {
         match self {
             Self::RateLimitExceeded(refusal) => refusal.fmt(f),
             Self::CircuitBreakerOpen(refusal) => refusal.fmt(f),
+            Self::BulkheadFull(refusal) => refusal.fmt(f),
             Self::TimeoutExceeded(timeout) => timeout.fmt(f),
             Self::RetryExhausted(end) => end.fmt(f),
             Self::Failed(error) => error.fmt(f),
@@ -117,9 +125,10 @@ impl<E: fmt::Display> fmt::Display for RunError<E> {
 impl<E: Error + 'static> Error for RunError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::RateLimitExceeded(_) | Self::CircuitBreakerOpen(_) | Self::TimeoutExceeded(_) => {
-                None
-            }
+            Self::RateLimitExceeded(_)
+            | Self::CircuitBreakerOpen(_)
+            | Self::BulkheadFull(_)
+            | Self::TimeoutExceeded(_) => None,
             Self::RetryExhausted(end) => end.source(),
             Self::Failed(error) => error.source(),
         }
@@ -146,6 +155,7 @@ impl<E> fmt::Display for RetryExhausted<E> {
             StopReason::Attempts => Ok(()),
             StopReason::CircuitOpen => f.write_str("; the circuit opened meanwhile"),
             StopReason::RateLimited => f.write_str("; no permit in time for another"),
+            StopReason::BulkheadFull => f.write_str("; the bulkhead is full"),
             StopReason::Elapsed => f.write_str("; there is no time left for another"),
             StopReason::Deadline => f.write_str("; its deadline is too near for another"),
             StopReason::Budget => f.write_str("; the retry budget has no other"),

@@ -7,7 +7,7 @@ use super::error::{Last, RunError};
 use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent};
 use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::circuit_breaker::Permit;
-use crate::limiter::CompositePermit;
+use crate::limiter::{CompositePermit, Denied, Quota};
 use crate::refusal::RateLimitExceeded;
 use crate::store::Turn;
 
@@ -173,17 +173,19 @@ impl<E: 'static> ResilientExecutor<E> {
                             continue;
                         }
                         Some(Turn::Refused(retry_after)) => {
-                            Err(RateLimitExceeded::new(retry_after))
+                            Err(RateLimitExceeded::new(retry_after).into())
                         }
-                        Some(Turn::Wait(place, _)) => limiter.come(place).await,
-                        None => limiter.acquire_quota(key, timeout).await,
+                        Some(Turn::Wait(place, _)) => {
+                            limiter.come(place).await.map_err(Denied::from)
+                        }
+                        None => parts.acquire(key, timeout).await,
                     };
                     match acquired {
                         Ok(quota) => {
                             call.granted(quota.waited());
                             unspent = Some(Unspent::new(limiter, quota));
                         }
-                        Err(refusal) => call.refused(refusal.retry_after()),
+                        Err(denied) => parts.denied(&mut call, denied),
                     }
                 }
                 Step::Wait(delay) => {
@@ -220,6 +222,14 @@ impl<E: 'static> ResilientExecutor<E> {
 }
 
 impl<E> Parts<E> {
+    /// Waits for quota that is to be awaited, and for a place in the bulkhead.
+    async fn acquire(&self, key: &str, timeout: Option<Duration>) -> Result<Quota, Denied> {
+        match &self.guarded {
+            None => self.limiter().acquire_quota(key, timeout).await.map_err(Denied::from),
+            Some(guarded) => guarded.acquire(key.into(), timeout).await,
+        }
+    }
+
     /// Begins a run while the circuit is closed: what the limiter says, if it is not to be awaited.
     #[inline]
     fn begin(&self, key: &str) -> Option<(Option<Permit>, Option<Turn<()>>)> {

@@ -98,13 +98,11 @@ impl<E: 'static> Parts<E> {
 
     /// Takes quota for a hedge where attempts are charged; none: there is none at once.
     fn quota_of_hedge(&self, key: &str) -> Option<CompositePermit> {
-        match (self.plan.charge, &self.limiter) {
-            (Charge::Call, _) | (_, None) => Some(CompositePermit::default()),
-            (Charge::Attempt, Some(limiter)) => {
-                let quota = limiter.enter_blocking(key.into(), Some(Duration::ZERO)).ok()?;
-                Some(quota.map(Quota::into_permit).unwrap_or_default())
-            }
+        if self.plan.charge == Charge::Call || !self.plan.has_limiter {
+            return Some(CompositePermit::default());
         }
+        let quota = self.enter_blocking(key, Some(Duration::ZERO)).ok()?;
+        Some(quota.map(Quota::into_permit).unwrap_or_default())
     }
 }
 

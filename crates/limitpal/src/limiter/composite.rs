@@ -1,6 +1,7 @@
 //! All or nothing over several limiters.
 
 mod acquire;
+mod denied;
 mod handle;
 mod holding;
 mod parts;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::denied::Denied;
 pub use self::handle::CompositeLimiter;
 pub use self::holding::HoldingLimiter;
 pub(super) use self::parts::Parts;
@@ -28,6 +30,15 @@ use crate::retry_after::RetryAfter;
 use crate::store::Grant;
 use crate::teller::Teller;
 
+/// What stands behind the door of a bulkhead.
+#[derive(Debug)]
+pub enum Behind<S: TimeSource> {
+    /// One limiter.
+    Part(Arc<dyn Part<S>>),
+    /// Several.
+    Composite(Arc<Composite<S>>),
+}
+
 /// Decides over several limiters; whoever waits does it elsewhere.
 pub struct Composite<S: TimeSource> {
     /// Those that count how often something goes.
@@ -35,7 +46,15 @@ pub struct Composite<S: TimeSource> {
     /// Those that count how many are at it.
     doors: Vec<Arc<Door<S::Error>>>,
     source: S,
-    teller: Teller,
+    tells: Tells<S>,
+}
+
+/// To whom it tells what all decide.
+enum Tells<S: TimeSource> {
+    Own(Teller),
+    /// To those who observe its one limiter: the rest of it they know nothing of.
+    Part(Arc<dyn Part<S>>),
+    Composite(Arc<Composite<S>>),
 }
 
 impl<S: TimeSource> Composite<S> {
@@ -52,7 +71,25 @@ impl<S: TimeSource> Composite<S> {
             let advice = "give each limiter once, or make a second of its kind";
             return Err(InvalidConfig::new("limiters", "the same limiter twice", advice));
         }
-        Ok(Self { parts, doors, source, teller: Teller::default() })
+        Ok(Self { parts, doors, source, tells: Tells::Own(Teller::default()) })
+    }
+
+    /// Puts the door of a bulkhead before a limiter, if there is one. Those who observe the limiter
+    /// hear of what comes to it.
+    pub fn behind(
+        door: Arc<Door<S::Error>>,
+        limiter: Option<Behind<S>>,
+        source: S,
+    ) -> Result<Self, InvalidConfig> {
+        let (parts, mut doors, tells) = match limiter {
+            None => (Vec::new(), Vec::new(), Tells::Own(Teller::default())),
+            Some(Behind::Part(part)) => (vec![part.clone()], Vec::new(), Tells::Part(part)),
+            Some(Behind::Composite(all)) => {
+                (all.parts.clone(), all.doors.clone(), Tells::Composite(all))
+            }
+        };
+        doors.insert(0, door);
+        Ok(Self { tells, ..Self::new(parts, doors, source)? })
     }
 
     /// Returns its parts that count how often something goes.
@@ -78,7 +115,7 @@ impl<S: TimeSource> Composite<S> {
 
     /// Takes from every part if possible now; never waits.
     pub fn allow(&self, key: &str, cost: u64) -> Result<bool, S::Error> {
-        if self.teller.is_heard() {
+        if self.teller().is_heard() {
             return Ok(self.check(key, cost)?.allowed);
         }
         Ok(self.take(key, cost)?.is_some())

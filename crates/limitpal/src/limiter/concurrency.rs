@@ -248,6 +248,16 @@ impl ConcurrencyLimiter {
         &self.0.clock
     }
 
+    /// Makes that of a bulkhead.
+    pub(super) fn bulkhead(
+        limit: u32,
+        max_waiting: Option<u32>,
+        clock: SharedClock,
+    ) -> Result<Self, InvalidConfig> {
+        let door = Arc::new(Door::of_bulkhead(limit, max_waiting)?);
+        Ok(Self(Arc::new(Inner { door, clock })))
+    }
+
     pub(super) fn door(&self) -> &Arc<RustDoor> {
         &self.0.door
     }

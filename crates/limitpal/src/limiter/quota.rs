@@ -23,6 +23,11 @@ impl Quota {
         Self { grants: Grants::One(grant), waited }
     }
 
+    /// Makes it of a permit to hold, with which there was quota at once.
+    pub(super) fn held(permit: CompositePermit) -> Self {
+        Self::each(Vec::new(), permit, Duration::ZERO)
+    }
+
     pub(super) fn each(grants: Vec<Grant>, permit: CompositePermit, waited: Duration) -> Self {
         Self { grants: Grants::Each(grants, permit), waited }
     }

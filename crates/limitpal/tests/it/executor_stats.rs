@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use limitpal::{
-    Charge, CircuitBreaker, ExecutorStats, MockClock, Rate, ResilientExecutor, RetryPolicy,
-    RunError, StopReason, TokenBucket,
+    Bulkhead, Charge, CircuitBreaker, ExecutorStats, MockClock, Rate, ResilientExecutor,
+    RetryPolicy, RunError, StopReason, TokenBucket,
 };
 use proptest::prelude::*;
 
@@ -35,6 +35,8 @@ enum Line {
 struct Act {
     pause: u32,
     awaits: bool,
+    /// Whether the bulkhead is full, where there is one.
+    finds_it_full: bool,
     lines: Vec<Line>,
 }
 
@@ -43,8 +45,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         6 => Just(Line::Value), 4 => Just(Line::Slow), 1 => Just(Line::Wrong),
         1 => Just(Line::Panic), 1 => Just(Line::Hang),
     ];
-    let act = (0_u32..3000, any::<bool>(), proptest::collection::vec(line, 4))
-        .prop_map(|(pause, awaits, lines)| Act { pause, awaits, lines });
+    let act = (0_u32..3000, any::<[bool; 2]>(), proptest::collection::vec(line, 4)).prop_map(
+        |(pause, [awaits, finds_it_full], lines)| Act { pause, awaits, finds_it_full, lines },
+    );
     proptest::collection::vec(act, 1..40)
 }
 
@@ -52,11 +55,12 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 struct World {
     clock: MockClock,
     executor: ResilientExecutor<Line>,
+    bulkhead: Bulkhead,
     called: Cell<u64>,
     expected: RefCell<ExecutorStats>,
 }
 
-fn world(charge: Charge, limited: bool, broken: bool, retried: bool) -> World {
+fn world(charge: Charge, [limited, broken, retried, guarded]: [bool; 4]) -> World {
     let clock = MockClock::new();
     let mut builder = ResilientExecutor::builder().clock(&clock).charge(charge);
     if limited {
@@ -72,14 +76,19 @@ fn world(charge: Charge, limited: bool, broken: bool, retried: bool) -> World {
         let policy = RetryPolicy::builder().retry_if(|line| *line == Line::Slow);
         builder = builder.retry_policy(policy.build().unwrap());
     }
+    let bulkhead = Bulkhead::builder(1).clock(&clock).build().unwrap();
+    if guarded {
+        builder = builder.bulkhead(bulkhead.clone());
+    }
     let executor = builder.build().unwrap();
-    World { clock, executor, called: Cell::new(0), expected: RefCell::default() }
+    World { clock, executor, bulkhead, called: Cell::new(0), expected: RefCell::default() }
 }
 
 impl World {
     /// Runs once; the answer is none where the run was dropped or has panicked.
     fn run(&self, act: &Act) -> Option<Result<(), RunError<Line>>> {
         self.clock.advance(Duration::from_millis(act.pause.into()));
+        let _inside = act.finds_it_full.then(|| self.bulkhead.try_acquire());
         let mut lines: VecDeque<_> = act.lines.iter().copied().collect();
         let mut next = || {
             self.called.set(self.called.get() + 1);
@@ -128,6 +137,7 @@ impl World {
             }
             Some(Err(RunError::RateLimitExceeded(_))) => stats.refused_by_limiter += 1,
             Some(Err(RunError::CircuitBreakerOpen(_))) => stats.refused_by_breaker += 1,
+            Some(Err(RunError::BulkheadFull(_))) => stats.refused_by_bulkhead += 1,
             Some(Err(error)) => {
                 stats.failures += 1;
                 if let RunError::RetryExhausted(error) = error {
@@ -150,12 +160,11 @@ proptest! {
     #[test]
     fn what_is_counted_is_what_became_of_each_run(
         attempts in any::<bool>(),
-        parts in any::<[bool; 3]>(),
+        parts in any::<[bool; 4]>(),
         acts in acts(),
     ) {
         let charge = if attempts { Charge::Attempt } else { Charge::Call };
-        let [limited, broken, retried] = parts;
-        let world = world(charge, limited, broken, retried);
+        let world = world(charge, parts);
 
         for act in &acts {
             let before = world.called.get();

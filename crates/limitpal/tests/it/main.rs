@@ -5,6 +5,8 @@
 mod adaptive_concurrency;
 mod adaptive_limiter;
 mod breaker;
+mod bulkhead;
+mod cache;
 mod call;
 mod client_throttle;
 mod clock;
@@ -17,6 +19,7 @@ mod evict;
 mod executor;
 mod executor_stats;
 mod fair;
+mod fallback;
 mod freed_places;
 mod full_store;
 mod hedge;

@@ -9,23 +9,35 @@ use super::super::concurrency::ConcurrencyPermit;
 #[must_use = "a permit goes back when it is dropped; keep it while the work lasts"]
 #[derive(Default, Debug)]
 pub struct CompositePermit {
-    /// One word, and none of the heap where nothing is held: every run has room for it.
-    permits: Option<Box<Permits>>,
+    permits: Permits,
 }
 
-#[derive(Debug)]
-struct Permits {
-    _each: Vec<ConcurrencyPermit>,
+#[derive(Default, Debug)]
+enum Permits {
+    #[default]
+    Nothing,
+    /// Nothing of the heap: an executor with a bulkhead holds one in every run.
+    One {
+        _permit: ConcurrencyPermit,
+    },
+    Each {
+        _permits: Vec<ConcurrencyPermit>,
+    },
 }
 
 impl CompositePermit {
-    pub(in super::super) fn new(permits: Vec<ConcurrencyPermit>) -> Self {
-        Self { permits: (!permits.is_empty()).then(|| Box::new(Permits { _each: permits })) }
+    pub(in super::super) fn new(mut permits: Vec<ConcurrencyPermit>) -> Self {
+        let permits = match permits.len() {
+            0 => Permits::Nothing,
+            1 => permits.pop().map_or(Permits::Nothing, |permit| Permits::One { _permit: permit }),
+            _ => Permits::Each { _permits: permits },
+        };
+        Self { permits }
     }
 
     /// Returns whether there is nothing that would go back.
     pub fn is_empty(&self) -> bool {
-        self.permits.is_none()
+        matches!(self.permits, Permits::Nothing)
     }
 
     /// Gives it back: dropping it by name.
@@ -34,12 +46,18 @@ impl CompositePermit {
     }
 }
 
+impl From<ConcurrencyPermit> for CompositePermit {
+    #[inline]
+    fn from(permit: ConcurrencyPermit) -> Self {
+        Self { permits: Permits::One { _permit: permit } }
+    }
+}
+
 impl CompositePermit {
     /// Apart, so that a run without a permit has none of this in its way.
-    #[cold]
     #[inline(never)]
     fn give_back(&mut self) {
-        self.permits = None;
+        self.permits = Permits::Nothing;
     }
 }
 

@@ -56,8 +56,10 @@ pub enum Step {
     Wait(usize, Place, Duration),
     /// Wait before this door for as long as the timeout has it, then ask again.
     Knock(usize, Queued),
-    /// It would take too long. Nothing was taken.
+    /// Quota would come too late. Nothing was taken.
     Refused(RetryAfter),
+    /// This door has no permit in time. Nothing was taken.
+    Shut(usize, RetryAfter),
 }
 
 /// What comes of beginning to wait: the next step, or what one has though nobody waited.
@@ -127,13 +129,17 @@ impl<S: TimeSource> Composite<S> {
         quota: RetryAfter,
     ) -> Result<Begun, S::Error> {
         let Request { cost, timeout, ticket, .. } = request;
-        if retry_after == RetryAfter::Never || is_too_late(quota, timeout) {
+        let refuses = self.doors[door].is_bulkhead() && self.doors[door].has_full_line();
+        if is_too_late(quota, timeout) && !refuses {
             return Ok(Begun::Break(Step::Refused(retry_after)));
+        }
+        if retry_after == RetryAfter::Never {
+            return Ok(Begun::Break(Step::Shut(door, retry_after)));
         }
         Ok(match self.doors[door].enter(key, cost, ticket, is_ready_to_wait(timeout))? {
             Entered::Now(permit) => Begun::Continue(Held::Permit(door, permit)),
             Entered::Waits(queued) => Begun::Break(Step::Knock(door, queued)),
-            Entered::Refused(after) => Begun::Break(Step::Refused(after)),
+            Entered::Refused(after) => Begun::Break(Step::Shut(door, after)),
         })
     }
 

@@ -1,6 +1,6 @@
 //! What observers of several limiters hear: the answer of all, by the part with the least left.
 
-use super::Composite;
+use super::{Composite, Tells};
 use crate::clock::TimeSource;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
@@ -10,12 +10,16 @@ use crate::teller::{Seen, Teller};
 impl<S: TimeSource> Composite<S> {
     /// Returns who listens.
     pub fn teller(&self) -> &Teller {
-        &self.teller
+        match &self.tells {
+            Tells::Own(teller) => teller,
+            Tells::Part(part) => part.teller(),
+            Tells::Composite(all) => all.teller(),
+        }
     }
 
     /// Looks before a call: whether a part does not remember the key. None where nobody listens.
     pub fn watch(&self, key: &str) -> Result<Option<bool>, S::Error> {
-        if !self.teller.is_heard() {
+        if !self.teller().is_heard() {
             return Ok(None);
         }
         for part in &self.parts {
@@ -40,9 +44,13 @@ impl<S: TimeSource> Composite<S> {
             let standing = self.worst(|part| part.peek(key, 1))?;
             sight = Sight::behind(&Decision { allowed: true, ..standing }, cost, is_new);
         }
+        let evicted_live = match &self.tells {
+            Tells::Part(part) => part.evicted_live(),
+            Tells::Own(_) | Tells::Composite(_) => 0,
+        };
         let Sight { limit, before, after, is_new } = sight;
-        let seen = Seen { key, cost, limit, before, after, refused, is_new, evicted_live: 0 };
-        self.teller.saw(&seen);
+        let seen = Seen { key, cost, limit, before, after, refused, is_new, evicted_live };
+        self.teller().saw(&seen);
         Ok(())
     }
 

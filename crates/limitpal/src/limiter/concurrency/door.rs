@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::keys::Keys;
 use super::ConcurrencyPermit;
+use crate::config::InvalidConfig;
 use crate::gates::{Entry, Gates, Queued};
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
@@ -15,6 +16,7 @@ pub struct Door<E> {
     /// Shared with the permits, which need nothing else.
     gates: Arc<Gates>,
     keys: Keys<E>,
+    is_bulkhead: bool,
 }
 
 /// The answer to one who asks for a permit.
@@ -31,7 +33,18 @@ pub enum Entered {
 impl<E> Door<E> {
     /// Makes one of gates.
     pub fn new(gates: Gates, keys: Keys<E>) -> Self {
-        Self { gates: Arc::new(gates), keys }
+        Self { gates: Arc::new(gates), keys, is_bulkhead: false }
+    }
+
+    /// Makes that of a bulkhead: one gate for everybody, whose refusal has a name of its own.
+    pub fn of_bulkhead(limit: u32, max_waiting: Option<u32>) -> Result<Self, InvalidConfig> {
+        let gates = Gates::new(limit, max_waiting, true)?;
+        Ok(Self { is_bulkhead: true, ..Self::new(gates, Keys::new(false, None)) })
+    }
+
+    /// Returns whether it refuses as a bulkhead does.
+    pub fn is_bulkhead(&self) -> bool {
+        self.is_bulkhead
     }
 
     /// Returns the gates.
@@ -52,6 +65,12 @@ impl<E> Door<E> {
             Some(text) => self.gates.fingerprint(text),
             None => Fingerprint::EVERYBODY,
         })
+    }
+
+    /// Returns whether nobody else may wait before the one gate of a bulkhead.
+    pub fn has_full_line(&self) -> bool {
+        let waiting = || self.gates.waiting(Fingerprint::EVERYBODY);
+        self.gates.max_waiting().is_some_and(|most| waiting() >= most as usize)
     }
 
     /// Takes a permit, at once or not at all, or has one wait who is ready to.
@@ -92,7 +111,8 @@ impl<E> Door<E> {
         f: &mut fmt::Formatter<'_>,
         clock: Option<&dyn fmt::Debug>,
     ) -> fmt::Result {
-        let mut debug = f.debug_struct("ConcurrencyLimiter");
+        let mut debug =
+            f.debug_struct(if self.is_bulkhead { "Bulkhead" } else { "ConcurrencyLimiter" });
         debug.field("limit", &self.gates.limit());
         if let Some(clock) = clock {
             debug.field("clock", clock);
@@ -100,7 +120,7 @@ impl<E> Door<E> {
         if let Some(max_waiting) = self.gates.max_waiting() {
             debug.field("max_waiting", &max_waiting);
         }
-        if !self.keys.per_key() {
+        if !self.keys.per_key() && !self.is_bulkhead {
             debug.field("per_key", &false);
         }
         debug.finish_non_exhaustive()

@@ -1,7 +1,10 @@
 //! Whole runs: when the function is called, how the run ends, what its parts have then.
 
+use std::sync::{Mutex, PoisonError};
+
 use limitpal::{
-    Charge, CircuitBreaker, Instant, MockClock, ResilientExecutor, RetryPolicy, SharedClock,
+    Bulkhead, Charge, CircuitBreaker, ConcurrencyPermit, Instant, MockClock, ResilientExecutor,
+    RetryPolicy, SharedClock,
 };
 use serde::Deserialize;
 
@@ -9,7 +12,7 @@ use super::Mode;
 use super::backoff::PolicySpec;
 use super::breaker::observe;
 use super::build::{BreakerSpec, Built, LimiterSpec};
-use super::cases::{Case, Seconds, Seen, Step, instant};
+use super::cases::{Case, Seconds, Seen, Step, instant, seen};
 use super::parked::ParkedClock;
 use super::script::{Failure, Script, block, ended, kind, wait};
 use super::tasks::Tasks;
@@ -22,10 +25,19 @@ pub(super) struct PipelineCase {
     limiter: Option<LimiterSpec>,
     retry: Option<PolicySpec>,
     breaker: Option<BreakerSpec>,
+    bulkhead: Option<BulkheadSpec>,
     #[serde(default)]
     charge: ChargeSpec,
     acquire_timeout: Option<Seconds>,
     steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BulkheadSpec {
+    limit: u32,
+    #[serde(default)]
+    max_waiting: u32,
 }
 
 #[derive(Clone, Copy, Default, Debug, Deserialize)]
@@ -59,6 +71,8 @@ struct Event {
 enum Deed {
     RecordFailure,
     BreakerAllow,
+    Enter,
+    Leave,
 }
 
 /// A clock, and how a run is driven on it.
@@ -104,6 +118,9 @@ struct Bench {
     time: Time,
     limiter: Option<Built>,
     breaker: Option<CircuitBreaker>,
+    bulkhead: Option<Bulkhead>,
+    /// The places of others in the bulkhead.
+    others: Mutex<Vec<ConcurrencyPermit>>,
     executor: ResilientExecutor<Failure>,
 }
 
@@ -145,7 +162,14 @@ fn build(case: &PipelineCase, time: Time) -> Bench {
     if let Some(timeout) = case.acquire_timeout {
         builder = builder.acquire_timeout(timeout.duration());
     }
-    Bench { time, limiter, breaker, executor: builder.build().unwrap() }
+    let bulkhead = case.bulkhead.map(|BulkheadSpec { limit, max_waiting }| {
+        Bulkhead::builder(limit).max_waiting(max_waiting).build().unwrap()
+    });
+    if let Some(bulkhead) = &bulkhead {
+        builder = builder.bulkhead(bulkhead.clone());
+    }
+    let (executor, others) = (builder.build().unwrap(), Mutex::default());
+    Bench { time, limiter, breaker, bulkhead, others, executor }
 }
 
 fn take_step(mut step: Step, bench: &Bench) -> Result<(), String> {
@@ -155,6 +179,12 @@ fn take_step(mut step: Step, bench: &Bench) -> Result<(), String> {
     let seen = match &*call {
         "run" => bench.run(&mut step)?,
         "state" | "record_failure" => observe(&call, bench.breaker()?)?,
+        "enter" => bench.enter().map(|()| Seen::new())?,
+        "leave" => bench.leave().map(|()| Seen::new())?,
+        "in_flight" => {
+            let inside = bench.bulkhead.as_ref().ok_or("this case has no bulkhead")?.in_flight();
+            seen([("in_flight", inside.into())])
+        }
         _ => {
             let limiter = bench.limiter.as_ref().ok_or("this case has no limiter")?;
             limiter.target(&mut step)?.observe(&call, &mut step)?
@@ -231,12 +261,27 @@ impl Bench {
         Ok(())
     }
 
+    /// Somebody else takes a place in the bulkhead.
+    fn enter(&self) -> Result<(), String> {
+        let bulkhead = self.bulkhead.as_ref().ok_or("this case has no bulkhead")?;
+        let permit = bulkhead.try_acquire().ok_or("somebody else was refused by the bulkhead")?;
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
+        Ok(())
+    }
+
+    /// Somebody else gives a place back.
+    fn leave(&self) -> Result<(), String> {
+        let permit = self.others.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        permit.map(drop).ok_or_else(|| "nobody else is inside".to_owned())
+    }
+
     fn happen(&self, event: &Event) -> Result<(), String> {
-        let breaker = self.breaker()?;
         match event.r#do {
-            Deed::RecordFailure => breaker.record_failure(),
+            Deed::Enter => return self.enter(),
+            Deed::Leave => return self.leave(),
+            Deed::RecordFailure => self.breaker()?.record_failure(),
             Deed::BreakerAllow => {
-                if !breaker.allow() {
+                if !self.breaker()?.allow() {
                     return Err("somebody else was refused by the breaker".to_owned());
                 }
             }

@@ -129,6 +129,7 @@ pub(super) fn ended(result: Result<(), RunError<Failure>>) -> Seen {
             ("result", "circuit_open".into()),
             ("retry_after", span(refusal.retry_after().unwrap()).into()),
         ]),
+        Err(RunError::BulkheadFull(_)) => seen([("result", "bulkhead_full".into())]),
         Err(RunError::RetryExhausted(end)) => seen([
             ("result", "retry_exhausted".into()),
             ("reason", end.reason.to_string().into()),
