@@ -3,22 +3,21 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use limitpal::{BulkheadFull, Call, Charge, CompositePermit as CorePermit, Plan, RetryAfter, Step};
+use limitpal::{BulkheadFull, Call, Charge, Plan, RetryAfter, Step};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use crate::ask::Key;
-use crate::composite_permit::CompositePermit;
 use crate::coroutine::{CoroutineType, callable};
 use crate::given::Given;
+use crate::held::Held;
 use crate::limiter::unpicklable;
-use crate::quota::{Quota, QuotaSource};
+use crate::quota::QuotaSource;
 use crate::race::{Owner, Race};
 use crate::settings::{Arguments, Errors, Settings};
-use crate::{errors, seconds, stats};
+use crate::{errors, outer, seconds, stats};
 
 /// Runs a function behind a circuit breaker, a limiter and a retry policy, each of them optional.
 ///
@@ -235,68 +234,6 @@ impl<'py> Function<'_, 'py> {
 /// An attempt was left behind, since its time is over.
 struct Cut(PyErr);
 
-/// Quota for an attempt that has not begun; it goes back if the run ends before. And the permit.
-struct Held<'l> {
-    limiter: Option<&'l QuotaSource>,
-    quota: Option<Quota>,
-    permit: CorePermit,
-    /// The permit, where tries on threads may outlive the run: it goes back once nobody has it.
-    shared: Option<Py<CompositePermit>>,
-}
-
-impl<'l> Held<'l> {
-    fn new(limiter: Option<&'l QuotaSource>) -> Self {
-        Self { limiter, quota: None, permit: CorePermit::default(), shared: None }
-    }
-
-    /// Begins an attempt on threads: returns what each of its tries is to have until it ends.
-    #[cold]
-    fn share(&mut self, py: Python<'_>) -> PyResult<Option<Py<CompositePermit>>> {
-        if self.quota.is_some() {
-            self.spend();
-            let permit = CompositePermit::new(std::mem::take(&mut self.permit));
-            self.shared = Some(Py::new(py, permit)?);
-        }
-        Ok(self.shared.as_ref().map(|permit| permit.clone_ref(py)))
-    }
-
-    /// Lets go of the permit.
-    fn rest(&mut self) {
-        self.permit = CorePermit::default();
-        self.shared = None;
-    }
-
-    /// Spends the quota: an attempt was made. The permit stays.
-    #[inline]
-    fn spend(&mut self) {
-        if let Some(quota) = self.quota.take() {
-            self.permit = quota.into_permit();
-        }
-    }
-}
-
-impl Drop for Held<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let (Some(limiter), Some(quota)) = (self.limiter, self.quota.take()) {
-            limiter.give_back(quota);
-        }
-    }
-}
-
-/// Runs a function with what stands around the run.
-#[cold]
-fn run_around<'py>(
-    outer: &Bound<'py, PyAny>,
-    executor: &Bound<'py, ResilientExecutor>,
-    key: Key<'_>,
-    function: &Function<'_, 'py>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = outer.py();
-    let (key, Function { func, args, kwargs }) = (key.for_python(py)?, function);
-    outer.call_method1(intern!(py, "run"), (executor, key, func, args, kwargs))
-}
-
 fn on_threads_of(flag: &Bound<'_, PyAny>) -> PyResult<bool> {
     flag.cast::<PyBool>()
         .map(|flag| flag.is_true())
@@ -349,13 +286,7 @@ impl ResilientExecutor {
         };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;
         let limiter = QuotaSource::behind(py, limiter, &settings)?;
-        let around = || {
-            let class = py.import("limitpal._outer")?.getattr("Outer")?;
-            let clock = settings.clock.for_python(py)?;
-            PyResult::Ok(class.call1((fallback, cache, clock))?.unbind())
-        };
-        let has_outer = fallback.is_some() || cache.is_some();
-        let outer = has_outer.then(around).transpose()?;
+        let outer = outer::of(py, fallback, cache, &settings)?;
         let is_threaded = match on_threads.get() {
             Some(flag) => on_threads_of(flag)?,
             None => false,
@@ -381,7 +312,7 @@ impl ResilientExecutor {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (inner, function) = (slf.get().inner()?, Function { func, args, kwargs });
         if let Some(outer) = &inner.outer {
-            return run_around(outer.bind(slf.py()), slf, key, &function);
+            return outer::run(outer.bind(slf.py()), slf, key, (func, args, kwargs));
         }
         inner.run(slf, &key, &function)
     }

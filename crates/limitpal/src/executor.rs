@@ -10,6 +10,7 @@ mod hedged;
 mod race;
 mod threads;
 mod typed;
+mod unspent;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,10 +22,11 @@ use self::error::Last;
 pub use self::error::{RetryExhausted, RunError};
 pub use self::fallback::Fallback;
 pub use self::typed::TypedExecutor;
+use self::unspent::Unspent;
 use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
 use crate::clock::{Deadline, SharedClock};
-use crate::limiter::{AnyLimiter, CompositePermit, Denied, Guarded, Quota};
+use crate::limiter::{AnyLimiter, CompositePermit, Denied, Guarded};
 use crate::refusal::{StopReason, TimeoutExceeded, is_own_refusal};
 use crate::retry::{Attempt, AttemptEnd, Hooks, RetryPolicy};
 use crate::retry_after::RetryAfter;
@@ -324,33 +326,6 @@ struct Withdrawn<'c, 'p>(&'c mut Call<&'p Plan>);
 impl Drop for Withdrawn<'_, '_> {
     fn drop(&mut self) {
         self.0.withdraw();
-    }
-}
-
-/// Quota that no attempt has spent. Dropped, it goes back.
-struct Unspent<'a> {
-    limiter: &'a AnyLimiter,
-    quota: Option<Quota>,
-}
-
-impl<'a> Unspent<'a> {
-    fn new(limiter: &'a AnyLimiter, quota: Quota) -> Self {
-        Self { limiter, quota: Some(quota) }
-    }
-
-    /// An attempt begins: what is left is the permit to hold.
-    fn spend(mut self, held: &mut CompositePermit) {
-        if let Some(quota) = self.quota.take() {
-            *held = quota.into_permit();
-        }
-    }
-}
-
-impl Drop for Unspent<'_> {
-    fn drop(&mut self) {
-        if let Some(quota) = self.quota.take() {
-            self.limiter.give_back(quota);
-        }
     }
 }
 
