@@ -172,13 +172,7 @@ impl<E: 'static> ResilientExecutor<E> {
                             call.granted(Duration::ZERO);
                             continue;
                         }
-                        Some(Turn::Refused(retry_after)) => {
-                            Err(RateLimitExceeded::new(retry_after).into())
-                        }
-                        Some(Turn::Wait(place, _)) => {
-                            limiter.come(place).await.map_err(Denied::from)
-                        }
-                        None => parts.acquire(key, timeout).await,
+                        turn => parts.acquire(turn, key, timeout).await,
                     };
                     match acquired {
                         Ok(quota) => {
@@ -222,11 +216,23 @@ impl<E: 'static> ResilientExecutor<E> {
 }
 
 impl<E> Parts<E> {
-    /// Waits for quota that is to be awaited, and for a place in the bulkhead.
-    async fn acquire(&self, key: &str, timeout: Option<Duration>) -> Result<Quota, Denied> {
-        match &self.guarded {
-            None => self.limiter().acquire_quota(key, timeout).await.map_err(Denied::from),
-            Some(guarded) => guarded.acquire(key.into(), timeout).await,
+    /// Waits for quota, and for a place in the bulkhead: for a turn that is known already, else for
+    /// what is to be awaited.
+    async fn acquire(
+        &self,
+        turn: Option<Turn<()>>,
+        key: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, Denied> {
+        let limiter = self.limiter();
+        match (turn, &self.guarded) {
+            (Some(Turn::Now(())), _) => unreachable!("what is there is not waited for"),
+            (Some(Turn::Refused(retry_after)), _) => {
+                Err(RateLimitExceeded::new(retry_after).into())
+            }
+            (Some(Turn::Wait(place, _)), _) => limiter.come(place).await.map_err(Denied::from),
+            (None, None) => limiter.acquire_quota(key, timeout).await.map_err(Denied::from),
+            (None, Some(guarded)) => guarded.acquire(key.into(), timeout).await,
         }
     }
 
