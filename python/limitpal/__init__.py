@@ -20,8 +20,18 @@ from ._errors import (
     TimeoutExceeded,
     UnknownName,
 )
-from ._events import Event, EvictedLive, KeysGrowLikeCalls, NearLimit, Refused
+from ._events import (
+    BreakerFailed,
+    BreakerMoved,
+    BreakerRefused,
+    Event,
+    EvictedLive,
+    KeysGrowLikeCalls,
+    NearLimit,
+    Refused,
+)
 from ._executor import AsyncResilientExecutor
+from ._explain import Explanation, explain
 from ._fair import AsyncFairBucket
 from ._fallback import Fallback
 from ._hedge import Hedge
@@ -60,7 +70,7 @@ from ._limitpal import (
     WarmUpBucket,
 )
 from ._registry import Registry
-from ._stats import CacheStats, ExecutorStats
+from ._stats import BreakerStats, CacheStats, ExecutorStats, KeyedBreakerStats, LimiterStats
 from ._strict import async_strict, strict
 from ._warm_up import AsyncWarmUpBucket
 from ._windows import AsyncFixedWindow, AsyncSlidingWindowCounter, AsyncSlidingWindowLog
@@ -83,6 +93,10 @@ __all__ = [
     "AsyncTokenBucket",
     "AsyncWarmUpBucket",
     "Attempt",
+    "BreakerFailed",
+    "BreakerMoved",
+    "BreakerRefused",
+    "BreakerStats",
     "Bulkhead",
     "BulkheadFull",
     "Cache",
@@ -101,6 +115,7 @@ __all__ = [
     "Event",
     "EvictedLive",
     "ExecutorStats",
+    "Explanation",
     "Exponential",
     "FailureRate",
     "FairBucket",
@@ -109,10 +124,12 @@ __all__ = [
     "FixedWindow",
     "Hedge",
     "InvalidConfigError",
+    "KeyedBreakerStats",
     "KeyedCircuitBreaker",
     "KeysGrowLikeCalls",
     "LeakyBucket",
     "LimitPalError",
+    "LimiterStats",
     "Linear",
     "MockClock",
     "MonotonicClock",
@@ -137,5 +154,6 @@ __all__ = [
     "__version__",
     "async_strict",
     "current_attempt",
+    "explain",
     "strict",
 ]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ._events import Event
     from ._limitpal import CompositeRun, Subscription
     from ._options import AsyncPart
+    from ._stats import LimiterStats
 
 __all__ = ["AsyncCompositeLimiter"]
 
@@ -177,6 +178,13 @@ class AsyncCompositeLimiter(AsyncFromDict, AsyncLimiter):
         limiters of your own refuse is not told of.
         """
         return self._core.observe(observer, near_limit)
+
+    def stats(self) -> LimiterStats:
+        """Return what became of its calls. It needs no `await`.
+
+        What limiters of your own refuse is not counted.
+        """
+        return self._core.stats()
 
     async def penalise(self, key: str | int, seconds: float) -> bool:
         """Close a key for so many seconds in every part that has a `penalise`; say if ours did."""

@@ -14,6 +14,7 @@ from ._turn import Bell, moving
 
 if TYPE_CHECKING:
     from ._clock import Clock, Future, Loop
+    from ._stats import LimiterStats
 
 __all__ = ["AsyncConcurrencyLimiter"]
 
@@ -98,6 +99,10 @@ class AsyncConcurrencyLimiter(AsyncFromDict):
     async def waiting(self, key: str | int = "default") -> int:
         """Return how many wait for a key."""
         return self._core.waiting(key)
+
+    def stats(self) -> LimiterStats:
+        """Return what became of its calls, but for how long they waited. It needs no `await`."""
+        return self._core.stats()
 
     @property
     def limit(self) -> int:

@@ -12,7 +12,10 @@ LimitPalError
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._explain import Explanation
 
 
 class LimitPalError(Exception):
@@ -21,6 +24,12 @@ class LimitPalError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the attributes, if what they carry does."""
         return _restore, (type(self), self.args, self.__dict__.copy())
+
+    def explain(self) -> Explanation:
+        """Say which part refused, how it stood, and what would change that: `limitpal.explain`."""
+        from ._explain import explain
+
+        return explain(self)
 
 
 def _restore(
@@ -37,7 +46,15 @@ class RateLimitExceeded(LimitPalError):
 
     `key` is the key as text. `retry_after` is the time in seconds until `acquire(timeout=0)` would
     succeed if nobody else takes: `inf` when never, `None` when it cannot be known.
+
+    `limiter` is the kind of limiter that has refused, `cost` what was asked for, `limit` and
+    `remaining` how it stood; each None where that is not known.
     """
+
+    limiter: str | None = None
+    cost: int | None = None
+    limit: int | None = None
+    remaining: int | None = None
 
     def __init__(
         self,
@@ -72,8 +89,14 @@ class BulkheadFull(LimitPalError):
 class CircuitBreakerOpen(LimitPalError):
     """The circuit is open, or its probes are all out; the function was not called.
 
-    `retry_after` is the time in seconds until the circuit may admit.
+    `retry_after` is the time in seconds until the circuit may admit. `reason` is one of `"open"`,
+    `"probing"` (half-open, its probes are out), `"ramp"` and `"forced"`; `trips` is how often it
+    had opened since it last recovered, `failures` how many in a row there were when it did.
     """
+
+    reason: str | None = None
+    trips: int | None = None
+    failures: int | None = None
 
     def __init__(
         self, message: str = "circuit breaker is open", retry_after: float | None = None

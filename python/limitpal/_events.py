@@ -1,10 +1,20 @@
-"""What an observer is called with: `limiter.observe(observer)`."""
+"""What an observer is called with: `limiter.observe(observer)`, `breaker.observe(observer)`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["Event", "EvictedLive", "KeysGrowLikeCalls", "NearLimit", "Refused"]
+__all__ = [
+    "BreakerFailed",
+    "BreakerMoved",
+    "BreakerRefused",
+    "Event",
+    "EvictedLive",
+    "KeysGrowLikeCalls",
+    "NearLimit",
+    "Refused",
+]
 
 
 class Event:
@@ -60,3 +70,35 @@ class EvictedLive(Event):
     key: str
     evicted: int
     total: int
+
+
+@dataclass(frozen=True)
+class BreakerMoved(Event):
+    """A circuit breaker went from one state to another.
+
+    `key` is whose circuit it is, where there is one for each key, and else empty.
+    """
+
+    key: str
+    before: Literal["closed", "open", "half_open"]
+    after: Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True)
+class BreakerRefused(Event):
+    """A circuit breaker refused a call; in shadow, it would have.
+
+    `retry_after` is in seconds, None where it was forced open. `reason` is "open", "probing",
+    "ramp" or "forced", as that of `CircuitBreakerOpen`.
+    """
+
+    key: str
+    retry_after: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class BreakerFailed(Event):
+    """A call through a circuit breaker failed, and that counted."""
+
+    key: str

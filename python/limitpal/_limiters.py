@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ._events import Event
     from ._limitpal import Rate, Subscription
     from ._options import BucketOptions, Carry, Evict, Quota, TokenOptions
+    from ._stats import LimiterStats
 
 __all__ = ["AsyncLeakyBucket", "AsyncLimiter", "AsyncTokenBucket", "SyncLimiter"]
 
@@ -117,15 +118,16 @@ class AsyncKeyedLimiter(AsyncFromDict, AsyncLimiter):
         """
         return self._core.observe(observer, near_limit)
 
+    def stats(self) -> LimiterStats:
+        """Return what became of its calls. It needs no `await`."""
+        return self._core.stats()
+
     async def reset(self, key: str | int | None = None) -> None:
         """Forget one key, or all of them; those who wait then go in their order."""
         self._core.reset(key)
 
     async def snapshot(self) -> bytes:
-        """Write down what is remembered of each key that is not as new, for `restore` elsewhere.
-
-        Those who wait are not in it; what waits for a bucket counts as taken.
-        """
+        """Write down what is remembered, for `restore` elsewhere; those who wait count as taken."""
         return self._core.snapshot()
 
     async def restore(self, snapshot: bytes | bytearray) -> None:

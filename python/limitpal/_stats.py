@@ -1,10 +1,11 @@
-"""What became of the runs of an executor, and of the calls that asked a cache."""
+"""What was counted: `executor.stats()`, `limiter.stats()`, `breaker.stats()`, `cache.stats()`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["CacheStats", "ExecutorStats"]
+__all__ = ["BreakerStats", "CacheStats", "ExecutorStats", "KeyedBreakerStats", "LimiterStats"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +96,90 @@ class CacheStats:
     misses: int
     coalesced: int
     stale: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimiterStats:
+    """What became of the calls of a limiter, since it was made.
+
+    Each call is one of `admitted`, `refused`, `left` and `waiting`, however much it costs; `peek`
+    is none. Read while calls end in other threads, it may be short of those that are just ending.
+
+    - `admitted`: calls that took what they asked for, at once or after a wait; `refused`: calls
+      that were refused.
+    - `waited`: calls that had to wait. Of these `left` went before their turn, cancelled or out of
+      time, and `waiting` wait now. `time_waited`: for how many seconds all of them have waited
+      together until now; a concurrency limiter does not know the time, and has 0.
+    - `given_back`: takes that were given back unused: by a run that ended between its quota and
+      its attempt, or as another limiter of a composite refused.
+    - `keys`: how many are remembered now; `evicted_live`: how many `max_buckets` has cost though
+      they were in use; `refused_new`: newcomers refused for lack of room, of `refused`.
+    - `in_flight`: permits that are out, of concurrency limiters.
+    - `refused_by`: of a composite, how many of the calls refused each of its limiters has refused:
+      those that count how often something goes in their order, then the concurrency limiters.
+      Waits are those in its limiters, whoever else they serve.
+    """
+
+    admitted: int
+    refused: int
+    waited: int
+    left: int
+    waiting: int
+    time_waited: float
+    given_back: int
+    keys: int
+    evicted_live: int
+    refused_new: int
+    in_flight: int
+    refused_by: tuple[int, ...]
+
+    @property
+    def calls(self) -> int:
+        """How many calls there have been."""
+        return self.admitted + self.refused + self.left + self.waiting
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakerStats:
+    """Where a circuit breaker stands, and what became of its calls; a reset forgets none of it.
+
+    - `trips`: how often it has opened, from half-open too.
+    - `refused`: calls it has refused; `shadowed`: those it would have refused, in shadow.
+    - `successes`, `failures`: calls that ended so, and that counted. `successes` is None where a
+      healthy circuit is not told of them: see `count_successes`.
+    - `ignored`: calls that ended as neither: an error in `ignore`, a refusal of another part of
+      ours, a cancellation. `late`: outcomes whose state was over; they count no more.
+    - `probes`: calls let through half-open, to find out whether the other side is back.
+    """
+
+    state: Literal["closed", "open", "half_open"]
+    mode: Literal["enforce", "shadow", "disabled", "forced_open"]
+    trips: int
+    refused: int
+    shadowed: int
+    successes: int | None
+    failures: int
+    ignored: int
+    late: int
+    probes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyedBreakerStats:
+    """What became of the calls of a breaker for each key, those of keys that are forgotten too.
+
+    `keys` are remembered now; of these circuits `open` are open and `half_open` half-open. The rest
+    is summed up, as `BreakerStats` has it.
+    """
+
+    keys: int
+    open: int
+    half_open: int
+    trips: int
+    refused: int
+    shadowed: int
+    successes: int | None
+    failures: int
+    ignored: int
+    late: int
+    probes: int

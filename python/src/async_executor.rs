@@ -139,7 +139,7 @@ impl ExecutorCore {
                 let number = number.into_inner().extract::<u64>()? - 1;
                 if !settings.judges {
                     let outcome = settings.judge(value);
-                    let outcome = outcome.inspect_err(|_| settings.plan.ledger.cancelled(1))?;
+                    let outcome = outcome.inspect_err(|_| settings.plan.cancelled_in_attempt())?;
                     settings.plan.ledger.succeeded_at_once();
                     let Some(breaker) = &settings.plan.breaker else { return Ok(None) };
                     let permit = Permit::numbered(number);

@@ -1,20 +1,23 @@
 //! `CircuitBreaker`: stops calling what keeps failing.
 
+mod inside;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use limitpal::{BreakerCell, BreakerMode, EventKind, Instant, Outcome, Permit, TimeSource};
+use limitpal::{BreakerCell, BreakerMode, Outcome};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use crate::breaker_callbacks::{FAILURE, REFUSED, SUCCESS, TRANSITION, Told};
+use crate::breaker_callbacks::{FAILURE, REFUSED, SUCCESS, TRANSITION};
 use crate::breaker_parts::{Arguments, BreakerParts};
 use crate::breaker_permit::{Lent, LentPermit};
 use crate::coroutine::callable;
 use crate::given::Given;
 use crate::limiter::unpicklable;
-use crate::{errors, seconds};
+use crate::observe::Subscription;
+use crate::{errors, stats};
 
 /// Stops calling what keeps failing, and finds out by itself when it is back.
 ///
@@ -34,7 +37,8 @@ use crate::{errors, seconds};
 /// Any `Exception` is a failure, except those in `ignore`, which count as neither, and refusals of
 /// our own. `failure_on`, types or a predicate of the exception, says which others are: the rest
 /// count as successes, since the other side answered. `failure_on_result`, a predicate of the
-/// result, says which values are failures.
+/// result, says which values are failures. `count_successes=True` counts each success for `stats()`,
+/// also while the circuit is healthy and nothing hangs on it.
 ///
 /// >>> from limitpal import CircuitBreaker, MockClock
 /// >>> clock = MockClock()
@@ -62,69 +66,10 @@ pub(crate) struct CircuitBreaker {
     parts: Py<BreakerParts>,
 }
 
-impl CircuitBreaker {
-    pub(crate) fn cell(&self) -> &Arc<BreakerCell> {
-        &self.cell
-    }
-
-    pub(crate) fn parts(&self) -> &BreakerParts {
-        self.parts.get()
-    }
-
-    /// The breaker of one key, which shares its parts with the others.
-    pub(crate) fn sharing(cell: Arc<BreakerCell>, parts: Py<BreakerParts>) -> Self {
-        Self { cell, parts }
-    }
-
-    fn now(&self) -> PyResult<Instant> {
-        self.parts().clock.now()
-    }
-
-    pub(crate) fn admit(&self, py: Python<'_>) -> PyResult<Permit> {
-        let admitted = self.cell.admit(|| self.now())?;
-        admitted.map_err(|refusal| errors::circuit_breaker_open(py, refusal))
-    }
-
-    /// Returns when a call begins, if its time matters.
-    pub(crate) fn begins(&self) -> PyResult<Option<Instant>> {
-        if self.cell.times_calls() { self.now().map(Some) } else { Ok(None) }
-    }
-
-    /// Hears how a call under a permit ended.
-    pub(crate) fn settle(
-        &self,
-        permit: Permit,
-        outcome: Outcome,
-        began: Option<Instant>,
-    ) -> PyResult<()> {
-        self.cell.record_since(permit, outcome, began, || self.now())
-    }
-
-    fn record(&self, outcome: Outcome, took: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        const ADVICE: &str = "give how many seconds the call took, 0 or more";
-        let took = took.map(|took| seconds::window("took", took, ADVICE)).transpose()?;
-        self.cell.record_bare_after(outcome, took, || self.now())
-    }
-
-    fn run_as(&self, mode: BreakerMode) -> PyResult<()> {
-        self.cell.set_mode(mode, || self.now())
-    }
-
-    fn listen<'py>(
-        &self,
-        kind: EventKind,
-        callback: Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let listen = |told: Told| self.cell.listen(kind, move |key, event| told(key, event));
-        self.parts().callbacks.add(&callback, false, listen)?;
-        Ok(callback)
-    }
-}
-
 #[pymethods]
 impl CircuitBreaker {
     #[new]
-    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None)")]
+    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None, count_successes=false), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None, count_successes=False)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -143,6 +88,7 @@ impl CircuitBreaker {
         failure_on: Given<'_>,
         ignore: Given<'_>,
         failure_on_result: Option<&Bound<'_, PyAny>>,
+        count_successes: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments {
             failure_threshold: failure_threshold.get(),
@@ -160,6 +106,7 @@ impl CircuitBreaker {
             failure_on: failure_on.get(),
             ignore: ignore.get(),
             failure_on_result,
+            count_successes,
         };
         let (settings, parts) = arguments.check(py)?;
         let cell = Arc::new(BreakerCell::new(settings));
@@ -224,6 +171,33 @@ impl CircuitBreaker {
     /// Close the circuit and forget all counts. The mode stays.
     fn reset(&self) {
         self.cell.reset();
+    }
+
+    /// Call `observer` with each event from now on, until what this returns is closed:
+    /// `BreakerMoved`, `BreakerRefused` and `BreakerFailed`.
+    ///
+    /// >>> from limitpal import CircuitBreaker
+    /// >>> breaker, events = CircuitBreaker(failure_threshold=1), []
+    /// >>> with breaker.observe(events.append):
+    /// ...     breaker.record_failure()
+    /// >>> events[0]
+    /// BreakerMoved(key='', before='closed', after='open')
+    fn observe(&self, observer: &Bound<'_, PyAny>) -> PyResult<Subscription> {
+        let own = Arc::downgrade(&self.cell);
+        let is_about = move |event: &_| own.upgrade().is_some_and(|cell| cell.is_about(event));
+        self.parts().observers.add_to_breaker(self.cell.teller(), observer, is_about)
+    }
+
+    /// Return where it stands and what became of its calls; a reset forgets none of it.
+    ///
+    /// >>> from limitpal import CircuitBreaker
+    /// >>> breaker = CircuitBreaker(failure_threshold=1)
+    /// >>> breaker.record_failure(); breaker.allow()
+    /// False
+    /// >>> breaker.stats().trips, breaker.stats().refused, breaker.stats().state
+    /// (1, 1, 'open')
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        stats::of_breaker(py, &self.cell.stats(|| self.now())?)
     }
 
     /// Write down what it remembers, for `restore` in another process.

@@ -12,6 +12,7 @@ use crate::breaker_callbacks::Callbacks;
 use crate::clock::PyClock;
 use crate::coroutine::CoroutineType;
 use crate::judge::Judge;
+use crate::observe::Observers;
 use crate::retry::seed_of;
 use crate::trip_rules::rules_of;
 use crate::{errors, seconds};
@@ -25,6 +26,7 @@ pub(crate) struct BreakerParts {
     /// The coroutine function behind `call_async`, asked for once.
     pub(crate) awaited: Py<PyAny>,
     pub(crate) callbacks: Arc<Callbacks>,
+    pub(crate) observers: Observers,
     /// The options, as a repr shows them.
     pub(crate) shown: String,
 }
@@ -36,7 +38,8 @@ impl BreakerParts {
         self.judge.traverse(&visit)?;
         self.coroutine.traverse(&visit)?;
         visit.call(&self.awaited)?;
-        self.callbacks.traverse(&visit)
+        self.callbacks.traverse(&visit)?;
+        self.observers.traverse(&visit)
     }
 }
 
@@ -57,6 +60,7 @@ pub(crate) struct Arguments<'a, 'py> {
     pub(crate) failure_on: Option<&'a Bound<'py, PyAny>>,
     pub(crate) ignore: Option<&'a Bound<'py, PyAny>>,
     pub(crate) failure_on_result: Option<&'a Bound<'py, PyAny>>,
+    pub(crate) count_successes: bool,
 }
 
 const COUNT: &str = "give a whole number from 1 to 4294967295";
@@ -73,7 +77,11 @@ impl Arguments<'_, '_> {
         let coroutine = CoroutineType::new(py)?;
         let awaited = py.import("limitpal._lent")?.getattr("call_guarded")?.unbind();
         let (callbacks, shown) = (Arc::default(), self.show(py, &settings)?);
-        Ok((settings, BreakerParts { clock, judge, coroutine, awaited, callbacks, shown }))
+        let observers = Observers::default();
+        Ok((
+            settings,
+            BreakerParts { clock, judge, coroutine, awaited, callbacks, observers, shown },
+        ))
     }
 
     fn options(&self) -> PyResult<BreakerOptions> {
@@ -106,6 +114,7 @@ impl Arguments<'_, '_> {
             recovery_jitter: number("recovery_jitter", self.recovery_jitter)?
                 .unwrap_or(usual.recovery_jitter),
             seed: self.seed.map(seed_of).transpose()?,
+            count_successes: self.count_successes,
         })
     }
 
@@ -159,6 +168,9 @@ impl Arguments<'_, '_> {
             if let Some(given) = given {
                 parts.push(format!("{name}={}", given.repr()?));
             }
+        }
+        if self.count_successes {
+            parts.push("count_successes=True".to_owned());
         }
         Ok(parts.join(", "))
     }

@@ -42,7 +42,7 @@ impl<'b> Lent<'b> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            self.breaker.cell().give_back(permit);
+            self.breaker.cell().ignore(permit);
         }
     }
 }
@@ -75,7 +75,7 @@ impl LentPermit {
         match outcome {
             Ok(Some(outcome)) => breaker.settle(permit, outcome, self.began),
             Ok(None) | Err(_) => {
-                breaker.cell().give_back(permit);
+                breaker.cell().ignore(permit);
                 outcome.map(drop)
             }
         }
@@ -116,7 +116,7 @@ impl LentPermit {
 impl Drop for LentPermit {
     fn drop(&mut self) {
         if let Some(permit) = self.take() {
-            self.breaker.get().cell().give_back(permit);
+            self.breaker.get().cell().ignore(permit);
         }
     }
 }

@@ -175,7 +175,9 @@ fn take_ours(
                 waited.inspect_err(|_| permit.get().release())?;
                 Held::Permit(rank, came(py, door, permit.get(), key.as_str(), cost)?)
             }
-            CompositeStep::Refused(after) => return Err(refusal(py, key.as_str(), cost, after)),
+            CompositeStep::Refused(after, by) => {
+                return Err(refusal(py, ours, (key.as_str(), cost), (after, by)));
+            }
             CompositeStep::Shut(rank, after) => {
                 let door = &ours.doors()[rank];
                 return Err(concurrency::shut(py, door, Some(key.as_str()), cost, after));
@@ -338,6 +340,11 @@ impl CompositeLimiter {
         near_limit: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Subscription> {
         self.core()?.observe(observer, near_limit)
+    }
+
+    /// Return what became of its calls; what limiters of your own refuse is not counted.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.core()?.stats(py)
     }
 
     /// Close a key for so many seconds in every part that has a `penalise`; return whether all of

@@ -19,7 +19,7 @@ use crate::guarded::beside_own;
 use crate::limiter::{KeyedLimiter, WINDOW};
 use crate::live;
 use crate::observe::{Observers, Subscription};
-use crate::{errors, seconds, shared_clock};
+use crate::{errors, seconds, shared_clock, stats};
 
 /// What a composite with limiters of the user's own has in any case.
 const CALLS: &str = "use allow() or acquire()";
@@ -202,6 +202,11 @@ impl CompositeCore {
             Some(ours) => self.observers.add(ours.teller(), 0, observer, near_limit),
             None => Err(PyTypeError::new_err(UNTOLD)),
         }
+    }
+
+    pub(crate) fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let counted = self.ours.as_ref().map(|ours| ours.stats()).transpose()?;
+        stats::of_limiter(py, &counted.unwrap_or_default())
     }
 
     #[pyo3(signature = (key))]

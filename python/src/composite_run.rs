@@ -131,11 +131,20 @@ pub(crate) fn came(
 }
 
 /// Says why one is refused: for lack of quota, or of a permit.
-pub(crate) fn refusal(py: Python<'_>, key: &str, cost: Cost, after: limitpal::RetryAfter) -> PyErr {
-    match after {
+pub(crate) fn refusal(
+    py: Python<'_>,
+    ours: &Composite<PyClock>,
+    (key, cost): (&str, Cost),
+    (after, by): (limitpal::RetryAfter, usize),
+) -> PyErr {
+    let refusal = match after {
         // Only a permit's return is nobody's to tell.
         limitpal::RetryAfter::Unknown => errors::no_permit(py, key, cost.0, after),
         _ => errors::rate_limit_exceeded(py, key, cost.0, after),
+    };
+    match ours.parts().get(by) {
+        Some(part) => errors::standing(py, refusal, &**part, (key, cost.0)),
+        None => errors::shut(py, refusal, ours.doors().get(by - ours.parts().len()), cost.0),
     }
 }
 
@@ -240,7 +249,9 @@ impl CompositeRun {
                 self.replace(State::Knocking(door, permit.clone_ref(py)));
                 Ok(Some(Wait::Permit(permit)))
             }
-            CompositeStep::Refused(after) => Err(refusal(py, &self.key, self.cost, after)),
+            CompositeStep::Refused(after, by) => {
+                Err(refusal(py, ours, (&self.key, self.cost), (after, by)))
+            }
             CompositeStep::Shut(door, after) => {
                 Err(shut(py, &ours.doors()[door], Some(&self.key), self.cost, after))
             }

@@ -16,7 +16,7 @@ use crate::clock::PyClock;
 use crate::concurrency_permit::ConcurrencyPermit;
 use crate::given::Given;
 use crate::limiter::unpicklable;
-use crate::{errors, options, seconds};
+use crate::{errors, options, seconds, stats};
 
 /// Lets at most `limit` work at a time, for each key. Whoever has a permit works, and gives it back.
 ///
@@ -140,7 +140,8 @@ pub(crate) fn shut(
     if door.is_bulkhead() {
         return errors::bulkhead_full(py, key, door.gates().limit());
     }
-    errors::no_permit(py, key.unwrap_or_default(), cost.0, after)
+    let refusal = errors::no_permit(py, key.unwrap_or_default(), cost.0, after);
+    errors::shut(py, refusal, Some(&door), cost.0)
 }
 
 #[pymethods]
@@ -251,6 +252,11 @@ impl ConcurrencyLimiter {
     fn waiting(&self, key: Key<'_>) -> PyResult<usize> {
         let inner = self.inner()?;
         Ok(inner.gates().waiting(inner.gate(&key)?))
+    }
+
+    /// Return what became of its calls; it does not know for how long they waited.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        stats::of_limiter(py, &self.inner()?.gates().stats())
     }
 
     /// How many permits of a key may be out.

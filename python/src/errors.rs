@@ -1,10 +1,12 @@
 //! The one place that makes exceptions. Their classes are Python's, in `_errors.py`.
 
+use limitpal::parts::{Door, Part};
 use limitpal::{CircuitBreakerOpen, InvalidConfig, RetryAfter, TimeoutExceeded};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::clock::PyClock;
 use crate::seconds;
 
 /// An exception class, imported once.
@@ -103,6 +105,44 @@ pub(crate) fn rate_limit_exceeded(
     refused(py, key, message, retry_after)
 }
 
+/// Says of a refusal how the limiter stands that has refused; nothing that would call the user's own
+/// code for it.
+pub(crate) fn standing(
+    py: Python<'_>,
+    refusal: PyErr,
+    part: &dyn Part<PyClock>,
+    (key, cost): (&str, u64),
+) -> PyErr {
+    let error = refusal.value(py);
+    let set = |name: &str, value: u64| drop(error.setattr(name, value));
+    drop(error.setattr("limiter", part.name()));
+    set("cost", cost);
+    if part.has_rules() || matches!(part.source(), PyClock::Python(_)) {
+        return refusal;
+    }
+    if let Ok(seen) = part.peek(key, cost) {
+        set("limit", seen.limit.into());
+        set("remaining", seen.remaining.into());
+    }
+    refusal
+}
+
+/// As `standing`, of a limiter of how many are at it.
+pub(crate) fn shut<D: std::ops::Deref<Target = Door<PyErr>>>(
+    py: Python<'_>,
+    refusal: PyErr,
+    door: Option<&D>,
+    cost: u64,
+) -> PyErr {
+    let error = refusal.value(py);
+    drop(error.setattr("limiter", "ConcurrencyLimiter"));
+    drop(error.setattr("cost", cost));
+    if let Some(door) = door {
+        drop(error.setattr("limit", door.gates().limit()));
+    }
+    refusal
+}
+
 /// None of so many at a time is free in time.
 pub(crate) fn no_permit(py: Python<'_>, key: &str, cost: u64, retry_after: RetryAfter) -> PyErr {
     let shown = shorten(key);
@@ -110,7 +150,7 @@ pub(crate) fn no_permit(py: Python<'_>, key: &str, cost: u64, retry_after: Retry
         RetryAfter::Never => format!("cost {cost} is above the limit for \"{shown}\"; lower it"),
         _ => format!("no permit for \"{shown}\"; one is free when somebody gives it back"),
     };
-    refused(py, key, message, retry_after)
+    by(py, refused(py, key, message, retry_after), "ConcurrencyLimiter")
 }
 
 /// As many are at it as may be; `key` is that of the run.
@@ -130,30 +170,45 @@ fn refused(py: Python<'_>, key: &str, message: String, retry_after: RetryAfter) 
     make(py, &RATE_LIMIT_EXCEEDED, message, [("key", key), ("retry_after", retry_after)])
 }
 
+/// Says who has refused.
+fn by(py: Python<'_>, refusal: PyErr, limiter: &str) -> PyErr {
+    drop(refusal.value(py).setattr("limiter", limiter));
+    refusal
+}
+
 /// The lot fell against a request.
 pub(crate) fn throttled(py: Python<'_>, probability: f64) -> PyErr {
     let message = format!(
         "the server rejects too much, so requests are refused by lot, with probability \
          {probability:.2}; nobody can say until when"
     );
-    make(py, &RATE_LIMIT_EXCEEDED, message, [])
+    by(py, make(py, &RATE_LIMIT_EXCEEDED, message, []), "ClientThrottle")
 }
 
 /// As many calls are in flight as may be.
 pub(crate) fn no_place(py: Python<'_>, limit: u32) -> PyErr {
     let message = format!("all places are taken, {limit} of them; nobody can say when one is free");
-    make(py, &RATE_LIMIT_EXCEEDED, message, [])
+    by(py, make(py, &RATE_LIMIT_EXCEEDED, message, []), "AdaptiveConcurrency")
 }
 
 /// The circuit refuses.
 pub(crate) fn circuit_breaker_open(py: Python<'_>, refusal: CircuitBreakerOpen) -> PyErr {
     let Some(wait) = refusal.retry_after() else {
         let message = "the circuit was forced open; nobody can say until when".to_owned();
-        return make(py, &CIRCUIT_BREAKER_OPEN, message, []);
+        return stood(py, make(py, &CIRCUIT_BREAKER_OPEN, message, []), refusal);
     };
     let message = format!("the circuit is open; it may admit in {}s", seconds::for_people(wait));
     let retry_after = pyo3::types::PyFloat::new(py, wait.as_secs_f64()).into_any();
-    make(py, &CIRCUIT_BREAKER_OPEN, message, [("retry_after", retry_after)])
+    stood(py, make(py, &CIRCUIT_BREAKER_OPEN, message, [("retry_after", retry_after)]), refusal)
+}
+
+/// Says of a refusal how the circuit stood.
+fn stood(py: Python<'_>, error: PyErr, refusal: CircuitBreakerOpen) -> PyErr {
+    let value = error.value(py);
+    drop(value.setattr("reason", refusal.reason().as_str()));
+    drop(value.setattr("trips", refusal.trips()));
+    drop(value.setattr("failures", refusal.failures()));
+    error
 }
 
 /// The time of a run is over, or that of an attempt.

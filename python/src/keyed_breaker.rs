@@ -11,6 +11,8 @@ use crate::breaker_callbacks::{FAILURE, REFUSED, SUCCESS, TRANSITION, Told};
 use crate::breaker_parts::{Arguments, BreakerParts};
 use crate::given::Given;
 use crate::limiter::unpicklable;
+use crate::observe::Subscription;
+use crate::stats;
 
 /// A circuit breaker for each key: a host, a tenant, a shard. One that fails stops nobody else.
 ///
@@ -64,7 +66,7 @@ impl KeyedCircuitBreaker {
 #[pymethods]
 impl KeyedCircuitBreaker {
     #[new]
-    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, max_breakers=Given::LEFT_OUT, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, max_breakers=10000, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None)")]
+    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, max_breakers=Given::LEFT_OUT, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None, count_successes=false), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, max_breakers=10000, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None, count_successes=False)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -84,6 +86,7 @@ impl KeyedCircuitBreaker {
         failure_on: Given<'_>,
         ignore: Given<'_>,
         failure_on_result: Option<&Bound<'_, PyAny>>,
+        count_successes: bool,
     ) -> PyResult<Self> {
         let arguments = Arguments {
             failure_threshold: failure_threshold.get(),
@@ -101,6 +104,7 @@ impl KeyedCircuitBreaker {
             failure_on: failure_on.get(),
             ignore: ignore.get(),
             failure_on_result,
+            count_successes,
         };
         let most = match max_breakers.get() {
             None => Some(USUAL_MOST),
@@ -160,6 +164,31 @@ impl KeyedCircuitBreaker {
         if let Some(cell) = self.table.known(key.as_str()) {
             cell.reset();
         }
+    }
+
+    /// Call `observer` with each event of each key from now on, until what this returns is closed.
+    fn observe(&self, observer: &Bound<'_, PyAny>) -> PyResult<Subscription> {
+        self.parts.get().observers.add_to_breaker(self.table.teller(), observer, |_| true)
+    }
+
+    /// Return what became of all calls, those of keys that are forgotten too.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        stats::of_breakers(py, &self.table.stats(|| self.parts.get().clock.now())?)
+    }
+
+    /// Return where each key that is remembered stands, and what became of its calls.
+    ///
+    /// >>> from limitpal import KeyedCircuitBreaker
+    /// >>> breakers = KeyedCircuitBreaker(failure_threshold=1)
+    /// >>> breakers.record_failure("eu.example.com")
+    /// >>> {key: stats.state for key, stats in breakers.stats_by_key().items()}
+    /// {'eu.example.com': 'open'}
+    fn stats_by_key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let by_key = PyDict::new(py);
+        for (key, one) in self.table.stats_by_key(|| self.parts.get().clock.now())? {
+            by_key.set_item(&*key, stats::of_breaker(py, &one)?)?;
+        }
+        Ok(by_key)
     }
 
     /// Call a function if the key's circuit lets it; raise `CircuitBreakerOpen` if not.

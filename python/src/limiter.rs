@@ -22,7 +22,7 @@ use crate::observe::{Observers, Subscription};
 use crate::options::{Functions, Options};
 use crate::place::{self, Patience, Place, movable};
 use crate::seconds;
-use crate::{errors, live};
+use crate::{errors, live, stats};
 
 /// What a window may be.
 pub(crate) const WINDOW: &str = "give a time in seconds, 0 or more";
@@ -264,6 +264,16 @@ impl KeyedLimiter {
         observers.add(part.teller(), part.evicted_live(), observer, near_limit)
     }
 
+    /// Return what became of its calls.
+    ///
+    /// >>> from limitpal import TokenBucket
+    /// >>> limiter = TokenBucket(capacity=2, refill_rate=1e-9)
+    /// >>> limiter.allow_many(["ann", "ann", "ann"]), limiter.stats().refused
+    /// ([True, True, False], 1)
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        stats::of_limiter(py, &self.part()?.stats()?)
+    }
+
     /// Forget one key, or all of them; those who wait then go in their order.
     #[pyo3(signature = (key = None))]
     fn reset(&self, key: Option<Key<'_>>) -> PyResult<()> {
@@ -355,9 +365,7 @@ impl KeyedLimiter {
                 let patience = Patience { key: key.as_str(), cost, timeout };
                 Place::new(self.shared()?, place, wait).within(patience).map(Some)
             }
-            Turn::Refused(retry_after) => {
-                Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, retry_after))
-            }
+            Turn::Refused(retry_after) => Err(self.refusal(py, &key, cost, retry_after)),
         }
     }
 

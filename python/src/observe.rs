@@ -49,6 +49,28 @@ impl Observers {
         Ok(Subscription { subscription, observers: Arc::downgrade(&self.0) })
     }
 
+    /// As `add`, of a circuit breaker; `is_about` says which events it wants.
+    pub(crate) fn add_to_breaker(
+        &self,
+        teller: &Teller,
+        observer: &Bound<'_, PyAny>,
+        is_about: impl Fn(&Event) -> bool + Send + Sync + 'static,
+    ) -> PyResult<Subscription> {
+        coroutine::callable("observer", observer)?;
+        let observer_ref = Arc::new(observer.clone().unbind());
+        let called = Arc::clone(&observer_ref);
+        let hears: Observer = Arc::new(move |event| {
+            if is_about(event) {
+                hear(&called, event);
+            }
+        });
+        let subscribed = teller.observe(NEAR, hears, 0);
+        let subscription = subscribed.map_err(|error| errors::described(observer.py(), &error))?;
+        let kept = Kept { subscription: subscription.clone(), observer: observer_ref };
+        enter(&self.0).push(kept);
+        Ok(Subscription { subscription, observers: Arc::downgrade(&self.0) })
+    }
+
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Ok(kept) = self.0.try_lock() else { return Ok(()) };
         kept.iter().try_for_each(|kept| visit.call(&*kept.observer))
@@ -82,6 +104,14 @@ fn of<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
         Event::EvictedLive { key, evicted, total, .. } => {
             class("EvictedLive")?.call1((&**key, *evicted, *total))
         }
+        Event::BreakerMoved { key, from, to, .. } => {
+            class("BreakerMoved")?.call1((&**key, from.as_str(), to.as_str()))
+        }
+        Event::BreakerRefused { key, refusal, .. } => {
+            let wait = refusal.retry_after().map(seconds::float);
+            class("BreakerRefused")?.call1((&**key, wait, refusal.reason().as_str()))
+        }
+        Event::BreakerFailed { key, .. } => class("BreakerFailed")?.call1((&**key,)),
         _ => unreachable!("an event is one of these"),
     }
 }

@@ -119,7 +119,8 @@ impl Place {
         if !self.provisional {
             gave_up(&*self.part, &self.key, self.cost.0);
         }
-        errors::rate_limit_exceeded(py, &self.key, self.cost.0, after)
+        let refusal = errors::rate_limit_exceeded(py, &self.key, self.cost.0, after);
+        errors::standing(py, refusal, &*self.part, (&self.key, self.cost.0))
     }
 
     fn state(&self) -> State {

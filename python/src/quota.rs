@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::parts::{Behind, Grant, Part, Turn};
-use limitpal::{CompositePermit as CorePermit, RetryAfter, TimeSource};
+use limitpal::{CompositePermit as CorePermit, TimeSource};
 use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
@@ -55,10 +55,6 @@ impl Quota {
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
-}
-
-fn refuse(py: Python<'_>, key: &Key<'_>, retry_after: RetryAfter) -> PyErr {
-    errors::rate_limit_exceeded(py, key.as_str(), Cost::ONE.0, retry_after)
 }
 
 impl QuotaSource {
@@ -134,10 +130,14 @@ impl QuotaSource {
                         let patience = Patience { key: key.as_str(), cost: Cost::ONE, timeout };
                         match sit_out(py, part, (place, wait), patience)? {
                             Ok(grant) => (wait, grant),
-                            Err(refused) => return Err(refuse(py, key, refused)),
+                            Err(refused) => {
+                                return Err(limiter.get().refusal(py, key, Cost::ONE, refused));
+                            }
                         }
                     }
-                    Turn::Refused(refused) => return Err(refuse(py, key, refused)),
+                    Turn::Refused(refused) => {
+                        return Err(limiter.get().refusal(py, key, Cost::ONE, refused));
+                    }
                 };
                 Ok(Quota { waited, taken: QuotaTaken::Keyed(grant) })
             }

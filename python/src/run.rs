@@ -139,8 +139,7 @@ impl Run {
                 Ok(true)
             }
             Turn::Refused(retry_after) => {
-                let (key, cost) = (key.as_str(), Cost::ONE.0);
-                let refusal = errors::rate_limit_exceeded(py, key, cost, retry_after);
+                let refusal = limiter.refusal(py, key, Cost::ONE, retry_after);
                 self.refuse(py, refusal)?;
                 Ok(true)
             }

@@ -1,9 +1,9 @@
-//! What became of the runs of an executor, as Python sees it: a class of `_stats.py`.
+//! What was counted, as Python sees it: classes of `_stats.py`.
 
-use limitpal::ExecutorStats;
+use limitpal::{BreakerStats, ExecutorStats, KeyedBreakerStats, LimiterStats};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::seconds;
 
@@ -42,6 +42,85 @@ pub(crate) fn of<'py>(py: Python<'py>, stats: &ExecutorStats) -> PyResult<Bound<
     }
     named.set_item("waited", seconds::float(stats.waited))?;
     named.set_item("backed_off", seconds::float(stats.backed_off))?;
-    let class = py.import(intern!(py, "limitpal._stats"))?.getattr(intern!(py, "ExecutorStats"))?;
-    class.call((), Some(&named))
+    made(py, "ExecutorStats", &named)
+}
+
+/// Makes a `LimiterStats` of Python's.
+pub(crate) fn of_limiter<'py>(
+    py: Python<'py>,
+    stats: &LimiterStats,
+) -> PyResult<Bound<'py, PyAny>> {
+    let named = PyDict::new(py);
+    for (name, count) in [
+        ("admitted", stats.admitted),
+        ("refused", stats.refused),
+        ("waited", stats.waited),
+        ("left", stats.left),
+        ("waiting", stats.waiting),
+        ("given_back", stats.given_back),
+        ("keys", stats.keys as u64),
+        ("evicted_live", stats.evicted_live),
+        ("refused_new", stats.refused_new),
+        ("in_flight", stats.in_flight),
+    ] {
+        named.set_item(name, count)?;
+    }
+    named.set_item("time_waited", seconds::float(stats.time_waited))?;
+    named.set_item("refused_by", PyTuple::new(py, &stats.refused_by)?)?;
+    made(py, "LimiterStats", &named)
+}
+
+/// Makes a `BreakerStats` of Python's.
+pub(crate) fn of_breaker<'py>(
+    py: Python<'py>,
+    stats: &BreakerStats,
+) -> PyResult<Bound<'py, PyAny>> {
+    let named = PyDict::new(py);
+    named.set_item("state", stats.state.as_str())?;
+    named.set_item("mode", stats.mode.as_str())?;
+    named.set_item("successes", stats.successes)?;
+    for (name, count) in [
+        ("trips", stats.trips),
+        ("refused", stats.refused),
+        ("shadowed", stats.shadowed),
+        ("failures", stats.failures),
+        ("ignored", stats.ignored),
+        ("late", stats.late),
+        ("probes", stats.probes),
+    ] {
+        named.set_item(name, count)?;
+    }
+    made(py, "BreakerStats", &named)
+}
+
+/// Makes a `KeyedBreakerStats` of Python's.
+pub(crate) fn of_breakers<'py>(
+    py: Python<'py>,
+    stats: &KeyedBreakerStats,
+) -> PyResult<Bound<'py, PyAny>> {
+    let named = PyDict::new(py);
+    named.set_item("successes", stats.successes)?;
+    for (name, count) in [
+        ("keys", stats.keys as u64),
+        ("open", stats.open as u64),
+        ("half_open", stats.half_open as u64),
+        ("trips", stats.trips),
+        ("refused", stats.refused),
+        ("shadowed", stats.shadowed),
+        ("failures", stats.failures),
+        ("ignored", stats.ignored),
+        ("late", stats.late),
+        ("probes", stats.probes),
+    ] {
+        named.set_item(name, count)?;
+    }
+    made(py, "KeyedBreakerStats", &named)
+}
+
+fn made<'py>(
+    py: Python<'py>,
+    class: &str,
+    named: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "limitpal._stats"))?.getattr(class)?.call((), Some(named))
 }

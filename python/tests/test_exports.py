@@ -42,7 +42,14 @@ CONTRACT = {
     "Decision",
     "Event",
     "EvictedLive",
+    "BreakerFailed",
+    "BreakerMoved",
+    "BreakerRefused",
+    "BreakerStats",
     "ExecutorStats",
+    "Explanation",
+    "KeyedBreakerStats",
+    "LimiterStats",
     "Exponential",
     "FailureRate",
     "FairBucket",
@@ -79,10 +86,11 @@ CONTRACT = {
     "__version__",
     "async_strict",
     "current_attempt",
+    "explain",
     "strict",
 }
 WINDOWS = {"FixedWindow", "SlidingWindowCounter", "SlidingWindowLog", "WarmUpBucket"}
-FUNCTIONS = {"async_strict", "current_attempt", "strict"}
+FUNCTIONS = {"async_strict", "current_attempt", "explain", "strict"}
 NEW_SINCE_0_1_1 = {
     "Cache",
     "CacheStats",
@@ -103,7 +111,14 @@ NEW_SINCE_0_1_1 = {
     "Decision",
     "Event",
     "EvictedLive",
+    "BreakerFailed",
+    "BreakerMoved",
+    "BreakerRefused",
+    "BreakerStats",
     "ExecutorStats",
+    "Explanation",
+    "KeyedBreakerStats",
+    "LimiterStats",
     "Exponential",
     "FailureRate",
     "FairBucket",

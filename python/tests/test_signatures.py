@@ -52,6 +52,7 @@ BREAKER = [
     "failure_on",
     "ignore",
     "failure_on_result",
+    "count_successes",
 ]
 SIGNATURES = {
     "TokenBucket": ["capacity", "refill_rate", *TOKEN_OPTIONS],

@@ -1,5 +1,6 @@
 //! When to stop calling what keeps failing: closed, open, half-open.
 
+mod counts;
 mod growth;
 mod moves;
 mod probes;
@@ -14,6 +15,7 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::counts::Counts;
 use self::probes::{Probes, Report};
 use self::ramp::Course;
 pub use self::rules::{ConsecutiveFailures, FailureRate, SlowCallRate, TripRule};
@@ -21,7 +23,7 @@ pub use self::settings::{BreakerOptions, BreakerSettings};
 pub use self::state::{BreakerMode, CircuitState, Permit};
 use self::tally::Tally;
 use crate::outcome::Outcome;
-use crate::refusal::CircuitBreakerOpen;
+use crate::refusal::{CircuitBreakerOpen, OpenReason, Stood};
 use crate::time::Instant;
 
 /// The state machine of a circuit breaker. It has no clock and no lock: `now` is an argument.
@@ -41,8 +43,13 @@ pub(crate) struct Breaker {
     /// How long it stays open the next time. Drawn in advance: so those who are refused while
     /// half-open can be told when it admits should the time for that run out.
     next_span: Duration,
+    /// How many failures in a row there were when it last opened from the closed state.
+    failures: u32,
+    /// How it stands, for those it refuses: put right as it opens.
+    stood: Stood,
     /// Transitions that nobody was told of yet, in their order.
     moves: Vec<Transition>,
+    pub(crate) counts: Counts,
 }
 
 /// From which state to which.
@@ -79,7 +86,22 @@ impl Breaker {
     pub(crate) fn new(settings: Arc<BreakerSettings>) -> Self {
         let (tally, next_span) = (Tally::new(&settings), settings.growth.span(1));
         let (mode, state) = (BreakerMode::default(), State::Closed);
-        Self { settings, mode, state, number: 0, tally, trips: 0, next_span, moves: Vec::new() }
+        let (number, trips, failures) = (0, 0, 0);
+        let (moves, counts) = (Vec::new(), Counts::default());
+        let stood = Stood::new(OpenReason::Open, 0, 0);
+        Self {
+            settings,
+            mode,
+            state,
+            number,
+            tally,
+            trips,
+            next_span,
+            failures,
+            stood,
+            moves,
+            counts,
+        }
     }
 
     /// Returns the number of the permit that calls share if the circuit is closed, and whether a
@@ -106,11 +128,15 @@ impl Breaker {
     /// Returns the refusal of a circuit that is open and stays so, where there is nothing to be
     /// seen to.
     #[inline]
-    pub(crate) fn refuses_plainly(&self, now: Instant) -> Option<CircuitBreakerOpen> {
+    pub(crate) fn refuses_plainly(&mut self, now: Instant) -> Option<CircuitBreakerOpen> {
         match self.state {
             State::Open { until, span } if self.mode == BreakerMode::Enforce => {
                 let left = until.saturating_duration_since(now);
-                (!left.is_zero() && left <= span).then(|| CircuitBreakerOpen::new(left))
+                if left.is_zero() || left > span {
+                    return None;
+                }
+                self.counts.refused += 1;
+                Some(CircuitBreakerOpen::new(left).standing(self.stood))
             }
             _ => None,
         }
@@ -155,6 +181,8 @@ impl Breaker {
         if counts {
             self.give_back(permit);
             self.count(outcome, took, now);
+        } else {
+            self.count_late();
         }
         counts
     }
@@ -178,8 +206,20 @@ impl Breaker {
         };
         if counts {
             self.count(outcome, took, now);
+        } else {
+            self.count_late();
         }
         counts
+    }
+
+    fn count_late(&mut self) {
+        self.counts.late += u64::from(self.mode != BreakerMode::Disabled);
+    }
+
+    /// Takes a permit back whose call has ended as neither success nor failure.
+    pub(crate) fn ignore(&mut self, permit: Permit) {
+        self.counts.ignored += 1;
+        self.give_back(permit);
     }
 
     /// Takes a permit back whose call counts as neither success nor failure.
@@ -236,24 +276,35 @@ impl Breaker {
     }
 
     fn admit_as(&mut self, now: Instant, report: Report) -> Result<Permit, CircuitBreakerOpen> {
+        let lent = self.lend(now, report);
+        match (&lent, self.mode) {
+            (Ok(_), _) => {}
+            (Err(_), BreakerMode::Shadow) => self.counts.shadowed += 1,
+            (Err(_), _) => self.counts.refused += 1,
+        }
+        lent
+    }
+
+    fn lend(&mut self, now: Instant, report: Report) -> Result<Permit, CircuitBreakerOpen> {
         self.settle(now);
         if self.mode == BreakerMode::ForcedOpen {
-            return Err(CircuitBreakerOpen::forced());
+            return Err(self.refusal(CircuitBreakerOpen::forced(), OpenReason::Forced));
         }
         let lapses_at = self.lapse(now);
-        let refused_until = match &mut self.state {
+        let (refused_until, reason) = match &mut self.state {
             State::Closed => return Ok(Permit::numbered(self.number)),
-            State::Open { until, .. } => *until,
+            State::Open { until, .. } => (*until, OpenReason::Open),
             State::Ramp(course) => {
                 let ramp = self.settings.ramp.as_ref().expect("only with a ramp it is on one");
                 if course.admits(now, ramp) {
                     return Ok(Permit::numbered(self.number));
                 }
-                course.end(ramp)
+                (course.end(ramp), OpenReason::Ramp)
             }
             State::HalfOpen { probes, expires, .. } => {
                 let Some(lapse) = probes.first_lapse_if(self.settings.successes) else {
                     self.number += 1;
+                    self.counts.probes += 1;
                     probes.lend(self.number, report, lapses_at);
                     if let Some(timeout) = self.settings.half_open_timeout {
                         expires.get_or_insert(now + timeout);
@@ -261,16 +312,27 @@ impl Breaker {
                     return Ok(Permit::numbered(self.number));
                 };
                 // Should it open again before, it is open for a time that is known already.
-                match *expires {
+                let until = match *expires {
                     Some(expires) if expires <= lapse => expires + self.next_span,
                     _ => lapse,
-                }
+                };
+                (until, OpenReason::Probing)
             }
         };
-        Err(CircuitBreakerOpen::new(refused_until.saturating_duration_since(now)))
+        let refusal = CircuitBreakerOpen::new(refused_until.saturating_duration_since(now));
+        Err(self.refusal(refusal, reason))
+    }
+
+    /// Returns a refusal with how it stands.
+    fn refusal(&self, refusal: CircuitBreakerOpen, reason: OpenReason) -> CircuitBreakerOpen {
+        refusal.standing(self.stood.because(reason))
     }
 
     fn count(&mut self, outcome: Outcome, took: Option<Duration>, now: Instant) {
+        match outcome {
+            Outcome::Success => self.counts.successes += 1,
+            Outcome::Failure => self.counts.failures += 1,
+        }
         match &mut self.state {
             State::Closed | State::Ramp(_) => {
                 if self.tally.hear(&self.settings, outcome, took, now) {

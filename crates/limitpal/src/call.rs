@@ -4,6 +4,7 @@ mod clocks;
 mod failure;
 mod held;
 mod ledger;
+mod only_attempt;
 mod plan;
 mod race;
 mod step;
@@ -15,8 +16,8 @@ use std::time::Duration;
 
 pub use self::clocks::Clocks;
 pub use self::failure::{Failure, Rehearsal};
-pub(crate) use self::ledger::OnlyAttempt;
 pub use self::ledger::{ExecutorStats, Ledger};
+pub(crate) use self::only_attempt::OnlyAttempt;
 pub use self::plan::{Charge, Plan};
 pub use self::race::{Race, TryCharge, TryEnd, Verdict};
 pub use self::step::{Step, Stop};
@@ -300,7 +301,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
         if let Some(outcome) = failure.outcome {
             return self.record(outcome, &mut clocks);
         }
-        self.give_back();
+        self.ignore();
         Ok(())
     }
 
@@ -308,7 +309,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     /// never retried and never counted.
     pub fn own_refusal(&mut self) {
         self.attempts += 1;
-        self.give_back();
+        self.ignore();
         self.stage = self.stop(Stop::Failed);
     }
 

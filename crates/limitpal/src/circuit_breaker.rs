@@ -7,7 +7,9 @@ mod cell;
 mod error;
 mod keyed;
 mod listening;
+mod observe;
 mod snapshot;
+mod stats;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,6 +21,7 @@ pub use self::callbacks::{BreakerEvent, CallbackId, EventKind};
 pub use self::cell::BreakerCell;
 pub use self::error::BreakerError;
 pub use self::keyed::{BreakerTable, KeyedCircuitBreaker};
+pub use self::stats::{BreakerStats, KeyedBreakerStats};
 pub use crate::breaker::{
     BreakerMode, BreakerOptions, BreakerSettings, CircuitState, ConsecutiveFailures, FailureRate,
     Permit, SlowCallRate, TripRule,
@@ -26,6 +29,7 @@ pub use crate::breaker::{
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;
 pub use crate::outcome::Outcome;
+use crate::refusal::{CircuitBreakerOpen, Explanation};
 use crate::time::Instant;
 
 /// Stops calling what keeps failing, and finds out by itself when it is back.
@@ -54,6 +58,7 @@ use crate::time::Instant;
 /// | `half_open_timeout` | none | |
 /// | `ramp` | none | such as 0.05, 0.1, 0.25, 0.5 |
 /// | `ramp_step` | 5 s | how long each share lasts |
+/// | `count_successes` | false | each, for [`stats`](Self::stats), while nothing hangs on it |
 /// | `clock` | [`MonotonicClock`](crate::MonotonicClock) | |
 ///
 /// It is a handle: a clone shares the state. While the circuit is closed and healthy, and no rule
@@ -216,6 +221,16 @@ impl CircuitBreaker {
     pub fn state(&self) -> CircuitState {
         let Ok(state) = self.cell.state(|| self.now());
         state
+    }
+
+    /// Explains a refusal of this breaker: [`CircuitBreakerOpen::explain`], with how many failures in a
+    /// row open it, if that is all that does.
+    pub fn explain(&self, refusal: CircuitBreakerOpen) -> Explanation {
+        let explained = refusal.explain();
+        match self.cell.settings().failure_threshold() {
+            Some(threshold) => explained.with("threshold", threshold),
+            None => explained,
+        }
     }
 
     /// Returns the shared state, for a [`Plan`](crate::Plan).

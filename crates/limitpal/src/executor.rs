@@ -3,6 +3,7 @@
 mod blocking;
 mod builder;
 mod error;
+mod explain;
 mod fallback;
 mod flights;
 mod future;

@@ -20,6 +20,7 @@ use self::woken::Woken;
 use crate::config::InvalidConfig;
 use crate::retry_after::RetryAfter;
 use crate::shards::{self, Fingerprint, LockGuard, Shards};
+use crate::stats::LimiterStats;
 use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// A gate for each key, there while somebody is inside or waits.
@@ -40,6 +41,17 @@ struct Shard {
     turned_away: HashSet<Queued>,
     /// Counts those who have waited here, so that no two who do have the same number.
     places: u32,
+    counts: Counts,
+}
+
+/// What became of those who came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    admitted: u64,
+    refused: u64,
+    waited: u64,
+    left: u64,
+    turned_away: u64,
 }
 
 /// Who waits at a gate, or has waited and has not heard what came of it.
@@ -135,22 +147,27 @@ impl Gates {
         let mut shard = self.shards.lock(index);
         let limit = self.limit();
         let Some(cost) = u32::try_from(cost).ok().filter(|cost| *cost <= limit) else {
+            shard.counts.refused += 1;
             return Entry::Refused(RetryAfter::Never);
         };
-        let Shard { table, places, .. } = &mut *shard;
+        let Shard { table, places, counts, .. } = &mut *shard;
         match table.entry(key.low.get(), |gate| gate.key() == key, Gate::hash) {
             Slot::Vacant(slot) => {
                 slot.insert(Gate::new(key, cost));
+                counts.admitted += 1;
                 Entry::Inside(cost)
             }
             Slot::Occupied(mut slot) => {
                 let gate = slot.get_mut();
                 if gate.enter(cost, limit, ticket) {
+                    counts.admitted += 1;
                     Entry::Inside(cost)
                 } else if is_ready_to_wait && self.has_room_to_wait(gate) {
                     *places = places.wrapping_add(1);
+                    counts.waited += 1;
                     Entry::Waits(Queued { key, id: gate.join(cost, ticket, *places), cost })
                 } else {
+                    counts.refused += 1;
                     Entry::Refused(RetryAfter::Unknown)
                 }
             }
@@ -202,6 +219,7 @@ impl Gates {
             return shard.told(queued);
         };
         let own = gate.leave(queued.id, self.limit(), &mut woken);
+        shard.counts.left += 1;
         drop(shard);
         woken.wake();
         drop(own);
@@ -238,11 +256,12 @@ impl Gates {
             let mut woken = Woken::default();
             let mut shard = self.shards.lock(index);
             let limit = self.limit();
-            let Shard { table, turned_away, .. } = &mut *shard;
+            let Shard { table, turned_away, counts, .. } = &mut *shard;
             table.retain(|gate| {
                 let key = gate.key();
                 gate.turn_away(limit, &mut woken, |id, cost| {
                     turned_away.insert(Queued { key, id, cost });
+                    counts.turned_away += 1;
                 });
                 gate.let_in(limit, &mut woken);
                 // Between the change and this, who waited for more may have been left alone.
@@ -252,6 +271,24 @@ impl Gates {
             woken.wake();
         }
         Ok(())
+    }
+
+    /// Returns what became of those who came; nothing here knows for how long they waited.
+    pub fn stats(&self) -> LimiterStats {
+        let mut stats = LimiterStats::default();
+        for index in 0..self.shards.len() {
+            let shard = self.shards.lock(index);
+            let Counts { admitted, refused, waited, left, turned_away } = shard.counts;
+            let waiting: u64 = shard.table.iter().map(|gate| gate.waiting() as u64).sum();
+            stats.keys += shard.table.len();
+            stats.in_flight += shard.table.iter().map(|gate| u64::from(gate.inside())).sum::<u64>();
+            stats.admitted += admitted + (waited - waiting - left - turned_away);
+            stats.refused += refused + turned_away;
+            stats.waited += waited;
+            stats.left += left;
+            stats.waiting += waiting;
+        }
+        stats
     }
 
     /// Returns as how many those count who are inside.

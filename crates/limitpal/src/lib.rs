@@ -10,6 +10,7 @@ mod budget;
 mod cache;
 mod call;
 mod circuit_breaker;
+mod circuit_state;
 mod client_throttle;
 mod clock;
 mod config;
@@ -29,6 +30,7 @@ mod retry_after;
 mod retry_budget;
 mod shards;
 mod shelf;
+mod stats;
 mod store;
 mod sync;
 mod teller;
@@ -50,8 +52,9 @@ pub use crate::circuit_breaker::{
     BreakerCell, BreakerEvent, BreakerOptions, BreakerSettings, BreakerTable, EventKind, Permit,
 };
 pub use crate::circuit_breaker::{
-    BreakerError, BreakerMode, CallbackId, CircuitBreaker, CircuitBreakerBuilder, CircuitState,
-    ConsecutiveFailures, FailureRate, KeyedCircuitBreaker, Outcome, SlowCallRate, TripRule,
+    BreakerError, BreakerMode, BreakerStats, CallbackId, CircuitBreaker, CircuitBreakerBuilder,
+    CircuitState, ConsecutiveFailures, FailureRate, KeyedBreakerStats, KeyedCircuitBreaker,
+    Outcome, SlowCallRate, TripRule,
 };
 pub use crate::client_throttle::{
     ClientThrottle, ClientThrottleBuilder, ThrottleError, ThrottledCalls,
@@ -77,7 +80,8 @@ pub use crate::limiter::{
 };
 pub use crate::rate::Rate;
 pub use crate::refusal::{
-    BulkheadFull, CircuitBreakerOpen, RateLimitExceeded, StopReason, TimeoutExceeded, TimeoutScope,
+    BulkheadFull, CircuitBreakerOpen, Explanation, OpenReason, RateLimitExceeded, StopReason,
+    TimeoutExceeded, TimeoutScope,
 };
 pub use crate::registry::Registry;
 pub use crate::retry::{Attempt, AttemptEnd, RetryPolicy, RetryPolicyBuilder};
@@ -85,6 +89,7 @@ pub use crate::retry::{Attempt, AttemptEnd, RetryPolicy, RetryPolicyBuilder};
 pub use crate::retry::{RetryOptions, RetrySettings, Spacing};
 pub use crate::retry_after::RetryAfter;
 pub use crate::retry_budget::{RetryBudget, RetryBudgetBuilder};
+pub use crate::stats::LimiterStats;
 pub use crate::store::Evict;
 pub use crate::teller::{Event, Subscription};
 pub use crate::time::Instant;
@@ -141,6 +146,8 @@ mod pages {
     struct Events;
     #[doc = include_str!("../../../docs/executors.md")]
     struct Executors;
+    #[doc = include_str!("../../../docs/explain.md")]
+    struct Explain;
     #[doc = include_str!("../../../docs/fair-shares.md")]
     struct FairShares;
     #[doc = include_str!("../../../docs/fallback.md")]
@@ -157,4 +164,6 @@ mod pages {
     struct Retry;
     #[doc = include_str!("../../../docs/timeouts.md")]
     struct Timeouts;
+    #[doc = include_str!("../../../docs/stats.md")]
+    struct Stats;
 }

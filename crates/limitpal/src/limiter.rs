@@ -8,6 +8,7 @@ mod bulkhead;
 mod change;
 mod composite;
 mod concurrency;
+mod explain;
 mod fair_bucket;
 mod fixed_window;
 mod guarded;

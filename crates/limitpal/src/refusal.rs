@@ -1,10 +1,13 @@
 //! Every way to be turned away, on one page.
 
+mod explanation;
+
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::explanation::Explanation;
 use crate::config::InvalidConfig;
 use crate::retry_after::RetryAfter;
 
@@ -44,17 +47,98 @@ impl std::error::Error for RateLimitExceeded {}
 pub struct CircuitBreakerOpen {
     /// None: it was forced open.
     retry_after: Option<Duration>,
+    stood: Stood,
+}
+
+/// How a circuit stood that has refused, in one word. Refusals are compared by when to come back
+/// alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stood {
+    failures: u32,
+    trips: u16,
+    reason: OpenReason,
+}
+
+impl PartialEq for Stood {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Stood {}
+
+/// Why a circuit refuses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum OpenReason {
+    /// It is open.
+    Open,
+    /// It is half-open, and as many calls are out as may be.
+    Probing,
+    /// It is half-open, and lets a share of the calls through.
+    Ramp,
+    /// It was forced open.
+    Forced,
+}
+
+impl OpenReason {
+    /// Returns the reason as one word: `open`, `probing`, `ramp` or `forced`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Probing => "probing",
+            Self::Ramp => "ramp",
+            Self::Forced => "forced",
+        }
+    }
+}
+
+impl Stood {
+    /// How one stands that has opened so often in a row, after so many failures in a row.
+    pub(crate) fn new(reason: OpenReason, trips: u32, failures: u32) -> Self {
+        Self { failures, trips: u16::try_from(trips).unwrap_or(u16::MAX), reason }
+    }
+
+    const fn unknown(reason: OpenReason) -> Self {
+        Self { failures: 0, trips: 0, reason }
+    }
+
+    /// Returns it with another reason.
+    pub(crate) const fn because(self, reason: OpenReason) -> Self {
+        Self { reason, ..self }
+    }
 }
 
 impl CircuitBreakerOpen {
     /// Makes the refusal that counts until the circuit may admit.
     pub const fn new(retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after) }
+        Self { retry_after: Some(retry_after), stood: Stood::unknown(OpenReason::Open) }
     }
 
     /// Makes the refusal of a circuit that stays open until somebody says otherwise.
     pub const fn forced() -> Self {
-        Self { retry_after: None }
+        Self { retry_after: None, stood: Stood::unknown(OpenReason::Forced) }
+    }
+
+    /// Returns it with how the circuit stood.
+    #[inline]
+    pub(crate) fn standing(self, stood: Stood) -> Self {
+        Self { stood, ..self }
+    }
+
+    /// Returns why it refused.
+    pub const fn reason(self) -> OpenReason {
+        self.stood.reason
+    }
+
+    /// Returns how often the circuit had opened since it last recovered, 65,535 at most.
+    pub const fn trips(self) -> u32 {
+        self.stood.trips as u32
+    }
+
+    /// Returns how many failures in a row there were when it last opened from the closed state.
+    pub const fn failures(self) -> u32 {
+        self.stood.failures
     }
 
     /// Returns the time until the circuit may admit; while probes are out, until the oldest lapses;
@@ -139,6 +223,22 @@ impl StopReason {
             Self::Elapsed => "elapsed",
             Self::Budget => "budget",
             Self::Deadline => "deadline",
+        }
+    }
+}
+
+impl StopReason {
+    /// Says what would have to change for there to be another attempt.
+    pub(crate) const fn change(self) -> &'static str {
+        match self {
+            Self::Attempts => "allow more attempts, or mend what the last error says",
+            Self::CircuitOpen => "wait until the circuit lets calls through again",
+            Self::RateLimited => "come back when there is quota, or be ready to wait longer for it",
+            Self::BulkheadFull => "come back when others have ended, or let more in at a time",
+            Self::Elapsed | Self::Deadline => "allow more time, or delay attempts less",
+            Self::Budget => {
+                "come back when fewer calls fail; the budget keeps retries a share of them"
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod forgetting;
 mod leaving;
 mod lineup;
 mod moving;
+mod no_shortcut;
 mod options;
 mod own;
 mod queue;
@@ -32,6 +33,7 @@ mod slot;
 mod snapshot;
 mod stored;
 mod table;
+mod tally;
 mod timeline;
 mod turns;
 mod voids;
@@ -177,7 +179,7 @@ impl<A: Stored> Store<A> {
         };
         let now = read()?;
         let take = |state: &mut A::State| self.settings.bucket.take(state, cost, bounded(now));
-        match direct.change(cost, take) {
+        match direct.change(cost, true, take) {
             Ok(grant) => Ok(grant.map(make)),
             Err(_held) => Ok(self.with_room(key, || Ok(now), step)?.flatten()),
         }

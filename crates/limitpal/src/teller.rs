@@ -128,6 +128,18 @@ impl Teller {
     }
 }
 
+impl Teller {
+    /// Tells of an event that whoever tells has put together. To be called under no lock.
+    #[cold]
+    pub fn tell(&self, event: &Event) {
+        let listeners = enter(&self.room).listeners.clone();
+        if listeners.is_empty() {
+            self.heard.store(false, Ordering::Relaxed);
+        }
+        listeners.iter().for_each(|listener| listener.hear(event));
+    }
+}
+
 impl Room {
     /// Returns what all hear of.
     fn events(&mut self, seen: &Seen<'_>) -> Vec<Event> {

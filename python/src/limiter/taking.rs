@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use limitpal::TimeSource;
 use limitpal::parts::{Turn, gave_up};
+use limitpal::{RetryAfter, TimeSource};
 use pyo3::prelude::*;
 
 use super::{KeyedLimiter, sit_out};
@@ -55,7 +55,23 @@ impl KeyedLimiter {
             }
             Turn::Refused(retry_after) => retry_after,
         };
-        Err(errors::rate_limit_exceeded(py, key.as_str(), cost.0, refused))
+        Err(self.refusal(py, key, cost, refused))
+    }
+
+    /// Makes the refusal, with how it stands.
+    pub(crate) fn refusal(
+        &self,
+        py: Python<'_>,
+        key: &Key<'_>,
+        cost: Cost,
+        retry_after: RetryAfter,
+    ) -> PyErr {
+        let (text, cost) = (key.as_str(), cost.0);
+        let refusal = errors::rate_limit_exceeded(py, text, cost, retry_after);
+        match self.part() {
+            Ok(part) => errors::standing(py, refusal, part, (text, cost)),
+            Err(_) => refusal,
+        }
     }
 
     /// Takes one permit if it is there; never waits.

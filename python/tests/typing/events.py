@@ -6,9 +6,13 @@ from limitpal import (
     AsyncCompositeLimiter,
     AsyncResilientExecutor,
     AsyncTokenBucket,
+    BreakerStats,
+    CircuitBreaker,
     CompositeLimiter,
     Event,
     ExecutorStats,
+    KeyedCircuitBreaker,
+    LimiterStats,
     NearLimit,
     Refused,
     ResilientExecutor,
@@ -40,3 +44,17 @@ def counted(executor: ResilientExecutor, awaited: AsyncResilientExecutor) -> Non
     assert_type(executor.stats(), ExecutorStats)
     assert_type(awaited.stats().retry_success, float | None)
     assert_type(awaited.stats().refusals, int)
+
+
+def counts(
+    limiter: TokenBucket,
+    composite: AsyncCompositeLimiter,
+    breaker: CircuitBreaker,
+    breakers: KeyedCircuitBreaker,
+) -> None:
+    assert_type(limiter.stats(), LimiterStats)
+    assert_type(composite.stats().refused_by, tuple[int, ...])
+    assert_type(breaker.observe(print), Subscription)
+    assert_type(breaker.stats().successes, int | None)
+    assert_type(breakers.stats().trips, int)
+    assert_type(breakers.stats_by_key(), dict[str, BreakerStats])

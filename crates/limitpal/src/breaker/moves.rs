@@ -3,6 +3,7 @@
 use super::probes::Probes;
 use super::ramp::Course;
 use super::{Breaker, BreakerMode, CircuitState, State};
+use crate::refusal::{OpenReason, Stood};
 use crate::time::Instant;
 
 impl Breaker {
@@ -77,8 +78,13 @@ impl Breaker {
     }
 
     pub(super) fn open(&mut self, now: Instant) {
+        if matches!(self.state, State::Closed | State::Ramp(_)) {
+            self.failures = self.tally.failures;
+        }
         self.tally.clear();
         self.trips = self.trips.saturating_add(1);
+        self.counts.trips += 1;
+        self.stood = Stood::new(OpenReason::Open, self.trips, self.failures);
         let span = self.next_span;
         self.next_span = self.settings.growth.span(self.trips.saturating_add(1));
         self.enter(State::Open { until: now + span, span });

@@ -38,6 +38,8 @@ pub struct BreakerOptions {
     pub recovery_jitter: f64,
     /// What the jitter is drawn from.
     pub seed: Option<u64>,
+    /// Whether each success is counted while nothing hangs on it.
+    pub count_successes: bool,
 }
 
 impl Default for BreakerOptions {
@@ -54,6 +56,7 @@ impl Default for BreakerOptions {
             max_recovery_timeout: None,
             recovery_jitter: 0.0,
             seed: None,
+            count_successes: false,
         }
     }
 }
@@ -70,6 +73,7 @@ pub struct BreakerSettings {
     pub(super) successes: u32,
     pub(super) half_open_timeout: Option<Duration>,
     pub(super) ramp: Option<Ramp>,
+    count_successes: bool,
 }
 
 impl BreakerSettings {
@@ -125,8 +129,17 @@ impl BreakerSettings {
             }
             (shares, step) => Some(Ramp::new(shares, step.unwrap_or(USUAL_STEP))?),
         };
-        let half_open_timeout = options.half_open_timeout;
-        Ok(Self { rules, consecutive, rates, growth, successes, half_open_timeout, ramp })
+        let BreakerOptions { half_open_timeout, count_successes, .. } = options;
+        Ok(Self {
+            rules,
+            consecutive,
+            rates,
+            growth,
+            successes,
+            half_open_timeout,
+            ramp,
+            count_successes,
+        })
     }
 
     /// Returns when it trips: on any of these.
@@ -179,6 +192,16 @@ impl BreakerSettings {
         self.growth.random.seed()
     }
 
+    /// Returns whether each success is counted while nothing hangs on it.
+    pub fn count_successes(&self) -> bool {
+        self.count_successes
+    }
+
+    /// Returns whether a success hangs on every rule being told of it.
+    pub(crate) fn hears_successes(&self) -> bool {
+        !self.rates.is_empty()
+    }
+
     /// Returns whether a call's time matters.
     pub(crate) fn times_calls(&self) -> bool {
         self.rates.iter().any(|rate| rate.slower_than.is_some())
@@ -203,6 +226,9 @@ impl BreakerSettings {
         }
         if let Some((shares, step)) = self.ramp() {
             debug.field("ramp", &shares).field("ramp_step", &step);
+        }
+        if self.count_successes {
+            debug.field("count_successes", &true);
         }
         if self.growth.factor != 1.0 || self.growth.jitter != 0.0 {
             debug

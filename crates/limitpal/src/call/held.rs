@@ -52,6 +52,13 @@ impl<P: Deref<Target = Plan>> Call<P> {
         }
     }
 
+    /// Gives the permit back of an attempt that counts as neither success nor failure.
+    pub(super) fn ignore(&mut self) {
+        if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit.take()) {
+            breaker.ignore(permit);
+        }
+    }
+
     #[inline]
     pub(super) fn give_back(&mut self) {
         if let (Some(breaker), Some(permit)) = (&self.plan.breaker, self.permit.take()) {
@@ -66,6 +73,9 @@ impl<P: Deref<Target = Plan>> Drop for Call<P> {
         if !self.is_over {
             let is_in_attempt = self.stage == Stage::Attempt;
             self.plan.ledger.cancelled(self.attempts + u32::from(is_in_attempt));
+            if is_in_attempt {
+                self.ignore();
+            }
         }
         self.give_back();
         if let (Some(budget), Some(charged)) = (&self.plan.budget, self.charged.take()) {

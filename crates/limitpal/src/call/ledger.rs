@@ -329,29 +329,3 @@ impl fmt::Debug for Ledger {
         self.stats().fmt(f)
     }
 }
-
-/// The only attempt of a run of which nothing else is kept: dropped, the run was cancelled.
-#[must_use = "dropped, it counts a run that was cancelled"]
-pub(crate) struct OnlyAttempt<'l>(Option<&'l Ledger>);
-
-impl<'l> OnlyAttempt<'l> {
-    #[inline]
-    pub(crate) fn of(ledger: &'l Ledger) -> Self {
-        Self(Some(ledger))
-    }
-
-    /// The attempt has ended; what became of it is counted elsewhere.
-    #[inline]
-    pub(crate) fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for OnlyAttempt<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(ledger) = self.0 {
-            ledger.cancelled(1);
-        }
-    }
-}

@@ -111,6 +111,15 @@ impl CircuitBreakerBuilder {
         self
     }
 
+    /// Counts each success, for [`stats`](CircuitBreaker::stats), also while the circuit is healthy
+    /// and nothing hangs on it; that costs an addition that threads share. Where a rule looks at a
+    /// share of calls all are counted in any case.
+    #[must_use]
+    pub fn count_successes(mut self, count_successes: bool) -> Self {
+        self.options.count_successes = count_successes;
+        self
+    }
+
     /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Into<SharedClock>) -> Self {

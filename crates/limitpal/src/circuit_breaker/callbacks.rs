@@ -10,6 +10,7 @@ use crate::breaker::{CircuitState, Transition};
 use crate::refusal::CircuitBreakerOpen;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Mutex, MutexGuard};
+use crate::teller::{Event, Teller};
 
 /// What happened to a circuit breaker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,17 @@ pub enum EventKind {
 }
 
 impl BreakerEvent {
+    /// Returns it as observers hear it.
+    fn to_be_told(self, key: &str) -> Option<Event> {
+        let key = key.into();
+        match self {
+            Self::Transition(from, to) => Some(Event::BreakerMoved { key, from, to }),
+            Self::Refused(refusal) => Some(Event::BreakerRefused { key, refusal }),
+            Self::Failure => Some(Event::BreakerFailed { key }),
+            Self::Success => None,
+        }
+    }
+
     fn kind(self) -> EventKind {
         match self {
             Self::Transition(..) => EventKind::Transition,
@@ -63,6 +75,8 @@ pub(super) struct Callbacks {
     /// The kinds of events that somebody wants to hear of.
     kinds: AtomicU8,
     told: Mutex<Told>,
+    /// Who hears of all of it but successes.
+    teller: Teller,
 }
 
 #[derive(Default)]
@@ -88,6 +102,7 @@ impl Callbacks {
     #[inline]
     pub(super) fn want(&self, kind: EventKind) -> bool {
         self.kinds.load(Ordering::Relaxed) & kind as u8 != 0
+            || kind != EventKind::Success && self.teller.is_heard()
     }
 
     pub(super) fn add(&self, kind: EventKind, callback: Callback) -> CallbackId {
@@ -128,6 +143,14 @@ impl Callbacks {
             // It changes nothing for the call that a callback panics; the hook has printed it.
             drop(catch_unwind(AssertUnwindSafe(|| (entry.callback)(key, event))));
         }
+        if let Some(event) = event.to_be_told(key).filter(|_| self.teller.is_heard()) {
+            self.teller.tell(&event);
+        }
+    }
+
+    /// Returns who hears of events.
+    pub(super) fn teller(&self) -> &Teller {
+        &self.teller
     }
 
     /// Notes transitions, under the lock of the circuit that made them.

@@ -176,7 +176,7 @@ impl Drop for Loan<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(permit) = self.permit {
-            self.breaker.cell.give_back(permit);
+            self.breaker.cell.ignore(permit);
         }
     }
 }

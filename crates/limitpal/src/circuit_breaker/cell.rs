@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::callbacks::{BreakerEvent, Callbacks, EventKind};
+use super::stats::Successes;
 use crate::breaker::{Breaker, BreakerMode, BreakerSettings, CircuitState, Permit};
 use crate::outcome::Outcome;
 use crate::refusal::CircuitBreakerOpen;
@@ -24,6 +25,8 @@ pub struct BreakerCell {
     word: AtomicU64,
     /// Whether a call's time matters.
     times_calls: bool,
+    /// The successes of a healthy circuit, where they are counted.
+    successes: Option<Box<Successes>>,
     breaker: Mutex<Breaker>,
     settings: Arc<BreakerSettings>,
     callbacks: Arc<Callbacks>,
@@ -35,8 +38,10 @@ pub struct BreakerCell {
 const CLOSED: u64 = 1;
 /// Set in the word while the circuit is closed and a success would change nothing.
 const HEALTHY: u64 = 2;
+/// Set in its place where each success is counted all the same.
+const COUNTS: u64 = 4;
 /// Above them stands the number of the permit that calls share.
-const NUMBER: u32 = 2;
+const NUMBER: u32 = 3;
 
 impl BreakerCell {
     /// Makes a closed circuit.
@@ -51,9 +56,12 @@ impl BreakerCell {
         key: Arc<str>,
     ) -> Self {
         let breaker = Breaker::new(settings.clone());
-        let word = AtomicU64::new(word_of(&breaker, &callbacks));
         let times_calls = settings.times_calls();
-        Self { word, times_calls, breaker: Mutex::new(breaker), settings, callbacks, key }
+        let successes = settings.count_successes().then(Box::default);
+        let (word, breaker) = (AtomicU64::new(0), Mutex::new(breaker));
+        let cell = Self { word, times_calls, successes, breaker, settings, callbacks, key };
+        cell.refresh();
+        cell
     }
 
     /// Returns the settings it was made with.
@@ -129,7 +137,7 @@ impl BreakerCell {
         began: Option<Instant>,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<(), E> {
-        if outcome == Outcome::Success && self.is_healthy() {
+        if outcome == Outcome::Success && (self.is_healthy() || self.counts(Some(permit))) {
             return Ok(());
         }
         self.hear(outcome, read, move |breaker, now| {
@@ -146,6 +154,12 @@ impl BreakerCell {
         if self.closed_permit().is_none() {
             self.change(|breaker| breaker.give_back(permit));
         }
+    }
+
+    /// As `give_back`, of a call that was made and has ended as neither.
+    #[cold]
+    pub fn ignore(&self, permit: Permit) {
+        self.change(|breaker| breaker.ignore(permit));
     }
 
     /// Returns whether a call may go whose caller will report without showing a permit.
@@ -187,7 +201,7 @@ impl BreakerCell {
         took: Option<Duration>,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<(), E> {
-        if outcome == Outcome::Success && self.is_healthy() {
+        if outcome == Outcome::Success && (self.is_healthy() || self.counts(None)) {
             return Ok(());
         }
         self.hear(outcome, read, move |breaker, now| breaker.record_bare(outcome, took, now))
@@ -339,7 +353,7 @@ impl BreakerCell {
     /// Lets go of the machine, and tells of its transitions.
     #[inline]
     fn leave(&self, breaker: MutexGuard<'_, Breaker>) {
-        self.word.store(word_of(&breaker, &self.callbacks), Ordering::Release);
+        self.word.store(self.word_of(&breaker), Ordering::Release);
         if breaker.has_moved() {
             self.leave_and_tell(breaker);
         }
@@ -352,20 +366,22 @@ impl BreakerCell {
         self.callbacks.deliver();
     }
 
+    /// Returns whether the circuit is closed and healthy, and the permit's number, in one word. Where
+    /// somebody wants to hear of successes, each of them changes something.
+    pub(super) fn word_of(&self, breaker: &Breaker) -> u64 {
+        let counts = self.successes.is_some() && breaker.mode() != BreakerMode::Disabled;
+        let healthy = if counts { COUNTS } else { HEALTHY };
+        match breaker.closed() {
+            Some((number, true)) if !self.callbacks.want(EventKind::Success) => {
+                number << NUMBER | CLOSED | healthy
+            }
+            Some((number, _)) => number << NUMBER | CLOSED,
+            None => 0,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Breaker> {
         // No code of the user's runs under the lock, so a panic cannot have left it half changed.
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns whether the circuit is closed and healthy, and the permit's number, in one word. Where
-/// somebody wants to hear of successes, each of them changes something.
-fn word_of(breaker: &Breaker, callbacks: &Callbacks) -> u64 {
-    match breaker.closed() {
-        Some((number, true)) if !callbacks.want(EventKind::Success) => {
-            number << NUMBER | CLOSED | HEALTHY
-        }
-        Some((number, _)) => number << NUMBER | CLOSED,
-        None => 0,
     }
 }

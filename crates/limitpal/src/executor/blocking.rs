@@ -36,7 +36,7 @@ impl<E: 'static> ResilientExecutor<E> {
         };
         let (call, quota, last) = match entered {
             Ok(None) => {
-                let attempt = OnlyAttempt::of(&parts.plan.ledger);
+                let attempt = OnlyAttempt::of(&parts.plan);
                 let answer = function();
                 attempt.ended();
                 match answer {

@@ -51,7 +51,7 @@ impl<E: 'static> ResilientExecutor<E> {
                 }
             },
             Some((permit, Some(Turn::Now(())))) => {
-                let attempt = OnlyAttempt::of(&parts.plan.ledger);
+                let attempt = OnlyAttempt::of(&parts.plan);
                 let answer = function().await;
                 attempt.ended();
                 match answer {

@@ -1,6 +1,7 @@
 //! All or nothing over several limiters.
 
 mod acquire;
+mod counts;
 mod denied;
 mod handle;
 mod holding;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::counts::Counts;
 pub(crate) use self::denied::Denied;
 pub use self::handle::CompositeLimiter;
 pub use self::holding::HoldingLimiter;
@@ -47,6 +49,7 @@ pub struct Composite<S: TimeSource> {
     doors: Vec<Arc<Door<S::Error>>>,
     source: S,
     tells: Tells<S>,
+    counts: Counts,
 }
 
 /// To whom it tells what all decide.
@@ -71,7 +74,9 @@ impl<S: TimeSource> Composite<S> {
             let advice = "give each limiter once, or make a second of its kind";
             return Err(InvalidConfig::new("limiters", "the same limiter twice", advice));
         }
-        Ok(Self { parts, doors, source, tells: Tells::Own(Teller::default()) })
+        let counts = Counts::new(parts.len() + doors.len());
+        let tells = Tells::Own(Teller::default());
+        Ok(Self { parts, doors, source, tells, counts })
     }
 
     /// Puts the door of a bulkhead before a limiter, if there is one. Those who observe the limiter
@@ -125,12 +130,14 @@ impl<S: TimeSource> Composite<S> {
     pub fn check(&self, key: &str, cost: u64) -> Result<Decision, S::Error> {
         let watched = self.watch(key)?;
         let decision = loop {
-            if self.take(key, cost)?.is_some() {
+            if self.take_or_blame(key, cost)?.is_ok() {
+                self.counts.admit();
                 break self.standing(key)?;
             }
             // Between the two somebody may have left room.
             let refused = self.peek(key, cost)?;
             if !refused.allowed {
+                self.counts.refuse(self.refuser(key, cost)?);
                 break refused;
             }
         };
@@ -172,22 +179,36 @@ impl<S: TimeSource> Composite<S> {
         key: &str,
         cost: u64,
     ) -> Result<Option<(Vec<Grant>, CompositePermit)>, S::Error> {
+        let taken = self.take_or_blame(key, cost)?;
+        match taken {
+            Ok(_) => self.counts.admit(),
+            Err(by) => self.counts.refuse(by),
+        }
+        Ok(taken.ok())
+    }
+
+    /// As `take`; says which part refuses.
+    fn take_or_blame(&self, key: &str, cost: u64) -> Result<TakenOrBlamed, S::Error> {
         // Asking first leaves a refused composite's parts untouched, recency and all.
-        for part in &self.parts {
+        for (rank, part) in self.parts.iter().enumerate() {
             if !part.peek(key, cost)?.allowed {
-                return Ok(None);
+                return Ok(Err(rank));
             }
         }
-        for door in &self.doors {
+        for (rank, door) in self.doors.iter().enumerate() {
             if door.quote(key, cost, None)? != RetryAfter::Now {
-                return Ok(None);
+                return Ok(Err(self.parts.len() + rank));
             }
         }
         let mut taken = Taken::nothing(&self.parts);
         // If another thread was faster, all goes back.
-        let took = taken.enter_each(&self.doors, |door| door.enter(key, cost, None, false))?
-            && taken.take_each(|part| part.take(key, cost))?;
-        Ok(took.then(|| taken.into_all()))
+        if !taken.enter_each(&self.doors, |door| door.enter(key, cost, None, false))? {
+            return Ok(Err(self.parts.len() + taken.doors()));
+        }
+        if !taken.take_each(|part| part.take(key, cost))? {
+            return Ok(Err(taken.parts()));
+        }
+        Ok(Ok(taken.into_all()))
     }
 
     /// Gives back what was taken from the parts, in their order.
@@ -219,6 +240,9 @@ impl<S: TimeSource> Composite<S> {
         self.parts.iter().try_for_each(|part| part.reset_all())
     }
 }
+
+/// What was taken from all, or the rank of the part that refuses.
+type TakenOrBlamed = Result<(Vec<Grant>, CompositePermit), usize>;
 
 fn any_twice<P: ?Sized>(parts: &[Arc<P>]) -> bool {
     let twice = |(rank, part)| parts[..rank].iter().any(|other| Arc::ptr_eq(other, part));

@@ -22,6 +22,7 @@ use crate::config::InvalidConfig;
 use crate::gates::Gates;
 use crate::refusal::RateLimitExceeded;
 use crate::shards::Fingerprint;
+use crate::stats::LimiterStats;
 
 /// Lets at most `limit` work at a time, for each key. Whoever has a permit works; the permit
 /// returns itself when it is dropped.
@@ -193,6 +194,11 @@ impl ConcurrencyLimiter {
     /// Returns how many permits of a key are out: the sum of their costs.
     pub fn in_flight(&self, key: &str) -> u32 {
         self.0.gates().inside(self.0.fingerprint(key))
+    }
+
+    /// Returns what became of its calls: how many have a permit now, were refused, wait.
+    pub fn stats(&self) -> LimiterStats {
+        self.0.gates().stats()
     }
 
     /// Returns how many wait for a key.

@@ -90,6 +90,11 @@ impl<S: TimeSource, A: Stored> Keyed<S, A> {
         self.keys.per_key()
     }
 
+    /// Returns whether a function of the user's is asked about each key.
+    pub fn has_rules(&self) -> bool {
+        self.keys.has_rules()
+    }
+
     /// Returns the bucket that a key belongs to.
     #[inline(always)] // so that a key in two registers stays there
     pub fn fingerprint(&self, key: &str) -> Result<Fingerprint, S::Error> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{AnyLimiter, Kind, View};
+use super::{AnyLimiter, Kind, Part, View, sure};
 use crate::config::InvalidConfig;
+use crate::stats::LimiterStats;
 use crate::teller::{Event, Observer, Subscription};
 
 /// The share of a limit from which on a key is near it, unless one says otherwise.
@@ -67,6 +68,31 @@ impl AnyLimiter {
         observer: impl Fn(&Event) + Send + Sync + 'static,
     ) -> Result<Subscription, InvalidConfig> {
         self.listen(near_limit, Arc::new(observer))
+    }
+
+    /// Returns what became of its calls. Each shard's lock is taken once, for some nanoseconds.
+    ///
+    /// The counts are kept where a call writes anyway: under the lock of its key's shard, in the word
+    /// of the one bucket for everybody, in a lane of each thread's own. Those of several limiters are
+    /// their own, and their waits are those of their parts.
+    ///
+    /// ```
+    /// use limitpal::{MockClock, Rate, TokenBucket};
+    ///
+    /// let builder = TokenBucket::builder(2, Rate::per_second(1.0)?).clock(MockClock::new());
+    /// let limiter = builder.build()?;
+    /// let _answers = limiter.allow_many(["ann", "ann", "ann", "bob"]);
+    ///
+    /// let stats = limiter.stats();
+    /// assert_eq!((3, 1, 2), (stats.admitted, stats.refused, stats.keys));
+    /// # Ok::<(), limitpal::InvalidConfig>(())
+    /// ```
+    pub fn stats(&self) -> LimiterStats {
+        sure(match &self.0 {
+            Kind::Keyed(keyed) => Part::stats(&**keyed),
+            Kind::Part(part) => part.stats(),
+            Kind::Composite(composite) => composite.stats(),
+        })
     }
 
     /// Returns how it is asked: a detour leads past those who listen.

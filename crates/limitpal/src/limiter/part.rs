@@ -11,6 +11,7 @@ use crate::clock::TimeSource;
 use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
+use crate::stats::LimiterStats;
 use crate::store::{Grant, Pending, Place, Request, Sight, StoreOptions, Stored, Turn};
 use crate::teller::Teller;
 
@@ -22,6 +23,12 @@ pub(in crate::limiter) type Changed<S> =
 pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
     /// Returns the clock it reads.
     fn source(&self) -> &S;
+
+    /// Returns what it is called.
+    fn name(&self) -> &'static str;
+
+    /// Returns whether a function of the user's is asked about each key.
+    fn has_rules(&self) -> bool;
 
     /// Returns who listens.
     fn teller(&self) -> &Teller;
@@ -70,6 +77,9 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
 
     /// Returns how many newcomers were refused because there was no room for them.
     fn refused_new(&self) -> u64;
+
+    /// Returns what became of all who asked.
+    fn stats(&self) -> Result<LimiterStats, S::Error>;
 
     /// Writes down what is remembered.
     fn snapshot(&self) -> Result<Vec<u8>, S::Error>;
@@ -149,6 +159,14 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
         self.source()
     }
 
+    fn name(&self) -> &'static str {
+        self.store().bucket().name()
+    }
+
+    fn has_rules(&self) -> bool {
+        self.has_rules()
+    }
+
     fn teller(&self) -> &Teller {
         self.teller()
     }
@@ -216,6 +234,10 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
 
     fn refused_new(&self) -> u64 {
         self.store().refused_new()
+    }
+
+    fn stats(&self) -> Result<LimiterStats, S::Error> {
+        self.store().stats(|| self.source().now())
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, S::Error> {

@@ -8,12 +8,20 @@ use super::shard::{Settings, Shard};
 use super::stored::{Held, Shortcut};
 use crate::algorithm::{Bucket, KeptLevel, Level, Mark};
 use crate::shards::Fingerprint;
-use crate::sync::AtomicU128;
 use crate::sync::atomic::Ordering;
+use crate::sync::{AtomicU128, Lanes};
 
 const KEY: Fingerprint = Fingerprint::EVERYBODY;
-/// Set in the tag of a word that is held; below it stands the epoch of the shard's voids.
+/// Set in the tag of a word that is held. Below it stands how many have taken since it was last
+/// let go: of which the last that there is room for holds the word, so that the next call counts
+/// them where there is more.
 const HELD: u32 = 1 << 31;
+/// One that has taken.
+const ONE: u32 = 1 << 21;
+/// Below that, the last bits of the epoch of the shard's voids.
+const EPOCH: u32 = (ONE - 1) & !OURS;
+/// Set in the tag of a word whose level the shard has.
+const OURS: u32 = 1;
 
 /// The level and the tag of the only bucket.
 #[derive(Debug)]
@@ -21,6 +29,7 @@ pub struct Direct {
     word: AtomicU128,
     /// The level of a bucket that the shard does not remember.
     fresh: Level,
+    refused: Lanes,
 }
 
 fn word(level: Level, tag: u32) -> u128 {
@@ -35,11 +44,25 @@ fn tag(word: u128) -> u32 {
     (word >> 96) as u32
 }
 
+/// Returns how many have taken.
+fn taken(tag: u32) -> u64 {
+    let all = u64::from(HELD / ONE);
+    if tag & HELD != 0 { all } else { u64::from(tag / ONE) }
+}
+
+impl Direct {
+    #[cold]
+    #[inline(never)] // those who take do not prepare for it
+    fn count_refused(&self) {
+        self.refused.count();
+    }
+}
+
 impl Shortcut<Bucket> for Direct {
     fn new(bucket: &Bucket) -> Option<Self> {
         // Who may owe asks once more when it is refused: under the lock.
         let fresh = (bucket.debt() == 0).then(|| bucket.start())?;
-        Some(Self { word: AtomicU128::new(word(fresh, 0)), fresh })
+        Some(Self { word: AtomicU128::new(word(fresh, 0)), fresh, refused: Lanes::new() })
     }
 
     // A take leaves the level ahead of its reading, so none goes by a reading that lost a race.
@@ -47,6 +70,7 @@ impl Shortcut<Bucket> for Direct {
     fn change(
         &self,
         cost: u64,
+        is_final: bool,
         take: impl Fn(&mut KeptLevel) -> Option<Mark>,
     ) -> Result<Option<Grant>, Held> {
         let mut old = self.word.load(Ordering::Acquire);
@@ -55,11 +79,17 @@ impl Shortcut<Bucket> for Direct {
             if tag & HELD != 0 {
                 return Err(Held);
             }
-            let Some(Mark { before, after }) = take(&mut state) else { return Ok(None) };
-            let new = word(after, tag);
+            let Some(Mark { before, after }) = take(&mut state) else {
+                if is_final {
+                    self.count_refused();
+                }
+                return Ok(None);
+            };
+            let new = word(after, tag.wrapping_add(ONE));
             match self.word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
-                    return Ok(Some(Grant { key: KEY, cost, after, before, epoch: tag.into() }));
+                    let epoch = u64::from((tag & EPOCH) / (2 * OURS));
+                    return Ok(Some(Grant { key: KEY, cost, after, before, epoch }));
                 }
                 Err(other) => old = other,
             }
@@ -67,10 +97,14 @@ impl Shortcut<Bucket> for Direct {
     }
 
     fn hold(&self, shard: &mut Shard, settings: &Settings) {
-        let held = u128::from(HELD) << 96;
+        let held = u128::from(HELD | OURS) << 96;
         let old = self.word.fetch_or(held, Ordering::AcqRel);
+        if tag(old) & OURS != 0 {
+            return;
+        }
+        shard.admitted += taken(tag(old));
         let level = level(old);
-        if tag(old) & HELD != 0 || level == shard.level(settings, KEY) {
+        if level == shard.level(settings, KEY) {
             return;
         }
         if shard.slot(KEY).is_some() {
@@ -86,10 +120,20 @@ impl Shortcut<Bucket> for Direct {
 
     fn release(&self, shard: &Shard) {
         if shard.lines.is_empty() && shard.own.is_none() {
-            let epoch = shard.voids.epoch() as u32 & !HELD;
+            let epoch = (shard.voids.epoch() as u32).wrapping_mul(2 * OURS) & EPOCH;
             let slot = shard.table.find(KEY);
             let level = slot.map_or(self.fresh, |slot| slot.state.level());
             self.word.store(word(level, epoch), Ordering::Release);
         }
+    }
+
+    // Of two epochs that end alike it is the later: no take lasts through a million voids.
+    fn epoch(&self, shard: &Shard, told: u64) -> u64 {
+        let now = shard.voids.epoch();
+        now - (now.wrapping_sub(told) & u64::from(EPOCH / (2 * OURS)))
+    }
+
+    fn refused(&self) -> u64 {
+        self.refused.sum()
     }
 }

@@ -222,7 +222,7 @@ impl<A: Stored> Shard<A> {
     }
 
     /// Turns one away who waited, and will hear of it.
-    pub(super) fn refuse(&mut self, settings: &Settings<A>, place: Place, due: Instant) {
+    pub(super) fn turn_away(&mut self, settings: &Settings<A>, place: Place, due: Instant) {
         self.own_mut(settings).refused.insert((place.key, place.id), due);
     }
 
@@ -248,6 +248,7 @@ impl<A: Stored> Shard<A> {
         if self.opens(key, now) > now {
             let used = self.stamp(now);
             self.slot(key).into_iter().for_each(|slot| slot.used = used);
+            self.refused += 1;
             return Ok(None);
         }
         let settings = self.terms(settings, key);
@@ -272,6 +273,6 @@ impl<A: Stored> Shard<A> {
         {
             return Ok(turn);
         }
-        Ok(A::reserve(self, &settings, key, request, now)?.map(make))
+        Ok(self.reserve_in_line(&settings, key, request, now)?.map(make))
     }
 }

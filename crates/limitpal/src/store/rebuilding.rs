@@ -68,7 +68,7 @@ impl Shard {
         }
         self.lower(settings, key, KeptLevel::of(level));
         for (id, due, waker) in turned_away {
-            self.refuse(settings, Place { key, id }, due);
+            self.turn_away(settings, Place { key, id }, due);
             woken.extend(waker);
         }
         woken

@@ -37,7 +37,7 @@ impl<W: Window> Shard<W> {
         let turned_away = queue.replan(bucket, facts, from);
         let mut woken: Vec<_> = self.end(settings, key).into_iter().collect();
         for (id, due, waker) in turned_away {
-            self.refuse(settings, Place { key, id }, due);
+            self.turn_away(settings, Place { key, id }, due);
             woken.extend(waker);
         }
         woken

@@ -9,6 +9,7 @@ pub(super) use super::settings::Settings;
 use super::slot::Slot;
 use super::stored::Stored;
 use super::table::Table;
+use super::tally::Tally;
 use super::timeline::Timeline;
 use super::voids::Voids;
 use super::{Full, Grant, StoreOptions, Turn};
@@ -28,6 +29,10 @@ pub struct Shard<A: Stored = Bucket> {
     pub(super) time: Timeline,
     stamp: i64,
     pub(super) table: Table<A::State>,
+    /// How many calls have taken, at once or after a wait.
+    pub(super) admitted: u64,
+    /// How many were refused at once.
+    pub(super) refused: u64,
     calls: usize,
     /// What keys have of their own, if any has.
     pub(super) own: Option<Box<Own<A>>>,
@@ -41,6 +46,7 @@ pub struct Shard<A: Stored = Bucket> {
     kept: usize,
     /// The bucket in use that was found where one as new was looked for.
     pub(super) spared: Option<Fingerprint>,
+    pub(super) tally: Tally,
 }
 
 impl<A: Stored> Shard<A> {
@@ -48,6 +54,9 @@ impl<A: Stored> Shard<A> {
         Self {
             time: Timeline::new(is_steady),
             table: Table::new(),
+            admitted: 0,
+            refused: 0,
+            tally: Tally::default(),
             lines: HashMap::new(),
             voids: Voids::default(),
             evictor: Evictor::new(options.max_buckets),
@@ -127,8 +136,11 @@ impl<A: Stored> Shard<A> {
         };
         slot.used = used;
         let Some(mark) = settings.bucket.take(&mut slot.state, cost, now) else {
-            return Ok(A::take_beside(self, settings, key, cost, now).map(make));
+            let taken = A::take_beside(self, settings, key, cost, now);
+            self.count(taken.is_some());
+            return Ok(taken.map(make));
         };
+        self.admitted += 1;
         Ok(Some(make(self.grant(key, cost, mark))))
     }
 
@@ -145,9 +157,13 @@ impl<A: Stored> Shard<A> {
         let bucket = &settings.bucket;
         let taken = bucket.take(&mut state, cost, now);
         let owing = || bucket.take_owing(&mut state, cost, now);
-        let Some(mark) = taken.or_else(owing) else { return Ok(None) };
+        let Some(mark) = taken.or_else(owing) else {
+            self.refused += 1;
+            return Ok(None);
+        };
         self.make_room(settings, now)?;
         self.insert(settings, key, state, used);
+        self.admitted += 1;
         Ok(Some(self.grant(key, cost, mark)))
     }
 
@@ -173,7 +189,7 @@ impl<A: Stored> Shard<A> {
         }
         match self.at_once(settings, key, request, now, &make) {
             Some(turn) => Ok(turn),
-            None => Ok(A::reserve(self, settings, key, request, now)?.map(make)),
+            None => Ok(self.reserve_in_line(settings, key, request, now)?.map(make)),
         }
     }
 
@@ -194,12 +210,17 @@ impl<A: Stored> Shard<A> {
         let slot = self.slot(key)?;
         if let Some(mark) = bucket.take_in_turn(&mut slot.state, cost, now) {
             slot.used = used;
+            self.admitted += 1;
             return Some(Turn::Now(make(self.grant(key, cost, mark))));
         }
         let is_refused = is_free && bucket.serves(cost);
         let timeout = request.timeout.filter(|_| is_refused)?;
         let wait = bucket.turn(&slot.state, cost, now).saturating_duration_since(now);
-        (timeout < wait).then_some(Turn::Refused(RetryAfter::After(wait)))
+        if timeout >= wait {
+            return None;
+        }
+        self.refused += 1;
+        Some(Turn::Refused(RetryAfter::After(wait)))
     }
 
     /// Adds a bucket that was last used some time ago.

@@ -19,6 +19,7 @@ use crate::config::{self, InvalidConfig};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::{Fingerprint, LockGuard, Shards};
+use crate::stats::LimiterStats;
 use crate::time::Instant;
 
 /// For how long a key is active at least, where nobody says for how long.
@@ -107,7 +108,11 @@ impl Shares {
         cost: u64,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Option<Grant>, E> {
-        self.with(read, |state, terms, now| state.take(terms, key, cost, now))
+        self.with(read, |state, terms, now| {
+            let taken = state.take(terms, key, cost, now);
+            state.count(taken.is_some());
+            taken
+        })
     }
 
     /// Takes for each of several calls, in order, at one reading of the clock.
@@ -117,7 +122,11 @@ impl Shares {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Vec<bool>, E> {
         self.with(read, |state, terms, now| {
-            let take = |(key, cost): &(_, _)| state.take(terms, *key, *cost, now).is_some();
+            let take = |(key, cost): &(_, _)| {
+                let is_taken = state.take(terms, *key, *cost, now).is_some();
+                state.count(is_taken);
+                is_taken
+            };
             asks.iter().map(take).collect()
         })
     }
@@ -130,7 +139,9 @@ impl Shares {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Decision, E> {
         self.with(read, |state, terms, now| {
-            let answer = match state.take(terms, key, cost, now) {
+            let taken = state.take(terms, key, cost, now);
+            state.count(taken.is_some());
+            let answer = match taken {
                 Some(_) => RetryAfter::Now,
                 None => state.retry_in(terms, key, cost, now),
             };
@@ -159,7 +170,15 @@ impl Shares {
         request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Turn, E> {
-        self.with(read, |state, terms, now| state.reserve(terms, key, request, now))
+        self.with(read, |state, terms, now| {
+            let turn = state.reserve(terms, key, request, now);
+            match turn {
+                Turn::Now(_) => state.count(true),
+                Turn::Wait(..) => state.tally.comes(now),
+                Turn::Refused(_) => state.count(false),
+            }
+            turn
+        })
     }
 
     /// Says how long `reserve` would have one wait, without taking.
@@ -196,7 +215,14 @@ impl Shares {
         waker: Option<&Waker>,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Result<Grant, Pending>, E> {
-        let claimed = self.with(read, |state, terms, now| state.claim(terms, place, waker, now))?;
+        let claimed = self.with(read, |state, terms, now| {
+            let claimed = state.claim(terms, place, waker, now);
+            if claimed.is_ok() {
+                state.tally.goes(now);
+                state.count(true);
+            }
+            claimed
+        })?;
         Ok(claimed.map(|(grant, [next, _own])| {
             next.into_iter().for_each(Waker::wake);
             grant
@@ -205,15 +231,21 @@ impl Shares {
 
     /// Lets one who waits leave. `now` is none where the clock itself has failed.
     pub fn leave(&self, place: Place, now: Option<Instant>) {
-        let [next, own] =
-            self.at_last(now, |state, terms, now| state.leave(terms, place, seen(state, now)));
+        let [next, own] = self.at_last(now, |state, terms, now| {
+            let now = seen(state, now);
+            state.tally.leaves(now);
+            state.leave(terms, place, now)
+        });
         next.into_iter().for_each(Waker::wake);
         drop(own);
     }
 
     /// Gives back what a take can still give. `now` is none where the clock itself has failed.
     pub fn give_back(&self, grant: Grant, now: Option<Instant>) {
-        let next = self.at_last(now, |state, terms, now| state.give_back(terms, grant, now));
+        let next = self.at_last(now, |state, terms, now| {
+            state.tally.given_back += 1;
+            state.give_back(terms, grant, now)
+        });
         next.into_iter().for_each(Waker::wake);
     }
 
@@ -252,6 +284,21 @@ impl Shares {
         self.with(read, |state, terms, now| {
             state.members.forget_all_idle(terms.active_for, now);
             state.members.len()
+        })
+    }
+
+    /// Returns what became of all who asked; its keys are those that are active.
+    pub fn stats<E>(&self, read: impl FnMut() -> Result<Instant, E>) -> Result<LimiterStats, E> {
+        self.with(read, |state, terms, now| {
+            state.members.forget_all_idle(terms.active_for, now);
+            let mut stats = LimiterStats {
+                admitted: state.admitted,
+                refused: state.refused,
+                keys: state.members.len(),
+                ..LimiterStats::default()
+            };
+            state.tally.add_to(&mut stats, now);
+            stats
         })
     }
 

@@ -156,10 +156,11 @@ pub trait Shortcut<A: Stored>: fmt::Debug + Send + Sync + Sized {
     fn new(bucket: &A) -> Option<Self>;
 
     /// Takes if `take` finds room. A reading that lost a race may refuse what a later one would
-    /// not, and never the reverse.
+    /// not, and never the reverse. It counts whoever takes; and whoever does not, if that is final.
     fn change(
         &self,
         cost: u64,
+        is_final: bool,
         take: impl Fn(&mut A::State) -> Option<Mark>,
     ) -> Result<Option<Grant>, Held>;
 
@@ -168,6 +169,12 @@ pub trait Shortcut<A: Stored>: fmt::Debug + Send + Sync + Sized {
 
     /// Takes the state from the shard, unless there is more to know than that.
     fn release(&self, shard: &Shard<A>);
+
+    /// Returns the epoch of a take, of which a grant may have the last bits alone.
+    fn epoch(&self, shard: &Shard<A>, told: u64) -> u64;
+
+    /// Returns how many were refused without the lock.
+    fn refused(&self) -> u64;
 }
 
 /// It is held: go through the lock.

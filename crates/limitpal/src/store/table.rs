@@ -25,8 +25,9 @@ const SPILL: usize = 32;
 pub(super) struct Table<T> {
     places: Box<[Option<Slot<T>>]>,
     /// How many of the places a hash may name: the others are the spill.
-    homes: usize,
-    len: usize,
+    homes: u32,
+    /// Short, as `homes` is: a shard's first line of the cache is full.
+    len: u32,
 }
 
 /// Returns whether keys, in their order, fit in a table of twice as many places and lie near their
@@ -61,7 +62,7 @@ impl<T> Table<T> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// Returns how many places there are, taken or not.
@@ -170,7 +171,7 @@ impl<T> Table<T> {
     /// Returns where the hash of a key says that it is.
     #[inline]
     fn home(&self, key: Fingerprint) -> usize {
-        home(key, self.homes)
+        home(key, self.homes as usize)
     }
 
     /// Returns where a key belongs that is not there.
@@ -183,8 +184,9 @@ impl<T> Table<T> {
     }
 
     fn is_full(&self) -> bool {
-        let (taken, of) = if self.homes < SMALL { (1, 2) } else { (4, 5) };
-        (self.len + 1) * of > self.homes * taken
+        let homes = self.homes as usize;
+        let (taken, of) = if homes < SMALL { (1, 2) } else { (4, 5) };
+        (self.len() + 1) * of > homes * taken
     }
 
     /// Makes room. By how much is drawn, here from a hash: tables that grew in step would all be
@@ -192,13 +194,14 @@ impl<T> Table<T> {
     #[cold]
     fn grow(&mut self, drawn: u64) {
         let sixtyfourths = 8 + drawn as usize % 17;
-        let more = if self.homes < SMALL { self.homes } else { self.homes / 64 * sixtyfourths };
-        self.lay_out((self.homes + more).max(4));
+        let homes = self.homes as usize;
+        let more = if homes < SMALL { homes } else { homes / 64 * sixtyfourths };
+        self.lay_out((homes + more).max(4));
     }
 
     /// Lays the slots out anew for so many homes.
     fn lay_out(&mut self, homes: usize) {
-        self.homes = homes;
+        self.homes = u32::try_from(homes).expect("no shard has four thousand million places");
         let spill = homes.min(SPILL);
         let places = (0..homes + spill).map(|_| None).collect();
         let (mut next, mut spilt) = (0, Vec::new());
@@ -210,7 +213,7 @@ impl<T> Table<T> {
             }
             next = to + 1;
         }
-        self.len -= spilt.len();
+        self.len -= spilt.len() as u32;
         spilt.into_iter().for_each(|slot| self.insert(slot));
     }
 }

@@ -55,7 +55,7 @@ impl<A: Stored> Store<A> {
                 let (now, cost) = (read()?, request.cost);
                 let bucket = &self.settings.bucket;
                 let take = |state: &mut A::State| bucket.take_in_turn(state, cost, bounded(now));
-                if let Ok(Some(grant)) = direct.change(cost, take) {
+                if let Ok(Some(grant)) = direct.change(cost, false, take) {
                     return Ok(Turn::Now(make(grant)));
                 }
                 self.with_room(key, || Ok(now), reserve)?
@@ -112,12 +112,16 @@ impl<A: Stored> Store<A> {
     ) -> Result<Result<Grant, Pending>, E> {
         let claim = |shard: &mut Shard<A>, now| {
             if let Some(due) = shard.turned_away(place) {
+                shard.tally.turned_away(now);
                 return Err(Pending::refused(due, now));
             }
             let settings = &*shard.terms(&self.settings, place.key);
             match A::still(shard, settings, place, waker, now) {
                 Some(pending) => Err(pending),
-                None => Ok(A::go(shard, settings, place, now)),
+                None => {
+                    shard.has_come(now);
+                    Ok(A::go(shard, settings, place, now))
+                }
             }
         };
         let claimed = self.with(place.key, read, claim)?;
@@ -135,6 +139,8 @@ impl<A: Stored> Store<A> {
         let mut shard = self.shard(place.key);
         let now = Self::at_last(&mut shard, now);
         if let Some(due) = shard.turned_away(place) {
+            let seen = now.min(shard.time.now());
+            shard.tally.turned_away(seen);
             return Err(Pending::refused(due, now));
         }
         let settings = shard.terms(&self.settings, place.key);
@@ -142,6 +148,8 @@ impl<A: Stored> Store<A> {
             let wait = due.saturating_duration_since(now);
             return Err(Pending { due, wait, has_waker: false, refused: None });
         }
+        let seen = now.min(shard.time.now());
+        shard.has_come(seen);
         let (grant, [next, _own]) = A::go(&mut shard, &settings, place, now);
         drop(shard);
         next.into_iter().for_each(Waker::wake);
@@ -153,7 +161,11 @@ impl<A: Stored> Store<A> {
     pub fn leave(&self, place: Place, now: Option<Instant>) {
         let mut shard = self.shard(place.key);
         let now = Self::at_last(&mut shard, now);
-        shard.turned_away(place);
+        let seen = now.min(shard.time.now());
+        match shard.turned_away(place) {
+            Some(_) => shard.tally.turned_away(seen),
+            None => shard.tally.leaves(seen),
+        }
         let settings = shard.terms(&self.settings, place.key);
         let [next, own] = A::leave(&mut shard, &settings, place, now);
         drop(shard);
@@ -162,9 +174,13 @@ impl<A: Stored> Store<A> {
     }
 
     /// Gives back what a take can still give. `now` is none where the clock itself has failed.
-    pub fn give_back(&self, grant: Grant, now: Option<Instant>) {
+    pub fn give_back(&self, mut grant: Grant, now: Option<Instant>) {
         let mut shard = self.shard(grant.key);
+        if let Some(direct) = &self.direct {
+            grant.epoch = direct.epoch(&shard, grant.epoch);
+        }
         let now = Self::at_last(&mut shard, now);
+        shard.tally.given_back += 1;
         let settings = shard.terms(&self.settings, grant.key);
         let next = A::give_back(&mut shard, &settings, grant, now);
         drop(shard);

@@ -5,41 +5,16 @@ use std::time::Duration;
 
 use super::Full;
 use super::answer::{Grant, Pending, Place, Request, Turn};
+use super::no_shortcut::NoShortcut;
 use super::queue::{Queue, Stand};
 use super::shard::{Settings, Shard};
-use super::stored::{Held, Shortcut, Stored};
+use super::stored::Stored;
 use crate::algorithm::{Carry, Level, Mark, Undone, Window};
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
 use crate::waiting::Waiter;
-
-/// Windows are always changed under the lock.
-#[derive(Debug)]
-pub enum NoShortcut {}
-
-impl<W: Window> Shortcut<W> for NoShortcut {
-    fn new(_bucket: &W) -> Option<Self> {
-        None
-    }
-
-    fn change(
-        &self,
-        _cost: u64,
-        _take: impl Fn(&mut W::State) -> Option<Mark>,
-    ) -> Result<Option<Grant>, Held> {
-        match *self {}
-    }
-
-    fn hold(&self, _shard: &mut Shard<W>, _settings: &Settings<W>) {
-        match *self {}
-    }
-
-    fn release(&self, _shard: &Shard<W>) {
-        match *self {}
-    }
-}
 
 impl<W: Window> Shard<W> {
     /// Returns the time of a step that must not fail: never ahead of what has been seen.

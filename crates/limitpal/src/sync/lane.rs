@@ -3,7 +3,9 @@
 //! A step that does costs as much as the rest of a run through an executor whose parts all agree.
 
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
+
+use super::atomic::{AtomicU64, Ordering};
 
 /// How many threads can have one of their own at a time; behind those is the one of all others.
 pub(crate) const LANES: usize = 32;
@@ -54,6 +56,39 @@ pub(crate) fn lane() -> usize {
 #[cfg(loom)]
 pub(crate) fn lane() -> usize {
     LANES
+}
+
+/// A count that each thread adds to in its own lane.
+#[derive(Debug)]
+pub(crate) struct Lanes(Box<[Lane]>);
+
+/// A lane's count, in a line of the cache of its own.
+#[derive(Default, Debug)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+impl Lanes {
+    pub(crate) fn new() -> Self {
+        Self((0..=LANES).map(|_| Lane::default()).collect())
+    }
+
+    /// Adds one.
+    #[inline]
+    pub(crate) fn count(&self) {
+        let own = lane();
+        let Lane(count) = &self.0[own];
+        if own < LANES {
+            // Nobody else writes here.
+            count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+        } else {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds all up.
+    pub(crate) fn sum(&self) -> u64 {
+        self.0.iter().fold(0, |sum, Lane(count)| sum.saturating_add(count.load(Ordering::Relaxed)))
+    }
 }
 
 #[cfg(all(test, not(loom)))]

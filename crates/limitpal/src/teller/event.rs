@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::circuit_state::CircuitState;
+use crate::refusal::CircuitBreakerOpen;
 use crate::retry_after::RetryAfter;
 
 /// What an observer hears of; [`AnyLimiter::observe`](crate::AnyLimiter::observe) says when.
@@ -47,5 +49,29 @@ pub enum Event {
         evicted: u64,
         /// How many in all: `evicted_live` of the limiter.
         total: u64,
+    },
+    /// A circuit breaker went from one state to another.
+    #[non_exhaustive]
+    BreakerMoved {
+        /// Whose circuit it is, where there is one for each key; else empty.
+        key: Arc<str>,
+        /// The state before.
+        from: CircuitState,
+        /// The state after.
+        to: CircuitState,
+    },
+    /// A circuit breaker refused a call; in shadow, it would have.
+    #[non_exhaustive]
+    BreakerRefused {
+        /// As that of `BreakerMoved`.
+        key: Arc<str>,
+        /// When it may admit, and how it stood.
+        refusal: CircuitBreakerOpen,
+    },
+    /// A call through a circuit breaker failed, and that counted.
+    #[non_exhaustive]
+    BreakerFailed {
+        /// As that of `BreakerMoved`.
+        key: Arc<str>,
     },
 }

@@ -13,6 +13,7 @@ mod probes;
 mod ramp;
 mod rules;
 mod snapshot;
+mod stats;
 mod timeouts;
 
 use std::time::Duration;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::callbacks::{BreakerEvent, CallbackId, EventKind};
-use super::{BreakerCell, word_of};
-use crate::breaker::CircuitState;
+use super::{BreakerCell, COUNTS, NUMBER};
+use crate::breaker::{BreakerMode, CircuitState, Counts, Permit};
 use crate::sync::atomic::Ordering;
+use crate::teller::{Event, Teller};
 use crate::time::Instant;
 
 impl BreakerCell {
@@ -21,8 +22,33 @@ impl BreakerCell {
             Some(now) => (breaker.state(now), breaker.is_new(now)),
             None => (breaker.word(), false),
         };
-        self.word.store(word_of(&breaker, &self.callbacks), Ordering::Release);
+        self.word.store(self.word_of(&breaker), Ordering::Release);
         seen
+    }
+
+    /// Counts a success of which the machine need not hear, if it is one.
+    #[cold]
+    pub(super) fn counts(&self, permit: Option<Permit>) -> bool {
+        let Some(successes) = &self.successes else { return false };
+        let word = self.word.load(Ordering::Acquire);
+        let is_good = permit.is_none_or(|permit| permit.number() == word >> NUMBER);
+        let counts = word & COUNTS != 0 && is_good;
+        if counts {
+            successes.count();
+        }
+        counts
+    }
+
+    /// Returns how many such there were; none where they are not counted.
+    pub(in super::super) fn healthy_successes(&self) -> Option<u64> {
+        let heard = self.settings.hears_successes().then_some(0);
+        self.successes.as_ref().map(|successes| successes.sum()).or(heard)
+    }
+
+    /// Returns what was counted, as it was last seen.
+    pub(in super::super) fn counted(&self) -> (CircuitState, BreakerMode, Counts) {
+        let breaker = self.lock();
+        (breaker.word(), breaker.mode(), breaker.counts)
     }
 
     /// Adds a callback, which is told for which key, and what.
@@ -41,6 +67,21 @@ impl BreakerCell {
         let id = self.callbacks.add(kind, Arc::new(of_own));
         self.refresh();
         id
+    }
+
+    /// Returns who hears of what happens: to this circuit and to those that share its callbacks.
+    pub fn teller(&self) -> &Teller {
+        self.callbacks.teller()
+    }
+
+    /// Returns whether an event is about this circuit.
+    pub fn is_about(&self, event: &Event) -> bool {
+        match event {
+            Event::BreakerMoved { key, .. }
+            | Event::BreakerRefused { key, .. }
+            | Event::BreakerFailed { key } => *key == self.key,
+            _ => false,
+        }
     }
 
     /// Removes a callback, and returns whether it was there.

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::super::BreakerCell;
 use super::super::callbacks::{BreakerEvent, CallbackId, Callbacks, EventKind};
+use super::super::stats::KeyedBreakerStats;
 use crate::breaker::{BreakerSettings, CircuitState};
 use crate::config::{InvalidConfig, at_least_one};
+use crate::teller::Teller;
 use crate::time::Instant;
 
 /// Among how many the choice of who goes is exact.
@@ -24,6 +26,8 @@ pub struct BreakerTable {
     /// Counts uses, and so tells which came last.
     uses: AtomicU64,
     slots: RwLock<Slots>,
+    /// What became of the calls of keys that are forgotten.
+    gone: Mutex<KeyedBreakerStats>,
 }
 
 #[derive(Default, Debug)]
@@ -54,7 +58,9 @@ impl BreakerTable {
             at_least_one("max_breakers", max as u64)?;
         }
         let (callbacks, uses, slots) = (Arc::default(), AtomicU64::new(0), RwLock::default());
-        Ok(Self { settings: Arc::new(settings), callbacks, max_breakers, uses, slots })
+        let counts_successes = settings.count_successes() || settings.hears_successes();
+        let gone = Mutex::new(KeyedBreakerStats::nothing(counts_successes));
+        Ok(Self { settings: Arc::new(settings), callbacks, max_breakers, uses, slots, gone })
     }
 
     /// Returns the settings of each circuit.
@@ -123,6 +129,7 @@ impl BreakerTable {
         if is_full {
             let gone = std::mem::replace(&mut slots.slots[place], slot);
             slots.places.remove(gone.cell.key());
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).add_gone(&gone.cell);
         } else {
             slots.slots.push(slot);
         }
@@ -143,11 +150,23 @@ impl BreakerTable {
         id
     }
 
+    /// Returns who hears of what happens.
+    pub fn teller(&self) -> &Teller {
+        self.callbacks.teller()
+    }
+
     /// Removes a callback, and returns whether it was there.
     pub fn remove_callback(&self, id: CallbackId) -> bool {
         let was_there = self.callbacks.remove(id);
         self.refresh();
         was_there
+    }
+
+    /// Returns what became of the calls of keys that are forgotten, and the circuits that are not.
+    pub(in super::super) fn gone_and_there(&self) -> (KeyedBreakerStats, Vec<Arc<BreakerCell>>) {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (gone, slots.slots.iter().map(|slot| slot.cell.clone()).collect())
     }
 
     fn refresh(&self) {

@@ -76,7 +76,7 @@ impl Composite<SharedClock> {
             let wish = Wish { cost: ask.cost(), timeout, arrival };
             held = Some(match self.next(ask, wish, held.take(), |_| false) {
                 Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
-                Step::Refused(retry_after) => return Err(Denied::too_late(retry_after)),
+                Step::Refused(retry_after, _) => return Err(Denied::too_late(retry_after)),
                 Step::Shut(door, after) => return Err(Denied::shut(&self.doors[door], after)),
                 Step::Wait(part, place, _) => {
                     match sit(&*self.parts[part], place, timeout).await {
@@ -104,7 +104,7 @@ impl Composite<SharedClock> {
             let wish = Wish { cost: ask.cost(), timeout, arrival };
             held = Some(match self.next(ask, wish, held.take(), |clock| !clock.parks()) {
                 Step::Go(grants, permit) => return Ok(Quota::each(grants, permit, waited)),
-                Step::Refused(retry_after) => return Err(Denied::too_late(retry_after)),
+                Step::Refused(retry_after, _) => return Err(Denied::too_late(retry_after)),
                 Step::Shut(door, after) => return Err(Denied::shut(&self.doors[door], after)),
                 Step::Wait(part, place, wait) => {
                     match turn::sit_out(&*self.parts[part], place, (wait, timeout)) {

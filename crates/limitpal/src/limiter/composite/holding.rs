@@ -9,6 +9,7 @@ use crate::clock::SharedClock;
 use crate::config::InvalidConfig;
 use crate::limiter::{AnyLimiter, Ask, ConcurrencyLimiter, Kind, Parts, Quota, sure};
 use crate::refusal::RateLimitExceeded;
+use crate::stats::LimiterStats;
 use crate::teller::{Event, Subscription};
 
 /// Limiters of any kinds as one, concurrency limiters too: a call goes if all of them let it, and
@@ -167,6 +168,11 @@ impl HoldingLimiter {
         self.0.observe(observer)
     }
 
+    /// Returns what became of its calls, as [`AnyLimiter::stats`] does.
+    pub fn stats(&self) -> LimiterStats {
+        self.0.stats()
+    }
+
     /// Forgets what a key has taken of quota. Permits stay out.
     pub fn reset(&self, key: &str) {
         self.0.reset(key);
@@ -180,6 +186,10 @@ impl HoldingLimiter {
     /// Returns the clock that timeouts go by.
     pub fn clock(&self) -> &SharedClock {
         self.0.clock()
+    }
+
+    pub(in crate::limiter) fn any(&self) -> &AnyLimiter {
+        &self.0
     }
 
     /// Returns what an executor asks, and holds.

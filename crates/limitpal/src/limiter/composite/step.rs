@@ -56,8 +56,8 @@ pub enum Step {
     Wait(usize, Place, Duration),
     /// Wait before this door for as long as the timeout has it, then ask again.
     Knock(usize, Queued),
-    /// Quota would come too late. Nothing was taken.
-    Refused(RetryAfter),
+    /// Quota of this part would come too late. Nothing was taken.
+    Refused(RetryAfter, usize),
     /// This door has no permit in time. Nothing was taken.
     Shut(usize, RetryAfter),
 }
@@ -90,17 +90,25 @@ impl<S: TimeSource> Composite<S> {
             if wait == RetryAfter::Now && shut.is_none() {
                 if self.take_rest(key, request, &mut taken)? {
                     let (grants, permit) = taken.into_all();
+                    self.counts.admit();
                     return Ok(Step::Go(grants, permit));
                 }
                 continue;
             }
             drop(taken);
             let begun = match shut {
-                Some((door, after)) => self.knock(key, request, door, longer(wait, after), wait)?,
+                Some(shut) => self.knock(key, request, shut, (longest, wait))?,
                 None => self.wait_in(key, request, longest, wait, &fixed)?,
             };
             match begun {
-                ControlFlow::Break(step) => return Ok(step),
+                ControlFlow::Break(step) => {
+                    match step {
+                        Step::Refused(_, by) => self.counts.refuse(by),
+                        Step::Shut(door, _) => self.counts.refuse(self.parts.len() + door),
+                        _ => {}
+                    }
+                    return Ok(step);
+                }
                 ControlFlow::Continue(has) => held = Some(has),
             }
         }
@@ -124,17 +132,16 @@ impl<S: TimeSource> Composite<S> {
         &self,
         key: &str,
         request: Request,
-        door: usize,
-        retry_after: RetryAfter,
-        quota: RetryAfter,
+        (door, after): (usize, RetryAfter),
+        (longest, quota): (usize, RetryAfter),
     ) -> Result<Begun, S::Error> {
         let Request { cost, timeout, ticket, .. } = request;
         let refuses = self.doors[door].is_bulkhead() && self.doors[door].has_full_line();
-        if is_too_late(quota, timeout) && !refuses {
-            return Ok(Begun::Break(Step::Refused(retry_after)));
+        if after != RetryAfter::Never && is_too_late(quota, timeout) && !refuses {
+            return Ok(Begun::Break(Step::Refused(longer(quota, after), longest)));
         }
-        if retry_after == RetryAfter::Never {
-            return Ok(Begun::Break(Step::Shut(door, retry_after)));
+        if after == RetryAfter::Never {
+            return Ok(Begun::Break(Step::Shut(door, after)));
         }
         Ok(match self.doors[door].enter(key, cost, ticket, is_ready_to_wait(timeout))? {
             Entered::Now(permit) => Begun::Continue(Held::Permit(door, permit)),
@@ -153,14 +160,14 @@ impl<S: TimeSource> Composite<S> {
         fixed: impl Fn(&S) -> bool,
     ) -> Result<Begun, S::Error> {
         if is_too_late(wait, request.timeout) {
-            return Ok(Begun::Break(Step::Refused(wait)));
+            return Ok(Begun::Break(Step::Refused(wait, longest)));
         }
         let part = &self.parts[longest];
         let request = Request { fixed: fixed(part.source()), ..request };
         Ok(match part.reserve(key, request)? {
             Turn::Now(grant) => Begun::Continue(Held::Grant(longest, grant)),
             Turn::Wait(place, wait) => Begun::Break(Step::Wait(longest, place, wait)),
-            Turn::Refused(retry_after) => Begun::Break(Step::Refused(retry_after)),
+            Turn::Refused(retry_after) => Begun::Break(Step::Refused(retry_after, longest)),
         })
     }
 

@@ -37,6 +37,16 @@ impl<'c, S: TimeSource> Taken<'c, S> {
         Self { parts, grants, permits: Vec::new() }
     }
 
+    /// Returns how many parts have given.
+    pub(super) fn parts(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// Returns how many doors have given.
+    pub(super) fn doors(&self) -> usize {
+        self.permits.len()
+    }
+
     pub(super) fn has_part(&self, index: usize) -> bool {
         self.grants.iter().any(|(own, _)| *own == index)
     }

@@ -13,6 +13,7 @@ use crate::config::InvalidConfig;
 use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
+use crate::stats::LimiterStats;
 use crate::store::{Grant, Pending, Place, Request, Shares, Sight, StoreOptions, Turn};
 use crate::teller::Teller;
 
@@ -61,6 +62,14 @@ impl<S: TimeSource> FairKeyed<S> {
 impl<S: TimeSource> Part<S> for FairKeyed<S> {
     fn source(&self) -> &S {
         &self.source
+    }
+
+    fn name(&self) -> &'static str {
+        "FairBucket"
+    }
+
+    fn has_rules(&self) -> bool {
+        self.keys.has_rules()
     }
 
     fn teller(&self) -> &Teller {
@@ -137,6 +146,10 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
 
     fn refused_new(&self) -> u64 {
         0
+    }
+
+    fn stats(&self) -> Result<LimiterStats, S::Error> {
+        self.shares.stats(|| self.source.now())
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, S::Error> {

@@ -4,6 +4,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::super::answer::{Grant, Place, Request, Turn};
+use super::super::tally::Tally;
 use super::super::timeline::Timeline;
 use super::line::{Line, Waiter};
 use super::members::Members;
@@ -37,6 +38,9 @@ pub(super) struct State {
     pub(super) ranks: u64,
     /// Takes from before the last reset of all give nothing back.
     epoch: u64,
+    pub(super) admitted: u64,
+    pub(super) refused: u64,
+    pub(super) tally: Tally,
 }
 
 impl State {
@@ -50,6 +54,18 @@ impl State {
             places: 0,
             ranks: 0,
             epoch: 0,
+            admitted: 0,
+            refused: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Counts one who asked.
+    pub(super) fn count(&mut self, is_taken: bool) {
+        if is_taken {
+            self.admitted += 1;
+        } else {
+            self.refused += 1;
         }
     }
 

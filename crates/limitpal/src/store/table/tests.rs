@@ -42,7 +42,7 @@ fn places(table: &Table<i64>) -> Vec<Option<(Fingerprint, i64)>> {
 /// Checks that it holds what the map does, in order, and nothing behind a gap.
 fn is_as(table: &Table<i64>, map: &BTreeMap<Fingerprint, i64>) -> Result<(), TestCaseError> {
     prop_assert_eq!(map.len(), table.len());
-    prop_assert!(table.len() * 5 <= table.homes * 4);
+    prop_assert!(table.len() * 5 <= table.homes as usize * 4);
     for (key, state) in map {
         prop_assert_eq!(Some(*state), table.find(*key).map(|slot| slot.state));
     }
