@@ -243,6 +243,21 @@ COMPLAINTS = [
         ["test_complaints.py::test_what_retries_cost_the_other_side_can_be_counted"],
     ),
     (
+        "failsafe#393, #365, resilience4j#332",
+        "who waits past its timeout keeps its place in the line",
+        [
+            "test_bulkhead_executor.py::test_a_run_that_is_cancelled_in_the_line_leaves_it",
+            "test_timeouts_cancel.py::test_a_cancelled_run_gives_back_what_it_held",
+        ],
+    ),
+    (
+        "resilience4j#1657",
+        "a full bulkhead opens the breaker",
+        [
+            "test_bulkhead_executor.py::test_a_full_one_feeds_no_other_stage",
+        ],
+    ),
+    (
         "failsafe-go#141",
         "without budget for a hedge the call fails",
         [

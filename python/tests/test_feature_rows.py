@@ -135,6 +135,14 @@ ROWS = [
     ),
     # Bulkhead, timeout, hedge, fallback, cache
     (
+        "a bulkhead",
+        "test_bulkhead.py::test_it_is_given_back_at_the_end_of_each_form",
+    ),
+    (
+        "a bulkhead's line",
+        "test_bulkhead.py::test_those_who_wait_come_in_in_order_and_the_line_has_an_end",
+    ),
+    (
         "a timeout of an attempt",
         "test_timeouts.py::test_an_attempt_that_takes_too_long_is_cancelled_and_the_next_one_begins",
     ),
@@ -157,6 +165,18 @@ ROWS = [
     (
         "a cap on the load of hedges",
         "test_hedge.py::test_the_cap_bounds_hedges_to_a_share_of_the_calls",
+    ),
+    (
+        "a fallback",
+        "test_fallback.py::test_it_answers_errors_exhaustion_and_refusals_alike_and_values_never",
+    ),
+    (
+        "a cache",
+        "test_cache.py::test_a_value_is_fresh_for_its_time_and_not_at_its_end",
+    ),
+    (
+        "equal calls in flight are joined",
+        "test_cache_flights.py::test_tasks_get_the_value_of_one_run",
     ),
     # Composition, configuration, registries
     (

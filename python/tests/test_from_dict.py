@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import limitpal
-from helpers import ASYNC, SYNC, both, caught, settle
+from helpers import ASYNC, SYNC, Script, both, caught, settle
 from limitpal import (
     AsyncTokenBucket,
     CircuitBreaker,
@@ -111,6 +111,25 @@ def test_times_and_hedges_are_options_as_well(side):
 
     assert "Hedge(delay=0.1" in shown
     assert "timeout=5.0, attempt_timeout=2.0" in shown
+
+
+@both
+async def test_what_stands_around_a_call_is_made_of_dicts_as_well(side):
+    """Bulkhead, fallback and cache."""
+    executor = side.Executor.from_dict(
+        {
+            "bulkhead": {"limit": 3, "max_waiting": 2},
+            "fallback": {"value": [], "on": ["ConnectionError"]},
+            "cache": {"ttl": 60},
+        },
+        clock=MockClock(),
+    )
+    call = side.function(Script(ConnectionError("down"), 7, 8))
+
+    answers = [await settle(executor.run("api", call)) for _ in range(3)]
+
+    assert answers == [[], 7, 7]
+    assert "Bulkhead(limit=3, max_waiting=2" in repr(executor)
 
 
 @pytest.mark.parametrize("side", [SYNC, ASYNC], ids=repr)
@@ -309,6 +328,10 @@ WRONG = [
     ({"timeout": 1, "attempt_timeout": 2}, "executor.attempt_timeout", "at most the timeout"),
     ({"hedge": {"dely": 2}}, "executor.hedge.dely", "perhaps 'delay' is meant"),
     ({"hedge": {"delay": -1}}, "executor.hedge.delay", "at least 0"),
+    ({"bulkhead": {"limit": 0}}, "executor.bulkhead.limit", "whole number"),
+    ({"cache": {"ttl": -1}}, "executor.cache.ttl", "above 0"),
+    ({"cache": {"ttl": 1, "key": "f"}}, "executor.cache.key", "no such name"),
+    ({"fallback": {"value": 1, "on": "zz"}}, "executor.fallback.on", "no such name"),
     ({"charge": "run"}, "executor.charge", 'give "call" or "attempt"'),
     ({"acquire_timeout": "5s"}, "executor.acquire_timeout", "time in seconds"),
     ({"kind": "executor"}, "executor.kind", "no such option"),
@@ -380,9 +403,8 @@ def test_every_option_that_takes_a_part_a_class_or_a_function_is_in_the_tables()
     """A stage that is new in the executor's signature has its line, or takes a number."""
     numbers = {"charge", "acquire_timeout", "timeout", "attempt_timeout", "on_threads", "clock"}
     options = set(inspect.signature(ResilientExecutor).parameters)
-    coming = {"hedge", "bulkhead", "fallback", "cache"} - options
 
     assert options - numbers <= set(PARTS)
-    for option in PARTS.keys() - coming:
-        for name in PARTS[option].values():
+    for kinds in PARTS.values():
+        for name in kinds.values():
             assert hasattr(limitpal, name), name
