@@ -1,6 +1,8 @@
 //! The loop that waits as a future, on any async executor.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::{Last, RunError};
@@ -10,6 +12,17 @@ use crate::circuit_breaker::Permit;
 use crate::limiter::{CompositePermit, Denied, Quota};
 use crate::refusal::RateLimitExceeded;
 use crate::store::Turn;
+
+/// The permit of a run whose circuit is closed, and what the limiter says, if it is not to be awaited.
+type Begun = (Option<Permit>, Option<Turn<()>>);
+
+/// What there is of a run so far.
+enum SoFar<E> {
+    /// No attempt; of a circuit that is not closed, nothing.
+    Begun(Option<Begun>),
+    /// One attempt, which failed.
+    Failed(Option<Permit>, E),
+}
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Runs `function` to its value or its last error.
@@ -42,14 +55,7 @@ impl<E: 'static> ResilientExecutor<E> {
     {
         let parts = &*self.parts;
         // Most runs wait for nothing and do not fail: of those nothing is kept but the function.
-        let (mut call, entered, last) = match parts.begin(key) {
-            None => match parts.plan_of(key) {
-                None => (Call::new(&parts.plan), None, Last::Nothing),
-                Some(own) => {
-                    let call = Call::new(&own);
-                    return self.go_on(key, |_| function(), call, None, Last::Nothing).await;
-                }
-            },
+        let so_far = match parts.begin(key) {
             Some((permit, Some(Turn::Now(())))) => {
                 let attempt = OnlyAttempt::of(&parts.plan);
                 let answer = function().await;
@@ -59,17 +65,43 @@ impl<E: 'static> ResilientExecutor<E> {
                         parts.succeeded(permit);
                         return Ok(value);
                     }
-                    Err(error) => {
-                        let mut call = Call::begun(&parts.plan, permit);
-                        parts.report(&mut call, &error);
-                        (call, None, Last::Failed(error))
-                    }
+                    Err(error) => SoFar::Failed(permit, error),
                 }
             }
-            Some((_, Some(Turn::Refused(retry_after)))) => {
+            begun => SoFar::Begun(begun),
+        };
+        let mut rest = pin!(self.run_on(key, function, so_far));
+        poll_fn(|context| poll_apart(rest.as_mut(), context)).await
+    }
+
+    /// Goes on with a run that is more than an attempt that succeeds at once.
+    async fn run_on<T, F, Answer>(
+        &self,
+        key: &str,
+        mut function: F,
+        so_far: SoFar<E>,
+    ) -> Result<T, RunError<E>>
+    where
+        F: FnMut() -> Answer,
+        Answer: Future<Output = Result<T, E>>,
+    {
+        let (parts, own) = (&*self.parts, &mut None);
+        let (mut call, entered, last) = match so_far {
+            SoFar::Failed(permit, error) => {
+                let mut call = Call::begun(&parts.plan, permit);
+                parts.report(&mut call, &error);
+                (call, None, Last::Failed(error))
+            }
+            SoFar::Begun(None) => {
+                *own = parts.plan_of(key);
+                (Call::new(own.as_ref().unwrap_or(&parts.plan)), None, Last::Nothing)
+            }
+            SoFar::Begun(Some((_, Some(Turn::Refused(retry_after))))) => {
                 return Err(parts.refused(retry_after));
             }
-            Some((permit, turn)) => (Call::admitted(&parts.plan, permit), turn, Last::Nothing),
+            SoFar::Begun(Some((permit, turn))) => {
+                (Call::admitted(&parts.plan, permit), turn, Last::Nothing)
+            }
         };
         if let Ok(Step::Stop(stop)) = call.next(parts) {
             return Err(RunError::new(stop, call.attempts(), last));
@@ -215,6 +247,12 @@ impl<E: 'static> ResilientExecutor<E> {
     }
 }
 
+/// Polls what is seldom needed, so that it is no part of what often is.
+#[inline(never)]
+fn poll_apart<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    future.poll(context)
+}
+
 impl<E> Parts<E> {
     /// Waits for quota, and for a place in the bulkhead: for a turn that is known already, else for
     /// what is to be awaited.
@@ -238,7 +276,7 @@ impl<E> Parts<E> {
 
     /// Begins a run while the circuit is closed: what the limiter says, if it is not to be awaited.
     #[inline]
-    fn begin(&self, key: &str) -> Option<(Option<Permit>, Option<Turn<()>>)> {
+    fn begin(&self, key: &str) -> Option<Begun> {
         let permit = self.closed_permit()?;
         let turn = match &self.limiter {
             None => Some(Turn::Now(())),

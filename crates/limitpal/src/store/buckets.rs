@@ -40,6 +40,7 @@ impl Store {
 impl Stored for Bucket {
     type Line = Lineup;
     type Shortcut = Direct;
+    const ONE_WORD: bool = true;
 
     fn converted(&self, old: &Self, state: &KeptLevel, now: Instant) -> KeptLevel {
         KeptLevel::of(self.carried(old, state.level(), Carry::Proportional, now))

@@ -19,6 +19,8 @@ pub trait Stored: Saved + Sized {
     type Line: fmt::Debug + Send + 'static;
     /// The only bucket, where there is one for everybody.
     type Shortcut: Shortcut<Self>;
+    /// Whether there is such a thing.
+    const ONE_WORD: bool;
 
     /// Returns what went from a key for which somebody waits, where its state does not say.
     fn facts<'l>(&self, line: &'l mut Self::Line, now: Instant) -> Option<&'l Self::State>;
