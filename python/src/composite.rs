@@ -15,7 +15,7 @@ use crate::ask::{Cost, Key, Keys};
 use crate::clock::PyClock;
 use crate::composite_core::{CompositeCore, Own};
 use crate::composite_parts::{OwnParts, Parts};
-use crate::composite_permit::CompositePermit;
+use crate::composite_permit::{CompositePermit, Taken};
 use crate::composite_run::{self, came, refusal};
 use crate::concurrency_permit::ConcurrencyPermit;
 use crate::decision::Decision;
@@ -59,27 +59,6 @@ struct Inner {
     limiters: Py<PyTuple>,
     core: CompositeCore,
     own: OwnParts,
-}
-
-/// What was taken from all parts of ours.
-pub(crate) struct Taken {
-    ours: Option<Arc<Composite<PyClock>>>,
-    grants: Vec<Grant>,
-    permit: CorePermit,
-}
-
-impl Taken {
-    pub(crate) fn give_back(self) {
-        drop(self.permit);
-        if let Some(ours) = self.ours {
-            ours.give_back(self.grants);
-        }
-    }
-
-    /// Spends the quota; what is left is the permit to hold.
-    pub(crate) fn into_permit(self) -> CorePermit {
-        self.permit
-    }
 }
 
 impl CompositeLimiter {

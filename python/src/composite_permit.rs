@@ -1,11 +1,13 @@
 //! What is held of a composite while the work lasts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use limitpal::CompositePermit as CorePermit;
+use limitpal::parts::{Composite, Grant};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::clock::PyClock;
 use crate::limiter::unpicklable;
 
 /// A permit of each concurrency limiter in a composite. They go back by `release()`, at the end of
@@ -62,5 +64,26 @@ impl CompositePermit {
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
         Err(unpicklable(slf.as_any()))
+    }
+}
+
+/// What was taken from all parts of ours.
+pub(crate) struct Taken {
+    pub(crate) ours: Option<Arc<Composite<PyClock>>>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) permit: CorePermit,
+}
+
+impl Taken {
+    pub(crate) fn give_back(self) {
+        drop(self.permit);
+        if let Some(ours) = self.ours {
+            ours.give_back(self.grants);
+        }
+    }
+
+    /// Spends the quota; what is left is the permit to hold.
+    pub(crate) fn into_permit(self) -> CorePermit {
+        self.permit
     }
 }

@@ -12,7 +12,8 @@ use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
-use crate::composite::{Taken, take_all};
+use crate::composite::take_all;
+use crate::composite_permit::Taken;
 use crate::composite_run::CompositeRun;
 use crate::concurrency::ConcurrencyLimiter;
 use crate::errors;

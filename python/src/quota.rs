@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 
 use crate::ask::{Cost, Key};
 use crate::clock::PyClock;
-use crate::composite::{CompositeLimiter, Taken};
+use crate::composite::CompositeLimiter;
 use crate::composite_parts::{Limiter, acquire_own, clock_of};
+use crate::composite_permit::Taken;
 use crate::errors;
 use crate::guarded::{Guarded, beside_own};
 use crate::limiter::{KeyedLimiter, sit_out};

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from pyresilience import (
+    BulkheadConfig,
     CircuitBreakerConfig,
     CircuitOpenError,
     RateLimiterConfig,
     RetryConfig,
+    TimeoutConfig,
     resilient,
 )
 from turns.statement import Statement, statement
@@ -33,6 +36,27 @@ def await_run() -> Statement:
         retry=RetryConfig(), circuit_breaker=CircuitBreakerConfig(), rate_limiter=LIMIT
     )
     return statement("await f(key)", f=decorate(awaited))
+
+
+def run_five() -> Statement:
+    """Call through timeout, breaker, bulkhead, limiter and retry."""
+    return statement("f(key)", f=five_stages()(f))
+
+
+def await_five() -> Statement:
+    """Await through timeout, breaker, bulkhead, limiter and retry."""
+    return statement("await f(key)", f=five_stages()(awaited))
+
+
+def five_stages() -> Any:
+    """Return the decorator of all five."""
+    return resilient(
+        retry=RetryConfig(),
+        timeout=TimeoutConfig(seconds=30.0),
+        circuit_breaker=CircuitBreakerConfig(),
+        bulkhead=BulkheadConfig(max_concurrent=10),
+        rate_limiter=LIMIT,
+    )
 
 
 def retry() -> Statement:

@@ -16,14 +16,15 @@ use crate::suite::Suite;
 use crate::waiting::runtime;
 
 const LIMITER: &str = "limitpal's limiter alone";
-const GUARDED: &str = "with a bulkhead";
+const FIVE: &str = "five stages";
 const TOWER: &str = "tower rate_limit + retry";
 const TOWER_BREAKER: &str = "tower rate_limit + tower-resilience breaker + retry";
 const HOUR: Duration = Duration::from_secs(3600);
 
 const NOTE: &str = "One known key, a call that is ready at once, nothing refused: our executor \
-                    with limiter, retry and breaker; our limiter's `allow` alone; and stacks of \
-                    tower services, which have no keys.";
+                    with limiter, retry and breaker; that with a timeout and a bulkhead besides, five \
+                    stages; our limiter's `allow` alone; and stacks of tower services, which have no \
+                    keys.";
 
 /// Returns a key of 16 bytes that the compiler knows nothing about.
 pub(crate) fn known_key() -> &'static str {
@@ -37,12 +38,13 @@ pub(crate) fn whole(limiter: TokenBucket, breaker: CircuitBreaker) -> ResilientE
     builder.acquire_timeout(Duration::ZERO).build().expect("options within our range")
 }
 
-/// Returns one that has a bulkhead too.
-fn guarded(limiter: TokenBucket, breaker: CircuitBreaker) -> ResilientExecutor<Failure> {
+/// Returns one that has a time and a bulkhead too.
+fn five_stages(limiter: TokenBucket, breaker: CircuitBreaker) -> ResilientExecutor<Failure> {
     let builder = ResilientExecutor::builder().limiter(limiter).circuit_breaker(breaker);
     let builder = builder.retry_policy(RetryPolicy::default()).acquire_timeout(Duration::ZERO);
     let bulkhead = Bulkhead::new(100).expect("the limit is within our range");
-    builder.bulkhead(bulkhead).build().expect("options within our range")
+    let builder = builder.bulkhead(bulkhead).timeout(HOUR).attempt_timeout(HOUR);
+    builder.build().expect("options within our range")
 }
 
 pub(crate) fn run(suite: &mut Suite) {
@@ -55,8 +57,9 @@ pub(crate) fn run(suite: &mut Suite) {
             suite.add(&case, &all, None);
             let less = all.derived(OURS, (OURS, LIMITER), |executor, limiter| executor - limiter);
             suite.add(&above, &less, Some(Target::at_most(15.0)));
-            let more = all.derived(OURS, (GUARDED, OURS), |guarded, executor| guarded - executor);
-            suite.add(&format!("bulkhead in the executor, {kind}"), &more, None);
+            let five = all.derived(OURS, (FIVE, OURS), |five, _executor| five);
+            let case = format!("executor of five stages, {kind}");
+            suite.add(&case, &five, Some(Target::at_most(200.0)));
         }
     }
     suite.open("Executor, allocations, Rust", "per call", NOTE);
@@ -79,14 +82,14 @@ fn sync(suite: &Suite) -> Rounds<Run> {
     let limiter = ENDLESS.limitpal();
     let executor = whole(limiter.clone(), breakers::ours());
     let run = || executor.run_blocking(key, || Ok::<_, Failure>(1)).is_ok();
-    let whole = guarded(limiter.clone(), breakers::ours());
+    let whole = five_stages(limiter.clone(), breakers::ours());
     let run_guarded = || whole.run_blocking(key, || Ok::<_, Failure>(1)).is_ok();
     let calls = suite.calls();
     take_turns(
         suite.rounds(),
         vec![
             Column::new(OURS, || counted(calls, || per_call(calls, run))),
-            Column::new(GUARDED, || counted(calls, || per_call(calls, run_guarded))),
+            Column::new(FIVE, || counted(calls, || per_call(calls, run_guarded))),
             Column::new(LIMITER, || counted(calls, || per_call(calls, || limiter.allow(key)))),
         ],
     )
@@ -97,7 +100,7 @@ fn future(suite: &Suite) -> Rounds<Run> {
     let limiter = ENDLESS.limitpal();
     let executor = whole(limiter.clone(), breakers::ours());
     let calls = suite.calls();
-    let guarded_one = guarded(limiter.clone(), breakers::ours());
+    let guarded_one = five_stages(limiter.clone(), breakers::ours());
     let runtime = runtime();
     let _inside = runtime.enter();
     let service = tower::service_fn(|_key: &'static str| async { Ok::<_, Failure>(1) });
@@ -116,7 +119,7 @@ fn future(suite: &Suite) -> Rounds<Run> {
                 let run = async || executor.run(key, async || Ok::<_, Failure>(1)).await.is_ok();
                 counted(calls, || runtime.block_on(per_await(calls, run)))
             }),
-            Column::new(GUARDED, || {
+            Column::new(FIVE, || {
                 let run = async || guarded_one.run(key, async || Ok::<_, Failure>(1)).await.is_ok();
                 counted(calls, || runtime.block_on(per_await(calls, run)))
             }),
