@@ -115,7 +115,7 @@ fn longest_of(bucket: usize) -> Duration {
     Duration::from_nanos((((first + 1) as u64) << shift) - 1)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 
