@@ -27,7 +27,7 @@ class Explanation:
 
     part: str
     key: str | None
-    state: dict[str, object] = field(default_factory=dict)
+    state: dict[str, object] = field(default_factory=dict[str, object])
     retry_after: float | None = None
     change: str = ""
 
