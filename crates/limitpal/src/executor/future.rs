@@ -17,10 +17,14 @@ use crate::store::Turn;
 type Begun = (Option<Permit>, Option<Turn<()>>);
 
 /// What there is of a run so far.
-enum SoFar<E> {
-    /// No attempt; of a circuit that is not closed, nothing.
-    Begun(Option<Begun>),
-    /// One attempt, which failed.
+enum SoFar<'p, E> {
+    /// It has begun.
+    Begun(Call<&'p Plan>),
+    /// It has begun, and is to go through its key's own breaker.
+    Own(Plan),
+    /// It is admitted, and this is what the limiter says.
+    Admitted(Option<Permit>, Option<Turn<()>>),
+    /// One attempt has failed.
     Failed(Option<Permit>, E),
 }
 
@@ -68,7 +72,20 @@ impl<E: 'static> ResilientExecutor<E> {
                     Err(error) => SoFar::Failed(permit, error),
                 }
             }
-            begun => SoFar::Begun(begun),
+            Some((_, Some(Turn::Refused(retry_after)))) => {
+                return Err(parts.refused(retry_after));
+            }
+            Some((permit, turn)) => SoFar::Admitted(permit, turn),
+            None => match parts.plan_of(key) {
+                Some(own) => SoFar::Own(own),
+                None => {
+                    let mut call = Call::new(&parts.plan);
+                    if let Ok(Step::Stop(stop)) = call.next(parts) {
+                        return Err(RunError::new(stop, 0, Last::Nothing));
+                    }
+                    SoFar::Begun(call)
+                }
+            },
         };
         let mut rest = pin!(self.run_on(key, function, so_far));
         poll_fn(|context| poll_apart(rest.as_mut(), context)).await
@@ -79,28 +96,27 @@ impl<E: 'static> ResilientExecutor<E> {
         &self,
         key: &str,
         mut function: F,
-        so_far: SoFar<E>,
+        so_far: SoFar<'_, E>,
     ) -> Result<T, RunError<E>>
     where
         F: FnMut() -> Answer,
         Answer: Future<Output = Result<T, E>>,
     {
-        let (parts, own) = (&*self.parts, &mut None);
+        let parts = &*self.parts;
+        let own;
         let (mut call, entered, last) = match so_far {
+            SoFar::Begun(call) => (call, None, Last::Nothing),
+            SoFar::Own(plan) => {
+                own = plan;
+                (Call::new(&own), None, Last::Nothing)
+            }
+            SoFar::Admitted(permit, turn) => {
+                (Call::admitted(&parts.plan, permit), turn, Last::Nothing)
+            }
             SoFar::Failed(permit, error) => {
                 let mut call = Call::begun(&parts.plan, permit);
                 parts.report(&mut call, &error);
                 (call, None, Last::Failed(error))
-            }
-            SoFar::Begun(None) => {
-                *own = parts.plan_of(key);
-                (Call::new(own.as_ref().unwrap_or(&parts.plan)), None, Last::Nothing)
-            }
-            SoFar::Begun(Some((_, Some(Turn::Refused(retry_after))))) => {
-                return Err(parts.refused(retry_after));
-            }
-            SoFar::Begun(Some((permit, turn))) => {
-                (Call::admitted(&parts.plan, permit), turn, Last::Nothing)
             }
         };
         if let Ok(Step::Stop(stop)) = call.next(parts) {
