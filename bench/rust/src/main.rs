@@ -36,6 +36,10 @@ fn main() -> ExitCode {
         memory::probe(arguments);
         return ExitCode::SUCCESS;
     }
+    if arguments.next_if(|argument| argument == waiting::PROBE).is_some() {
+        waiting::probe(arguments);
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(arguments) {
         Ok(options) => options,
         Err(advice) => {

@@ -13,7 +13,7 @@ use crate::machine;
 use crate::measure::{Column, take_cold_turns};
 use crate::peers::{GOVERNOR, SLOW, THROTTLE_NET};
 use crate::report::{OURS, Target};
-use crate::suite::{Suite, this_program};
+use crate::suite::{self, Suite};
 
 /// The argument that makes this program a contestant.
 pub(crate) const PROBE: &str = "--probe-memory";
@@ -55,22 +55,15 @@ fn one_size(suite: &mut Suite, name: &str, keys: usize, rounds: usize) {
     suite.add(&resident, &rounds.figure(|footprint| footprint.resident), target);
 }
 
-/// Starts a contestant's process and reads what it found.
+/// Returns what a contestant found in a process of its own.
 fn ask(contestant: &str, keys: usize) -> Footprint {
-    let mut command = this_program();
-    let answer = command.args([PROBE, contestant, &keys.to_string()]).output();
-    let answer = answer.expect("this program can be started again");
-    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-    let mut numbers = text.split_whitespace().map(|word| word.parse().expect("a number of bytes"));
-    let mut next = || numbers.next().expect("a contestant tells two numbers");
-    Footprint { heap: next(), resident: next() }
+    let [heap, resident] = suite::ask(PROBE, contestant, keys);
+    Footprint { heap, resident }
 }
 
 /// Is the contestant: fills itself with so many keys and prints the bytes for each.
-pub(crate) fn probe(mut arguments: impl Iterator<Item = String>) {
-    let contestant = arguments.next().expect("a probe names its contestant");
-    let keys = arguments.next().and_then(|keys| keys.parse().ok()).expect("a number of keys");
+pub(crate) fn probe(arguments: impl Iterator<Item = String>) {
+    let (contestant, keys) = suite::asked(arguments);
     let bounded = Eviction::new(keys, TTL).with_when_full(WhenFull::ForgetDebt);
     let (heap, resident) = match contestant.as_str() {
         OURS => {

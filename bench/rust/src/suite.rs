@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 
@@ -115,8 +116,21 @@ impl Suite {
     }
 }
 
-/// Returns the command that starts this program once more, for a measurement that wants a process
-/// of its own.
-pub(crate) fn this_program() -> std::process::Command {
-    std::process::Command::new(env::current_exe().expect("a program knows where it lies"))
+/// Starts this program once more as a contestant of its own process, and returns the numbers that it
+/// tells.
+pub(crate) fn ask<const N: usize>(probe: &str, contestant: &str, size: usize) -> [f64; N] {
+    let program = env::current_exe().expect("a program knows where it lies");
+    let answer = Command::new(program).args([probe, contestant, &size.to_string()]).output();
+    let answer = answer.expect("this program can be started again");
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    numbers.try_into().expect("a contestant tells so many numbers")
+}
+
+/// Reads what a contestant was asked: who it is, and how much.
+pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> (String, usize) {
+    let contestant = arguments.next().expect("a probe names its contestant");
+    let size = arguments.next().and_then(|size| size.parse().ok()).expect("a probe names a size");
+    (contestant, size)
 }

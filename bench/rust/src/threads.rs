@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use throttle_net::Eviction;
 
-use crate::floor::Floor;
+use crate::floor::{Floor, Lockless};
 use crate::keys::{self, Numbers};
 use crate::measure::{Column, take_turns};
 use crate::peers::{ENDLESS, GOVERNOR, THROTTLE_NET};
@@ -29,8 +29,9 @@ pub(crate) fn run(suite: &mut Suite) {
         "ns per decision, both together",
         "Wall time from the first call to the last, divided by the calls of both threads; a \
          limiter of its own for each round. The ratio is how many times governor's throughput ours \
-         is. `hash, lock, clock and slot` is what no limiter behind locks can do without: it looks \
-         for nothing and decides nothing.",
+         is. `hash, lock, clock and slot` is what no limiter behind locks can do without, and \
+         `hash, clock and slot` what none can, in a table that is as large as it will ever be: \
+         they look for nothing and decide nothing.",
     );
     let many = suite.choose(500_000, 10_000);
     let cases = [
@@ -66,6 +67,10 @@ fn one_case(suite: &mut Suite, case: &str, whose: Whose, bound: f64) {
             }),
             Column::new("hash, lock, clock and slot", || {
                 let floor = Floor::new(keys);
+                together(&orders, calls, |key| floor.call(key))
+            }),
+            Column::new("hash, clock and slot", || {
+                let floor = Lockless::new(keys);
                 together(&orders, calls, |key| floor.call(key))
             }),
             Column::new(THROTTLE_NET, || {

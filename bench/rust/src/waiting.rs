@@ -9,16 +9,19 @@ use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::machine;
-use crate::measure::{Column, Rounds, take_turns};
+use crate::measure::{Column, Rounds, take_cold_turns};
 use crate::peers::{GOVERNOR, LEAKY_BUCKET, PACED, THROTTLE_NET};
 use crate::report::{OURS, Target};
-use crate::suite::Suite;
+use crate::suite::{self, Suite};
+
+/// The argument that makes this program a contestant.
+pub(crate) const PROBE: &str = "--probe-waiting";
 
 const IDEAL: &str = "ideal";
 const TIME: &str = "Total time";
 
 const NOTE: &str = "So many tasks ask one limiter for 1,000 per second at once, on tokio's \
-                    `current_thread`, in real time.";
+                    `current_thread`, in real time. A process of its own for each.";
 
 /// Returns a runtime of one thread that can sleep.
 pub(crate) fn runtime() -> Runtime {
@@ -67,48 +70,64 @@ pub(crate) fn run(suite: &mut Suite) {
 }
 
 fn one_size(count: usize, rounds: usize) -> Rounds<Crowd> {
-    let ours = || {
-        let limiter = PACED.limitpal_one();
-        crowd(count, move || {
-            let limiter = limiter.clone();
-            async move { limiter.acquire("default").await.expect("one is within the capacity") }
-        })
-    };
-    let governor = || {
-        let limiter = Arc::new(PACED.governor_one());
-        crowd(count, move || {
-            let limiter = Arc::clone(&limiter);
-            async move { limiter.until_ready().await }
-        })
-    };
-    let leaky_bucket = || {
-        let limiter = Arc::new(PACED.leaky_bucket());
-        crowd(count, move || Arc::clone(&limiter).acquire_owned(1))
-    };
-    let throttle_net = || {
-        let limiter = Arc::new(PACED.throttle_net_one());
-        crowd(count, move || {
-            let limiter = Arc::clone(&limiter);
-            async move { limiter.acquire().await.expect("one is within the capacity") }
-        })
-    };
+    let contestants = [OURS, GOVERNOR, THROTTLE_NET, LEAKY_BUCKET];
+    let mut columns: Vec<Column<'_, Crowd>> =
+        contestants.map(|name| Column::new(name, move || ask(name, count))).into();
     let millis = (count - 1) as f64;
-    let ideal = move || Crowd {
+    columns.push(Column::new(IDEAL, move || Crowd {
         millis,
         processor_millis: 0.0,
         wakes_per_grant: 1.0,
         overtaken_percent: 0.0,
-    };
-    take_turns(
-        rounds,
-        vec![
-            Column::new(OURS, ours),
-            Column::new(GOVERNOR, governor),
-            Column::new(THROTTLE_NET, throttle_net),
-            Column::new(LEAKY_BUCKET, leaky_bucket),
-            Column::new(IDEAL, ideal),
-        ],
-    )
+    }));
+    take_cold_turns(rounds, columns)
+}
+
+/// Returns how it went for a crowd in a process of its own.
+fn ask(contestant: &str, count: usize) -> Crowd {
+    let [millis, processor_millis, wakes_per_grant, overtaken_percent] =
+        suite::ask(PROBE, contestant, count);
+    Crowd { millis, processor_millis, wakes_per_grant, overtaken_percent }
+}
+
+/// Is the contestant: lets two crowds wait, one to warm up, and prints how it went for the other.
+pub(crate) fn probe(arguments: impl Iterator<Item = String>) {
+    let (contestant, count) = suite::asked(arguments);
+    crowd_of(&contestant, count);
+    let Crowd { millis, processor_millis, wakes_per_grant, overtaken_percent } =
+        crowd_of(&contestant, count);
+    println!("{millis} {processor_millis} {wakes_per_grant} {overtaken_percent}");
+}
+
+fn crowd_of(contestant: &str, count: usize) -> Crowd {
+    match contestant {
+        OURS => {
+            let limiter = PACED.limitpal_one();
+            crowd(count, move || {
+                let limiter = limiter.clone();
+                async move { limiter.acquire("default").await.expect("one is within the capacity") }
+            })
+        }
+        GOVERNOR => {
+            let limiter = Arc::new(PACED.governor_one());
+            crowd(count, move || {
+                let limiter = Arc::clone(&limiter);
+                async move { limiter.until_ready().await }
+            })
+        }
+        LEAKY_BUCKET => {
+            let limiter = Arc::new(PACED.leaky_bucket());
+            crowd(count, move || Arc::clone(&limiter).acquire_owned(1))
+        }
+        THROTTLE_NET => {
+            let limiter = Arc::new(PACED.throttle_net_one());
+            crowd(count, move || {
+                let limiter = Arc::clone(&limiter);
+                async move { limiter.acquire().await.expect("one is within the capacity") }
+            })
+        }
+        other => panic!("`{other}` is no contestant"),
+    }
 }
 
 /// How it went for one who waited.
