@@ -20,8 +20,10 @@
 
 mod bells;
 mod breaker;
+mod breakers;
 mod eviction;
 mod gates;
+mod joined;
 mod one_bucket;
 mod throttle;
 mod turns;

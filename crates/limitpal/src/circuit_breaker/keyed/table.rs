@@ -1,14 +1,15 @@
 //! The circuits of many keys: found by key, and forgotten where there are too many.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use super::super::BreakerCell;
 use super::super::callbacks::{BreakerEvent, CallbackId, Callbacks, EventKind};
 use super::super::stats::KeyedBreakerStats;
 use crate::breaker::{BreakerSettings, CircuitState};
 use crate::config::{InvalidConfig, at_least_one};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 use crate::teller::Teller;
 use crate::time::Instant;
 
@@ -57,7 +58,8 @@ impl BreakerTable {
         if let Some(max) = max_breakers {
             at_least_one("max_breakers", max as u64)?;
         }
-        let (callbacks, uses, slots) = (Arc::default(), AtomicU64::new(0), RwLock::default());
+        let (callbacks, uses, slots) =
+            (Arc::default(), AtomicU64::new(0), RwLock::new(Slots::default()));
         let counts_successes = settings.count_successes() || settings.hears_successes();
         let gone = Mutex::new(KeyedBreakerStats::nothing(counts_successes));
         Ok(Self { settings: Arc::new(settings), callbacks, max_breakers, uses, slots, gone })
