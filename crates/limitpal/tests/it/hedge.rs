@@ -1,5 +1,6 @@
 //! Hedges: another try of what is slow, the first value wins, and the load stays bounded.
 
+mod behind_bulkhead;
 mod figures;
 mod laws;
 mod threads;

@@ -32,6 +32,7 @@ mod limiter_stats;
 mod live_change;
 mod models;
 mod one_bucket;
+mod pairs;
 mod real_clock;
 mod registry;
 mod retry;
