@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._clock import Cancelled, call_later, present_task, running_loop, try_running_loop
+from ._clock import Cancelled, MockClock, call_later, present_task, running_loop, try_running_loop
 
 if TYPE_CHECKING:
     from ._clock import Clock
@@ -78,6 +78,7 @@ class _Timer:
         "_counts",
         "_has_stopped",
         "_loop",
+        "_others_are_due",
         "_rang",
         "_task",
         "failure",
@@ -99,12 +100,25 @@ class _Timer:
         self._has_stopped = False
         # With what a clock of the user's own has failed.
         self.failure: BaseException | None = None
+        # On a mock clock all that is due at one instant is there when an attempt is judged.
+        self._others_are_due = clock._are_due if isinstance(clock, MockClock) else _nobody_is_due
         self._call_off = call_later(clock, self._loop, max(seconds, 0.0), self._ring)
 
     def _ring(self, failure: BaseException | None) -> None:
         self.failure = failure
         if try_running_loop() is self._loop and present_task() is self._task:
             # The attempt itself has moved a mock clock: it is cancelled where it waits next.
+            self._loop.call_soon(self._cut)
+        elif self._others_are_due():
+            self._loop.call_soon(self._cut_unless_ready)
+        else:
+            self._cut_unless_ready()
+
+    def _cut_unless_ready(self) -> None:
+        """Cut an attempt unless what it waits for is there already: then it is in time."""
+        waits_for = getattr(self._task, "_fut_waiter", None)
+        if waits_for is not None and waits_for.done():
+            # The task goes on before this; if it waits once more it is cut there.
             self._loop.call_soon(self._cut)
         else:
             self._cut()
@@ -136,6 +150,10 @@ class _Timer:
         if self._counts:
             return bool(self._task.uncancel() <= self._before)
         return error is not None and error.args == (_OURS,) and not self._are_two
+
+
+def _nobody_is_due() -> bool:
+    return False
 
 
 def _is_being_cancelled(task: Any) -> bool:

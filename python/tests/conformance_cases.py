@@ -16,6 +16,7 @@ Fields = dict[str, Any]
 
 # The fields of a case by file: those it must have, and those it may have.
 ALWAYS = {"name", "why"}
+PARTS = {"limiter", "retry", "breaker", "bulkhead", "charge", "acquire_timeout"}
 LIMITER = ({"limiter", "steps"}, set[str]())
 SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "token_bucket": LIMITER,
@@ -34,10 +35,9 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
     "client_throttle": ({"throttle", "steps"}, set()),
     "adaptive_concurrency": ({"adaptive", "steps"}, set()),
     "adaptive_limiter": ({"adaptive", "steps"}, set()),
-    "pipeline": (
-        {"steps"},
-        {"limiter", "retry", "breaker", "bulkhead", "charge", "acquire_timeout"},
-    ),
+    "pipeline": ({"steps"}, PARTS),
+    "timeouts": ({"steps"}, PARTS | {"timeout", "attempt_timeout", "slow_attempts"}),
+    "hedges": ({"steps"}, PARTS | {"attempt_timeout", "hedge"}),
 }
 
 

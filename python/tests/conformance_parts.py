@@ -167,6 +167,19 @@ def policy(spec: Fields, **options: Any) -> limitpal.RetryPolicy:
     return limitpal.RetryPolicy(**given, **options)
 
 
+def hedge(spec: Fields) -> limitpal.Hedge:
+    """Make the hedge of a case."""
+    readers = {
+        "delay": seconds,
+        "max_hedges": int,
+        "max_extra_load": number,
+        "minimum_per_second": number,
+        "window": seconds,
+    }
+    _only(spec, set(readers))
+    return limitpal.Hedge(**{name: readers[name](value) for name, value in spec.items()})
+
+
 RULES: Any = {
     "consecutive_failures": limitpal.ConsecutiveFailures,
     "failure_rate": limitpal.FailureRate,

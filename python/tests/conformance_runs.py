@@ -8,7 +8,7 @@ from typing import Any
 import limitpal
 from conformance_cases import Fields, Step, WrongCase, decimal, nanos, seconds, written
 from conformance_crowd import ParkedClock
-from conformance_parts import Limiter, breaker, move_to, now, policy
+from conformance_parts import Limiter, breaker, hedge, move_to, now, policy
 from driving import ASYNC, SYNC, settle
 
 
@@ -25,7 +25,7 @@ class Fatal(Exception):
 
 
 KINDS = {"error": Flaky, "ignored": Ignored, "fatal": Fatal, "refusal": limitpal.RateLimitExceeded}
-WORDS = {kind: word for word, kind in KINDS.items()}
+WORDS = {kind: word for word, kind in KINDS.items()} | {limitpal.TimeoutExceeded: "timeout"}
 
 
 class Script:
@@ -34,6 +34,7 @@ class Script:
     def __init__(self, lines: list[str], clock: Any) -> None:
         self.clock = clock
         self.attempts: list[str] = []
+        self.cut: list[str] = []
         self.raised: list[BaseException] = []
         self.left = [line.split(" after ") for line in lines]
 
@@ -61,7 +62,11 @@ class Script:
         """Be the async function."""
         what, takes = self._begin()
         if takes:
-            await self.clock.sleep_async(takes)
+            try:
+                await self.clock.sleep_async(takes)
+            except asyncio.CancelledError:
+                self.cut.append(written(now(self.clock)))
+                raise
         return self._end(what)
 
     def ended(self, error: BaseException | None) -> Fields:
@@ -71,7 +76,7 @@ class Script:
     def _result(self, error: BaseException | None) -> Fields:
         if error is None:
             return {"result": "ok"}
-        if self.raised and error is self.raised[-1]:
+        if any(error is raised for raised in self.raised):
             return {"result": WORDS[type(error)]}
         if isinstance(error, limitpal.RateLimitExceeded):
             return {"result": "rate_limited", "retry_after": decimal(error.retry_after)}
@@ -79,8 +84,12 @@ class Script:
             return {"result": "circuit_open", "retry_after": decimal(error.retry_after)}
         if isinstance(error, limitpal.BulkheadFull):
             return {"result": "bulkhead_full"}
+        if isinstance(error, limitpal.TimeoutExceeded):
+            return {"result": "timeout", "scope": error.scope, "attempts_made": error.attempts}
         if isinstance(error, limitpal.RetryExhausted):
-            assert error.last_error is error.__cause__ is self.raised[-1]
+            assert error.last_error is error.__cause__
+            timed_out = isinstance(error.last_error, limitpal.TimeoutExceeded)
+            assert timed_out or error.last_error is self.raised[-1]
             return {
                 "result": "retry_exhausted",
                 "reason": error.reason,
@@ -107,11 +116,16 @@ class Bench:
         if "breaker" in case:
             self.breaker = breaker(case["breaker"], self.clock, ignore=(Ignored,))
         if "retry" in case:
-            retry = policy(case["retry"], retry_on=(Flaky,))
+            spec = dict(case["retry"])
+            timeouts = (limitpal.TimeoutExceeded,) if spec.pop("retry_timeouts", True) else ()
+            retry = policy(spec, retry_on=(Flaky, *timeouts))
         self.bulkhead: Any = None
         if "bulkhead" in case:
             self.bulkhead = limitpal.Bulkhead(**case["bulkhead"])
-        timeout = case.get("acquire_timeout")
+        times = ("acquire_timeout", "timeout", "attempt_timeout")
+        options: Any = {name: seconds(case[name]) for name in times if name in case}
+        if "hedge" in case:
+            options["hedge"] = hedge(case["hedge"])
         cls = limitpal.ResilientExecutor
         if mode == "async":
             cls = limitpal.AsyncResilientExecutor
@@ -121,8 +135,8 @@ class Bench:
             self.breaker,
             self.clock,
             charge=case.get("charge", "call"),
-            acquire_timeout=None if timeout is None else seconds(timeout),
             bulkhead=self.bulkhead,
+            **options,
         )
 
     async def take(self, step: Step) -> None:
@@ -139,6 +153,9 @@ class Bench:
         elif what in ("enter", "leave"):
             self._come_or_go(what)
             step.compare({})
+        elif what == "stats":
+            stats = self.executor.stats()
+            step.compare({name: getattr(stats, name) for name in step.left})
         elif what == "in_flight" and self.bulkhead is not None:
             step.compare({"in_flight": self.bulkhead.in_flight()})
         elif self.limiter is not None:
@@ -175,12 +192,14 @@ class Bench:
 
     async def _run(self, step: Step) -> Fields:
         key, script = step.take("key"), Script(step.take("script"), self.clock)
+        if self.mode != "async":
+            step.take("cut", None)  # who has lost is left behind
         events = step.take("meanwhile", [])
         run = {"sync": self._run_sync, "async": self._run_async, "threads": self._run_thread}
         seen = await run[self.mode](key, script, events, step)
         if script.left:
             raise WrongCase(f"{step.whole}\nthe script has {script.left} left; {seen}")
-        return {**seen, "attempts": script.attempts}
+        return {**seen, "attempts": script.attempts, "cut": script.cut}
 
     async def _run_sync(self, key: str, script: Script, events: Any, step: Step) -> Fields:
         assert not events, "with one thread nobody else does anything meanwhile"

@@ -251,6 +251,43 @@ def test_runs_go_through_the_pipeline_as_written_async(case: Fields) -> None:
     asyncio.run(go_through(case, "async"))
 
 
+def _of(file: str, slow_attempts: str) -> Any:
+    """Return the cases of a file that are not for the other kind of attempts."""
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(case, id=case["name"])
+            for case in load(file)
+            if case.get("slow_attempts", slow_attempts) == slow_attempts
+        ],
+    )
+
+
+@_of("timeouts", "late")
+@pytest.mark.parametrize("mode", ["sync", "threads"])
+def test_runs_and_attempts_end_in_time_as_written_sync(mode: str, case: Fields) -> None:
+    """A sync run is refused in time, and what comes too late counts as written down."""
+    finish(go_through(case, mode))
+
+
+@_of("timeouts", "cut")
+def test_runs_and_attempts_end_in_time_as_written_async(case: Fields) -> None:
+    """An async run and its attempts end when it is written down."""
+    asyncio.run(go_through(case, "async"))
+
+
+@cases("hedges")
+def test_slow_attempts_get_hedges_as_written_sync(case: Fields) -> None:
+    """Tries in threads begin, win and count as it is written down."""
+    finish(go_through(case, "sync"))
+
+
+@cases("hedges")
+def test_slow_attempts_get_hedges_as_written_async(case: Fields) -> None:
+    """Tries in tasks begin, win, are cut and count as it is written down."""
+    asyncio.run(go_through(case, "async"))
+
+
 def test_every_file_of_cases_is_run() -> None:
     """A file that nobody runs would be a promise that nobody keeps."""
     assert {path.name for path in DIRECTORY.iterdir()} == {"README.md"} | {

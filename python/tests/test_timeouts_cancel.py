@@ -233,3 +233,31 @@ async def test_a_clock_of_the_users_own_that_fails_ends_the_run_with_its_error()
     with pytest.raises(RuntimeError, match="lame"):
         await executor.run("api", hang)
     assert executor.stats().calls == 1
+
+
+@pytest.mark.parametrize("sleeps", [(2.0,), (0.5, 1.5), (1.0, 0.0, 1.0)])
+@pytest.mark.parametrize("option", ["timeout", "attempt_timeout"])
+def test_what_is_there_as_the_time_is_over_is_in_time(option, sleeps):
+    """Whoever began to sleep first: at one instant of a mock clock all is there before the end."""
+
+    async def main():
+        clock = MockClock()
+        executor = AsyncResilientExecutor(clock=clock, **{option: 2.0})
+
+        async def work():
+            for seconds in sleeps:
+                await clock.sleep_async(seconds)
+            return clock.now()
+
+        assert await executor.run("api", work) == 2.0
+        assert executor.stats().timeouts == 0
+
+        async def works_on():
+            await work()
+            await clock.sleep_async(1e-9)
+
+        with pytest.raises(TimeoutExceeded):
+            await executor.run("api", works_on)
+        assert (clock.now(), executor.stats().timeouts) == (4.0, 1)
+
+    asyncio.run(main())

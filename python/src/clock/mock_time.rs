@@ -124,6 +124,11 @@ impl MockTime {
         Self::wake_due(slf)
     }
 
+    /// Return whether others are about to wake at this very moment.
+    fn _are_due(&self) -> bool {
+        !self.due.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Return the steady time `seconds` from now, for `_step`.
     fn _after(&self, seconds: &Bound<'_, PyAny>) -> PyResult<i64> {
         Ok((self.time.steady() + forward(seconds)?).as_nanos())

@@ -33,7 +33,7 @@ enum Mode {
     Threads,
 }
 
-const FILES: [&str; 17] = [
+const FILES: [&str; 19] = [
     "adaptive_concurrency",
     "adaptive_limiter",
     "backoff",
@@ -42,10 +42,12 @@ const FILES: [&str; 17] = [
     "composite",
     "concurrency",
     "fair_bucket",
+    "hedges",
     "leaky_bucket",
     "live_change",
     "pipeline",
     "strict",
+    "timeouts",
     "token_bucket",
     "waiting",
     "warm_up",
@@ -184,6 +186,27 @@ fn runs_go_through_the_pipeline_as_written_async() {
 #[test]
 fn runs_go_through_the_pipeline_as_written_on_threads_of_a_users_clock() {
     run_all("pipeline", |case| pipeline::run(case, Mode::Threads));
+}
+
+#[test]
+fn runs_and_attempts_end_in_time_as_written_blocking() {
+    run_all("timeouts", |case| pipeline::run(case, Mode::Blocking));
+}
+
+#[test]
+fn runs_and_attempts_end_in_time_as_written_async() {
+    run_all("timeouts", |case| pipeline::run(case, Mode::Async));
+}
+
+#[test]
+fn runs_and_attempts_end_in_time_as_written_on_threads_of_a_users_clock() {
+    run_all("timeouts", |case| pipeline::run(case, Mode::Threads));
+}
+
+/// A blocking run in Rust has no hedge.
+#[test]
+fn slow_attempts_get_hedges_as_written_async() {
+    run_all("hedges", |case| pipeline::run(case, Mode::Async));
 }
 
 #[test]

@@ -54,8 +54,8 @@ impl Stage {
     /// How long after an outage the stage may still refuse, in milliseconds.
     fn recovers_within(self) -> u64 {
         match self {
-            // Its open time, and until somebody comes to be the probe.
-            Self::Breaker => 2000 + world::SPACING,
+            // Its open time, and until somebody comes to be the probe whom no other stage refuses.
+            Self::Breaker => 2000 + 3 * world::SPACING,
             // Until those who came in the outage have had their turns.
             Self::Limiter => world::LONGEST_WAIT + 2 * world::SPACING,
             Self::Bulkhead => 2 * world::SPACING,

@@ -29,6 +29,7 @@ pub(super) struct PolicySpec {
     jitter: Option<String>,
     seed: Option<u64>,
     max_elapsed: Option<Seconds>,
+    retry_timeouts: Option<bool>,
 }
 
 /// `delays` of a policy.
@@ -77,6 +78,9 @@ impl PolicySpec {
         }
         if let Some(max_delay) = self.max_delay {
             builder = builder.max_delay(max_delay.duration());
+        }
+        if let Some(retry_timeouts) = self.retry_timeouts {
+            builder = builder.retry_timeouts(retry_timeouts);
         }
         if let Some(backoff) = &self.backoff {
             builder = builder.backoff(number(backoff));

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use limitpal::{
-    Bulkhead, Charge, CircuitBreaker, ConcurrencyPermit, Instant, MockClock, ResilientExecutor,
-    RetryPolicy, SharedClock,
+    Bulkhead, Charge, CircuitBreaker, ConcurrencyPermit, ExecutorStats, Hedge, Instant, MockClock,
+    ResilientExecutor, RetryPolicy, SharedClock,
 };
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ use super::Mode;
 use super::backoff::PolicySpec;
 use super::breaker::observe;
 use super::build::{BreakerSpec, Built, LimiterSpec};
-use super::cases::{Case, Seconds, Seen, Step, instant, seen};
+use super::cases::{Case, Seconds, Seen, Step, instant, number, seen};
 use super::parked::ParkedClock;
 use super::script::{Failure, Script, block, ended, kind, wait};
 use super::tasks::Tasks;
@@ -29,6 +29,10 @@ pub(super) struct PipelineCase {
     #[serde(default)]
     charge: ChargeSpec,
     acquire_timeout: Option<Seconds>,
+    timeout: Option<Seconds>,
+    attempt_timeout: Option<Seconds>,
+    hedge: Option<HedgeSpec>,
+    slow_attempts: Option<SlowAttempts>,
     steps: Vec<Step>,
 }
 
@@ -38,6 +42,43 @@ struct BulkheadSpec {
     limit: u32,
     #[serde(default)]
     max_waiting: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HedgeSpec {
+    delay: Seconds,
+    max_hedges: Option<u32>,
+    max_extra_load: Option<String>,
+    minimum_per_second: Option<String>,
+    window: Option<Seconds>,
+}
+
+/// What becomes of an attempt whose time is over, where that makes a difference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SlowAttempts {
+    Cut,
+    Late,
+}
+
+impl HedgeSpec {
+    fn build(&self) -> Hedge {
+        let mut builder = Hedge::builder().delay(self.delay.duration());
+        if let Some(max_hedges) = self.max_hedges {
+            builder = builder.max_hedges(max_hedges);
+        }
+        if let Some(load) = &self.max_extra_load {
+            builder = builder.max_extra_load(number(load));
+        }
+        if let Some(minimum) = &self.minimum_per_second {
+            builder = builder.minimum_per_second(number(minimum));
+        }
+        if let Some(window) = self.window {
+            builder = builder.window(window.duration());
+        }
+        builder.build().unwrap()
+    }
 }
 
 #[derive(Clone, Copy, Default, Debug, Deserialize)]
@@ -129,6 +170,11 @@ pub(super) fn run(case: &PipelineCase, mode: Mode) -> Result<(), String> {
         // With one thread nobody else does anything meanwhile; with several this case is run.
         return Ok(());
     }
+    // An awaited attempt is cut, a blocking one cannot be.
+    let unlike = if mode == Mode::Async { SlowAttempts::Late } else { SlowAttempts::Cut };
+    if case.slow_attempts == Some(unlike) {
+        return Ok(());
+    }
     let bench = build(case, Time::new(mode));
     for step in &case.steps {
         take_step(step.clone(), &bench)
@@ -162,6 +208,15 @@ fn build(case: &PipelineCase, time: Time) -> Bench {
     if let Some(timeout) = case.acquire_timeout {
         builder = builder.acquire_timeout(timeout.duration());
     }
+    if let Some(timeout) = case.timeout {
+        builder = builder.timeout(timeout.duration());
+    }
+    if let Some(timeout) = case.attempt_timeout {
+        builder = builder.attempt_timeout(timeout.duration());
+    }
+    if let Some(hedge) = &case.hedge {
+        builder = builder.hedge(hedge.build());
+    }
     let bulkhead = case.bulkhead.map(|BulkheadSpec { limit, max_waiting }| {
         Bulkhead::builder(limit).max_waiting(max_waiting).build().unwrap()
     });
@@ -179,6 +234,7 @@ fn take_step(mut step: Step, bench: &Bench) -> Result<(), String> {
     let seen = match &*call {
         "run" => bench.run(&mut step)?,
         "state" | "record_failure" => observe(&call, bench.breaker()?)?,
+        "stats" => counted(bench.executor.stats()),
         "enter" => bench.enter().map(|()| Seen::new())?,
         "leave" => bench.leave().map(|()| Seen::new())?,
         "in_flight" => {
@@ -191,6 +247,27 @@ fn take_step(mut step: Step, bench: &Bench) -> Result<(), String> {
         }
     };
     step.compare(&seen)
+}
+
+fn counted(stats: ExecutorStats) -> Seen {
+    seen([
+        ("calls", stats.calls.into()),
+        ("successes", stats.successes.into()),
+        ("failures", stats.failures.into()),
+        ("attempts", stats.attempts.into()),
+        ("firsts", stats.firsts.into()),
+        ("retries", stats.retries.into()),
+        ("recovered", stats.recovered.into()),
+        ("exhausted", stats.exhausted.into()),
+        ("hedges", stats.hedges.into()),
+        ("hedge_wins", stats.hedge_wins.into()),
+        ("timeouts", stats.timeouts.into()),
+        ("timed_out", stats.timed_out.into()),
+        ("out_of_time", stats.out_of_time.into()),
+        ("refused_by_limiter", stats.refused_by_limiter.into()),
+        ("refused_by_bulkhead", stats.refused_by_bulkhead.into()),
+        ("refused_by_timeout", stats.refused_by_timeout.into()),
+    ])
 }
 
 impl Bench {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use limitpal::{RateLimitExceeded, RetryAfter, RunError, SharedClock};
+use limitpal::{RateLimitExceeded, RetryAfter, RunError, SharedClock, TimeoutExceeded};
 use serde_json::Value;
 
 use super::cases::{Seconds, Seen, instant, retry_after, seen, span};
@@ -44,13 +44,25 @@ pub(super) struct Script {
 struct State {
     left: VecDeque<(String, Duration)>,
     attempts: Vec<Value>,
+    /// When calls were dropped, before they gave what the script says.
+    cut: Vec<Value>,
     end: Option<Seen>,
+}
+
+/// A call that is under way, if it is awaited: dropped, it was cut.
+struct UnderWay(Script);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let now = instant(self.0.clock.now());
+        self.0.state.lock().unwrap().cut.push(now.into());
+    }
 }
 
 impl Script {
     pub(super) fn new(lines: &[String], clock: SharedClock) -> Result<Self, String> {
         let left = lines.iter().map(|line| parse(line)).collect::<Result<_, _>>()?;
-        let state = State { left, attempts: Vec::new(), end: None };
+        let state = State { left, attempts: Vec::new(), cut: Vec::new(), end: None };
         Ok(Self { clock, state: Arc::new(Mutex::new(state)) })
     }
 
@@ -75,6 +87,7 @@ impl Script {
         let mut state = self.state.lock().unwrap();
         let mut end = state.end.take().ok_or("the run did not end")?;
         end.insert("attempts".to_owned(), std::mem::take(&mut state.attempts).into());
+        end.insert("cut".to_owned(), std::mem::take(&mut state.cut).into());
         if !state.left.is_empty() {
             return Err(format!("the script has {:?} left; {end:?}", state.left));
         }
@@ -112,7 +125,10 @@ pub(super) fn block(script: &Script) -> Result<(), Failure> {
 pub(super) async fn wait(script: Script) -> Result<(), Failure> {
     let (what, takes) = script.begin();
     if !takes.is_zero() {
-        script.clock.sleep(takes).await;
+        let sleep = script.clock.sleep(takes);
+        let under_way = UnderWay(script);
+        sleep.await;
+        std::mem::forget(under_way);
     }
     result(what)
 }
@@ -136,7 +152,25 @@ pub(super) fn ended(result: Result<(), RunError<Failure>>) -> Seen {
             ("attempts_made", end.attempts.into()),
             ("last_error", kind(&end.last_error).into()),
         ]),
+        Err(RunError::TimeoutExceeded(end)) => timed_out(end),
         Err(RunError::Failed(error)) => seen([("result", kind(&error).into())]),
         Err(error) => seen([("result", error.to_string().into())]),
+    }
+}
+
+/// In Python the last error of a run that might have had another attempt is the timeout.
+fn timed_out(end: TimeoutExceeded) -> Seen {
+    match end.reason() {
+        Some(reason) => seen([
+            ("result", "retry_exhausted".into()),
+            ("reason", reason.to_string().into()),
+            ("attempts_made", end.attempts().into()),
+            ("last_error", "timeout".into()),
+        ]),
+        None => seen([
+            ("result", "timeout".into()),
+            ("scope", end.scope().to_string().into()),
+            ("attempts_made", end.attempts().into()),
+        ]),
     }
 }

@@ -11,7 +11,7 @@ use super::{Stage, bound};
 use crate::conformance::tasks::Tasks;
 
 /// How many calls at the full rate there are once all has to be well.
-const STEADY: u64 = 12;
+const STEADY: u32 = 12;
 /// How long others are inside of the bulkhead.
 const VISIT: Duration = Duration::from_millis(30);
 
@@ -26,12 +26,14 @@ fn arrivals(world: &World, options: &Options) -> Vec<(Instant, Arrival)> {
             all.push((now, arrival.clone()));
         }
     }
-    let calm = Arrival { pause: SPACING, lasts: 10, leaves: None, is_crowded: false };
-    let last = over + bound(world.pair) + Duration::from_millis(SPACING * STEADY);
-    let mut now = over;
-    while now < last {
-        all.push((now, calm.clone()));
-        now = now + Duration::from_millis(SPACING);
+    let well = over + bound(world.pair);
+    let spacing = Duration::from_millis(SPACING);
+    let (mut now, mut is_crowded) = (over, true);
+    while now < well + spacing * STEADY {
+        // Until all has to be well every other caller may find the bulkhead full, a probe too.
+        is_crowded = !is_crowded && now + 2 * spacing < well;
+        all.push((now, Arrival { pause: SPACING, lasts: 10, leaves: None, is_crowded }));
+        now = now + spacing;
     }
     all
 }
@@ -116,8 +118,8 @@ pub(super) fn blocking(world: World, options: &Options) -> Result<World, TestCas
         world.clock.advance(comes.saturating_duration_since(world.clock.now()));
         let comes = world.clock.now();
         let crowd = std::iter::from_fn(|| world.bulkhead.try_acquire());
-        // An outage may have taken so long that this is calm already.
-        let is_crowded = arrival.is_crowded && comes < world.service.down.end;
+        // The outage may have held this one up until all has to be well.
+        let is_crowded = arrival.is_crowded && comes < world.service.down.end + bound(world.pair);
         let inside: Vec<_> = crowd.take(if is_crowded { 9 } else { 0 }).collect();
 
         let answer = world.run_blocking(by, Duration::from_millis(arrival.lasts));

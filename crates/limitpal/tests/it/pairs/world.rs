@@ -32,6 +32,8 @@ pub(super) const SLOW: u64 = 150;
 
 pub(super) type Error = &'static str;
 pub(super) type Answer = Result<i64, RunError<Error>>;
+/// When somebody came, and what came of it when; none: the run was dropped.
+pub(super) type Visit = (Instant, Option<(Instant, Answer)>);
 
 /// One caller before the end of the outage.
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ pub(super) struct World {
     pub(super) budget: RetryBudget,
     pub(super) cache: Cache<i64>,
     /// Who came, when, and what each got at what time.
-    pub(super) answers: RefCell<Vec<(Instant, Option<(Instant, Answer)>)>>,
+    pub(super) answers: RefCell<Vec<Visit>>,
     /// Runs that were dropped by their callers before any call, or after it.
     pub(super) left: Cell<u64>,
     /// A call of so many milliseconds may have been cut short.
