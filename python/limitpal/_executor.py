@@ -145,7 +145,8 @@ class AsyncResilientExecutor(AsyncFromDict):
                 if type(result) is COROUTINE or is_awaitable(result):
                     result = await result
                 elif type(result) in LAZY:
-                    # Its body has not run: nothing is counted, and nothing retried.
+                    # Its body has not run: it is neither success nor failure, and not retried.
+                    core.abandoned()
                     run = None
                     raise _lazy(result, func)
             except BaseException as error:
@@ -288,7 +289,7 @@ class AsyncResilientExecutor(AsyncFromDict):
         return guard_async(self, key)
 
     def stats(self) -> ExecutorStats:
-        """Return what became of the runs that have ended. It needs no `await`."""
+        """Return what became of the runs so far. It needs no `await`."""
         stats: ExecutorStats = self._core.stats()
         return stats
 

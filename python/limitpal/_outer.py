@@ -107,7 +107,7 @@ class OuterCore(Outer):
         return self._core.clock
 
     def stats(self) -> ExecutorStats:
-        """Return what became of the runs that have ended."""
+        """Return what became of the runs so far."""
         return self._core.stats()
 
     def show(self, name: str, limiter: object) -> str:

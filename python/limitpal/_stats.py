@@ -10,13 +10,14 @@ __all__ = ["BreakerStats", "CacheStats", "ExecutorStats", "KeyedBreakerStats", "
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorStats:
-    """What became of the runs of an executor that have ended, and of their attempts.
+    """What became of the runs of an executor, and of their attempts.
 
-    It adds up: `calls == successes + failures + refusals + cancelled`, and
-    `attempts == firsts + retries + hedges`. Read while runs end in other threads, it may be short
-    of those that are just ending.
+    It adds up in every reading: `calls == successes + failures + refusals + cancelled + in_flight`,
+    and `attempts == firsts + retries + hedges`. Attempts are counted as their run ends. Read while
+    runs begin and end in other threads, it may be short of those that are just doing so.
 
-    - `calls`: runs that have ended. `successes` gave a value, `recovered` of them after a retry.
+    - `calls`: runs that have begun. `in_flight` of them have not ended. `successes` gave a value,
+      `recovered` of them after a retry.
     - `failures`: runs that ended with an error after at least one attempt. Of these `exhausted` had
       used up their attempts, `timed_out` ended with `TimeoutExceeded`, `out_of_time` had no time
       for another attempt, `out_of_budget` no budget for one, for `stopped_by_breaker` the
@@ -38,6 +39,7 @@ class ExecutorStats:
     """
 
     calls: int
+    in_flight: int
     successes: int
     failures: int
     refused_by_limiter: int
@@ -74,8 +76,9 @@ class ExecutorStats:
 
     @property
     def amplification(self) -> float | None:
-        """How many attempts there were for each run; None before the first run."""
-        return self.attempts / self.calls if self.calls else None
+        """How many attempts there were for each run that has ended; None before the first."""
+        ended = self.calls - self.in_flight
+        return self.attempts / ended if ended else None
 
     @property
     def retry_success(self) -> float | None:

@@ -169,13 +169,18 @@ impl ExecutorCore {
         Ok((!is_over).then_some(run))
     }
 
+    /// The attempt of a run that is a number did not begin: nothing has come of it.
+    fn abandoned(&self) {
+        self.settings.plan.cancelled_in_attempt();
+    }
+
     /// The clock that waits between attempts.
     #[getter]
     fn clock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.settings.clock.for_python(py)
     }
 
-    /// Return what became of the runs that have ended.
+    /// Return what became of the runs so far.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         stats::of(py, &self.settings.plan.ledger.stats())
     }
@@ -230,16 +235,16 @@ impl ExecutorCore {
             Some(Some(permit)) => permit.number(),
             Some(None) => return Ok(None),
         };
-        if !plan.has_limiter {
-            return Ok(Some(permit));
-        }
-        let Some(limiter) = &self.limiter else { return Ok(None) };
-        let limiter = limiter.get();
-        if limiter.calls_python()? {
+        if plan.has_limiter {
+            let Some(limiter) = &self.limiter else { return Ok(None) };
+            let limiter = limiter.get();
             // The user's own code is called once in a run, and it may have to wait.
-            return Ok(None);
+            if limiter.calls_python()? || !limiter.takes_one(key)? {
+                return Ok(None);
+            }
         }
-        Ok(limiter.takes_one(key)?.then_some(permit))
+        plan.ledger.began();
+        Ok(Some(permit))
     }
 }
 

@@ -334,7 +334,7 @@ impl ResilientExecutor {
         Ok(())
     }
 
-    /// Return what became of the runs that have ended.
+    /// Return what became of the runs so far, and how many are in flight.
     ///
     /// >>> from limitpal import MockClock, ResilientExecutor, RetryPolicy
     /// >>> executor = ResilientExecutor(retry_policy=RetryPolicy(), clock=MockClock())

@@ -12,6 +12,7 @@ pub(crate) fn of<'py>(py: Python<'py>, stats: &ExecutorStats) -> PyResult<Bound<
     let named = PyDict::new(py);
     for (name, count) in [
         ("calls", stats.calls),
+        ("in_flight", stats.in_flight),
         ("successes", stats.successes),
         ("failures", stats.failures),
         ("refused_by_limiter", stats.refused_by_limiter),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 from typing import Any
 
@@ -63,6 +64,7 @@ def test_what_is_counted_is_what_became_of_each_run(flavour, charge, parts, runs
 
             def func(script=script, called=called) -> None:
                 called.append(1)
+                assert executor.stats().in_flight == 1
                 line = next(script, "value")
                 if line != "value":
                     raise {
@@ -81,12 +83,18 @@ def test_what_is_counted_is_what_became_of_each_run(flavour, charge, parts, runs
 
             stats = executor.stats()
             assert {name: getattr(stats, name) for name in COUNTS} == expected
-            assert stats.calls == (
-                stats.successes + stats.failures + stats.refusals + stats.cancelled
-            )
-            assert stats.attempts == stats.firsts + stats.retries
+            assert adds_up(stats)
 
     asyncio.run(main())
+
+
+def adds_up(stats: ExecutorStats) -> bool:
+    """Whether no run and no attempt is missing."""
+    ended = stats.successes + stats.failures + stats.refusals + stats.cancelled
+    return (
+        stats.calls == ended + stats.in_flight
+        and stats.attempts == stats.firsts + stats.retries + stats.hedges
+    )
 
 
 async def outcome(executor: Any, func: Any) -> list[str]:
@@ -159,6 +167,69 @@ async def test_a_run_that_is_cancelled_is_counted_as_such(kind):
     assert stats.cancelled == 1
     assert stats.attempts == 1
     assert stats.calls == stats.successes + 1
+
+
+async def test_runs_are_in_flight_until_they_have_ended_or_are_abandoned(clock):
+    """Cancelled, closed, dropped, or by an error: none is left over."""
+    executor = ASYNC.ResilientExecutor(
+        ASYNC.TokenBucket(3, 1.0, clock=MockClock(autojump=False)), RetryPolicy(max_attempts=2)
+    )
+
+    async def func() -> None:
+        await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(executor.run("ann", func)) for _ in range(5)]
+    await asyncio.sleep(0)
+    stats = executor.stats()
+    assert (stats.calls, stats.in_flight, stats.amplification) == (5, 5, None)
+    for left in range(4, -1, -1):
+        tasks[left].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[left]
+        assert (executor.stats().in_flight, executor.stats().cancelled) == (left, 5 - left)
+
+    other = ASYNC.ResilientExecutor()
+    closed, dropped = other.run("ann", func), other.run("ann", func)
+    closed.send(None)
+    dropped.send(None)
+    assert other.stats().in_flight == 2
+    closed.close()
+    del dropped
+    gc.collect()
+    assert (other.stats().in_flight, other.stats().cancelled) == (0, 2)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, LookupError, RateLimitExceeded])
+async def test_a_run_that_an_error_ends_is_in_flight_no_more(flavour: Flavour, error):
+    """Whatever the error, with parts and without."""
+
+    def func() -> None:
+        raise error
+
+    for executor in (
+        flavour.ResilientExecutor(),
+        flavour.ResilientExecutor(
+            flavour.TokenBucket(9, 1.0), RetryPolicy(), CircuitBreaker(), timeout=9
+        ),
+    ):
+        with pytest.raises((error, RetryExhausted)):
+            await call(executor.run, "ann", func)
+        stats = executor.stats()
+        assert (stats.calls, stats.in_flight) == (1, 0)
+        assert stats.cancelled == issubclass(error, (KeyboardInterrupt, SystemExit))
+
+
+async def test_a_generator_function_that_is_refused_is_in_flight_no_more(flavour: Flavour):
+    """Nothing of it has run."""
+    executor = flavour.ResilientExecutor()
+
+    def func():
+        yield 1
+
+    with pytest.raises(TypeError):
+        await call(executor.run, "ann", func)
+    stats = executor.stats()
+    assert (stats.calls, stats.cancelled, stats.in_flight) == (1, 1, 0)
 
 
 def test_a_coroutine_that_a_sync_run_refuses_ends_without_an_answer():

@@ -106,6 +106,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     pub fn new(plan: P) -> Self {
         let next = quota_or_attempt(&plan);
         let stage = if plan.kept { Stage::Begin(next) } else { Stage::Ask(next) };
+        plan.ledger.began();
         Self::at(plan, stage, None)
     }
 
@@ -125,9 +126,10 @@ impl<P: Deref<Target = Plan>> Call<P> {
         Self { plan, stage, attempts: 0, patience, permit, timing, memory, is_over, charged, began }
     }
 
-    /// Goes on with a run that is to acquire quota, under a permit of the closed state that the
-    /// breaker lent it.
+    /// Begins a run that is to acquire quota, under a permit of the closed state that the breaker
+    /// lent it.
     pub fn admitted(plan: P, permit: Option<Permit>) -> Self {
+        plan.ledger.began();
         Self::at(plan, Stage::Acquire, permit)
     }
 

@@ -123,7 +123,8 @@ impl<E> ResilientExecutor<E> {
         ResilientExecutorBuilder::default()
     }
 
-    /// Returns what became of the runs that have ended: of this handle, and of all its clones.
+    /// Returns what became of the runs so far, and how many are in flight: of this handle, and of all
+    /// its clones.
     ///
     /// ```
     /// use limitpal::{MockClock, ResilientExecutor, RetryPolicy};
@@ -182,6 +183,7 @@ impl<E> Parts<E> {
     /// Ends a run that gets no quota for its first attempt.
     fn refused<T>(&self, retry_after: RetryAfter) -> RunError<T> {
         let stop = Stop::refused(0, retry_after, || StopReason::RateLimited);
+        self.plan.ledger.began();
         self.plan.ledger.stopped(stop, 0);
         RunError::new(stop, 0, Last::Nothing)
     }

@@ -19,4 +19,4 @@ pub(crate) use portable_atomic::AtomicU128;
 #[cfg(loom)]
 pub(crate) use self::modelled::AtomicU128;
 
-pub(crate) use self::lane::{LANES, Lanes, lane};
+pub(crate) use self::lane::{LANES, Lanes, lane, own_lane};

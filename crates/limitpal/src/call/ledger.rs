@@ -1,4 +1,4 @@
-//! What became of the runs of one plan: counted once each, when it ends.
+//! What became of the runs of one plan: counted as each begins, and once more when it ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,18 +7,20 @@ use std::time::Duration;
 use super::step::Stop;
 use crate::refusal::StopReason;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{LANES, lane};
+use crate::sync::{LANES, lane, own_lane};
 
-/// What became of the runs of an executor that have ended, and of their attempts.
+/// What became of the runs of an executor, and of their attempts.
 ///
-/// It adds up: `calls = successes + failures + refusals() + cancelled`, and
-/// `attempts = firsts + retries + hedges`. Read while runs end on other threads, it may be short of those
-/// that are just ending.
+/// It adds up, in every reading: `calls = successes + failures + refusals() + cancelled + in_flight`,
+/// and `attempts = firsts + retries + hedges`. Attempts are counted as their run ends. Read while runs
+/// begin and end on other threads, it may be short of those that are just beginning or ending.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct ExecutorStats {
-    /// Runs that have ended.
+    /// Runs that have begun.
     pub calls: u64,
+    /// Those of them that have not ended.
+    pub in_flight: u64,
     /// Runs that gave a value.
     pub successes: u64,
     /// Runs that ended with an error after at least one attempt.
@@ -85,10 +87,11 @@ impl ExecutorStats {
             + self.refused_by_timeout
     }
 
-    /// Returns how many attempts there were for each run; none before the first run.
+    /// Returns how many attempts there were for each run that has ended; none before the first.
     #[expect(clippy::cast_precision_loss, reason = "a ratio to look at")]
     pub fn amplification(&self) -> Option<f64> {
-        (self.calls > 0).then(|| self.attempts as f64 / self.calls as f64)
+        let ended = self.calls - self.in_flight;
+        (ended > 0).then(|| self.attempts as f64 / ended as f64)
     }
 
     /// Returns the share of retries that gave a value; none before the first retry.
@@ -98,14 +101,16 @@ impl ExecutorStats {
     }
 }
 
-/// Counts runs as they end, those of each thread apart. A copy counts with the first.
+/// Counts runs as they begin and end, on each thread apart. A copy counts with the first.
 #[derive(Clone)]
 pub struct Ledger(Arc<[Counts; LANES + 1]>);
 
-/// What runs have come to that ended on one thread, in lines of the cache of its own.
+/// What runs have come to on one thread, in lines of the cache of its own.
 #[derive(Default)]
 #[repr(align(128))]
 struct Counts {
+    /// Runs that have begun. Whoever begins one sees to it that its end is counted, however it ends.
+    begun: AtomicU64,
     /// Runs whose first attempt gave a value: nearly all of them, so this is all they count.
     at_once: AtomicU64,
     recovered: AtomicU64,
@@ -136,26 +141,57 @@ struct Counts {
     backed_off: AtomicU64,
 }
 
+/// Changes a count that nobody else writes.
+#[inline]
+fn own_count(count: &AtomicU64, next: impl Fn(u64) -> u64) {
+    count.store(next(count.load(Ordering::Relaxed)), Ordering::Relaxed);
+}
+
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Ledger {
     #[inline]
-    fn add(&self, to: impl FnOnce(&Counts) -> &AtomicU64, more: u64) {
+    fn add(&self, to: impl Fn(&Counts) -> &AtomicU64, more: u64) {
+        // No count of runs ever comes round, so no instruction looks at that.
+        self.change(to, |count| count.wrapping_add(more));
+    }
+
+    fn add_span(&self, to: impl Fn(&Counts) -> &AtomicU64, span: Duration) {
+        self.change(to, |count| count.saturating_add(nanos(span)));
+    }
+
+    #[inline]
+    fn change(&self, to: impl Fn(&Counts) -> &AtomicU64, next: impl Fn(u64) -> u64) {
+        match own_lane() {
+            Some(own) => own_count(to(&self.0[own]), next),
+            None => self.change_late(to, next),
+        }
+    }
+
+    /// As `change`, for a thread that has no lane yet, or never gets one.
+    #[cold]
+    #[inline(never)]
+    fn change_late(&self, to: impl Fn(&Counts) -> &AtomicU64, next: impl Fn(u64) -> u64) {
         let lane = lane();
         let count = to(&self.0[lane]);
         if lane < LANES {
-            // Nobody else writes here.
-            count.store(count.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
-        } else {
-            count.fetch_add(more, Ordering::Relaxed);
+            return own_count(count, next);
         }
+        let add = |count| Some(next(count));
+        let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     fn sum(&self, of: impl Fn(&Counts) -> &AtomicU64) -> u64 {
         let counts = self.0.iter().map(|counts| of(counts).load(Ordering::Relaxed));
         counts.fold(0, u64::saturating_add)
+    }
+
+    /// Counts a run that begins.
+    #[inline]
+    pub fn began(&self) {
+        self.add(|counts| &counts.begun, 1);
     }
 
     /// Counts a run whose first attempt gave a value.
@@ -242,11 +278,11 @@ impl Ledger {
 
     #[cold]
     pub(super) fn waited(&self, span: Duration) {
-        self.add(|counts| &counts.waited, nanos(span));
+        self.add_span(|counts| &counts.waited, span);
     }
 
     pub(super) fn backed_off(&self, span: Duration) {
-        self.add(|counts| &counts.backed_off, nanos(span));
+        self.add_span(|counts| &counts.backed_off, span);
     }
 
     /// Counts a run whose caller was given something else in place of its error.
@@ -285,8 +321,12 @@ impl Ledger {
         let firsts = successes + failures + self.sum(|counts| &counts.cancelled_in_attempt);
         let retries = self.sum(|counts| &counts.retries);
         let hedges = self.sum(|counts| &counts.hedges);
+        let ended = successes + failures + refusals + cancelled;
+        // Read last: of a run that has ended the beginning is seen too.
+        let in_flight = self.sum(|counts| &counts.begun).saturating_sub(ended);
         ExecutorStats {
-            calls: successes + failures + refusals + cancelled,
+            calls: ended + in_flight,
+            in_flight,
             successes,
             failures,
             refused_by_limiter,

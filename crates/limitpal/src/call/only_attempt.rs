@@ -8,8 +8,10 @@ use crate::circuit_breaker::Permit;
 pub(crate) struct OnlyAttempt<'p>(Option<&'p Plan>);
 
 impl<'p> OnlyAttempt<'p> {
+    /// Begins such a run.
     #[inline]
     pub(crate) fn of(plan: &'p Plan) -> Self {
+        plan.ledger.began();
         Self(Some(plan))
     }
 

@@ -3,6 +3,8 @@
 //! A step that does costs as much as the rest of a run through an executor whose parts all agree.
 
 #[cfg(not(loom))]
+use std::cell::Cell;
+#[cfg(not(loom))]
 use std::sync::atomic::AtomicU32;
 
 use super::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,9 @@ static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 #[cfg(not(loom))]
 thread_local! {
+    /// This thread's lane, as it is read; above [`LANES`] while none was claimed.
+    static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// What gives it back as the thread ends.
     static OWN: Own = Own::claim();
 }
 
@@ -39,6 +44,7 @@ impl Own {
 #[cfg(not(loom))]
 impl Drop for Own {
     fn drop(&mut self) {
+        LANE.set(LANES);
         if self.0 < LANES {
             TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
         }
@@ -49,7 +55,29 @@ impl Drop for Own {
 #[cfg(not(loom))]
 #[inline]
 pub(crate) fn lane() -> usize {
-    OWN.try_with(|own| own.0).unwrap_or(LANES)
+    let own = LANE.get();
+    if own <= LANES { own } else { claim() }
+}
+
+#[cfg(not(loom))]
+#[cold]
+fn claim() -> usize {
+    let own = OWN.try_with(|own| own.0).unwrap_or(LANES);
+    LANE.set(own);
+    own
+}
+
+/// Returns this thread's lane, if it has claimed one already: a single look.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) fn own_lane() -> Option<usize> {
+    let own = LANE.get();
+    (own < LANES).then_some(own)
+}
+
+#[cfg(loom)]
+pub(crate) fn own_lane() -> Option<usize> {
+    None
 }
 
 /// In a model all share one: threads come and go between its runs.
@@ -67,6 +95,14 @@ pub(crate) struct Lanes(Box<[Lane]>);
 #[repr(align(128))]
 struct Lane(AtomicU64);
 
+impl Lane {
+    /// Adds one where nobody else writes; no count ever comes round.
+    #[inline]
+    fn count_alone(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
 impl Lanes {
     pub(crate) fn new() -> Self {
         Self((0..=LANES).map(|_| Lane::default()).collect())
@@ -75,13 +111,19 @@ impl Lanes {
     /// Adds one.
     #[inline]
     pub(crate) fn count(&self) {
-        let own = lane();
-        let Lane(count) = &self.0[own];
-        if own < LANES {
-            // Nobody else writes here.
-            count.store(count.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
-        } else {
-            count.fetch_add(1, Ordering::Relaxed);
+        match own_lane() {
+            Some(own) => self.0[own].count_alone(),
+            None => self.count_late(),
+        }
+    }
+
+    /// As `count`, for a thread that has no lane yet, or never gets one.
+    #[cold]
+    #[inline(never)]
+    fn count_late(&self) {
+        match lane() {
+            LANES => drop(self.0[LANES].0.fetch_add(1, Ordering::Relaxed)),
+            own => self.0[own].count_alone(),
         }
     }
 

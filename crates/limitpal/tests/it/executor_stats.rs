@@ -92,6 +92,7 @@ impl World {
         let mut lines: VecDeque<_> = act.lines.iter().copied().collect();
         let mut next = || {
             self.called.set(self.called.get() + 1);
+            assert_eq!(1, self.executor.stats().in_flight, "the run that calls this");
             match lines.pop_front() {
                 Some(Line::Panic) => panic!("as told"),
                 line => line.unwrap_or(Line::Value),
@@ -154,6 +155,13 @@ impl World {
     }
 }
 
+/// Whether no run and no attempt is missing.
+pub(crate) fn adds_up(stats: &ExecutorStats) -> bool {
+    let ended = stats.successes + stats.failures + stats.refusals() + stats.cancelled;
+    stats.calls == ended + stats.in_flight
+        && stats.attempts == stats.firsts + stats.retries + stats.hedges
+}
+
 proptest! {
     #![proptest_config(cases(300))]
 
@@ -175,9 +183,8 @@ proptest! {
             let mut expected = *world.expected.borrow();
             (expected.waited, expected.backed_off) = (stats.waited, stats.backed_off);
             prop_assert_eq!(expected, stats);
-            let ended = stats.successes + stats.failures + stats.refusals() + stats.cancelled;
-            prop_assert_eq!(stats.calls, ended);
-            prop_assert_eq!(stats.attempts, stats.firsts + stats.retries);
+            prop_assert_eq!(0, stats.in_flight);
+            prop_assert!(adds_up(&stats), "{:?}", stats);
         }
     }
 }
@@ -224,6 +231,28 @@ fn nothing_is_divided_by_nothing() {
 
     assert_eq!(ExecutorStats::default(), stats);
     assert_eq!((None, None), (stats.amplification(), stats.retry_success()));
+}
+
+#[test]
+fn a_run_is_in_flight_from_its_first_poll_until_it_has_ended_or_is_dropped() {
+    let clock = MockClock::new();
+    let bucket = TokenBucket::builder(3, Rate::per_second(1.0).unwrap()).clock(&clock).build();
+    let executor = ResilientExecutor::<()>::builder().limiter(bucket.unwrap()).build().unwrap();
+    let pending = || poll_fn(|_| Poll::<Result<(), ()>>::Pending);
+    let mut runs: Vec<_> = (0..5).map(|_| Box::pin(executor.run("ann", pending))).collect();
+    assert_eq!(0, executor.stats().in_flight);
+
+    let mut context = Context::from_waker(Waker::noop());
+    // Two of them wait for quota.
+    runs.iter_mut().for_each(|run| assert!(run.as_mut().poll(&mut context).is_pending()));
+    let stats = executor.stats();
+    assert_eq!((5, 5, None), (stats.calls, stats.in_flight, stats.amplification()));
+
+    for left in (0..5).rev() {
+        drop(runs.pop());
+        assert_eq!((left, 5 - left), (executor.stats().in_flight, executor.stats().cancelled));
+    }
+    assert_eq!(Some(0.6), executor.stats().amplification());
 }
 
 #[test]
