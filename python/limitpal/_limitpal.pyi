@@ -71,6 +71,7 @@ __all__ = [
     "_Run",
     "_Shelf",
     "_ShelfView",
+    "_Window",
     "_begin_rehearsal",
     "_check_delays",
     "_check_hedge",
@@ -332,22 +333,7 @@ class Place:
     def arrive(self) -> float | None: ...
     def leave(self) -> None: ...
 
-@type_check_only
-class _Window(KeyedLimiter):
-    def __init__(
-        self,
-        limit: float,
-        per: float,
-        clock: Clock | None = None,
-        ttl: float | None = None,
-        max_buckets: int | None = None,
-        cleanup_interval: int = 100,
-        *,
-        per_key: bool = True,
-        key_by: Callable[[str], str | int] | None = None,
-        evict: Evict = "nearest_new",
-        quota: Callable[[str], Quota | None] | None = None,
-    ) -> None: ...
+class _Window(KeyedLimiter):  # what windows share
     def reconfigure(
         self,
         *,
@@ -392,8 +378,38 @@ class FixedWindow(_Window):
 class SlidingWindowCounter(_Window):
     """Lets about `limit` pass in any `per` seconds, remembering two counts."""
 
+    def __init__(
+        self,
+        limit: float,
+        per: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        per_key: bool = True,
+        key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
+    ) -> None: ...
+
 class SlidingWindowLog(_Window):
     """Lets `limit` pass in any `per` seconds and never more, remembering each take."""
+
+    def __init__(
+        self,
+        limit: float,
+        per: float,
+        clock: Clock | None = None,
+        ttl: float | None = None,
+        max_buckets: int | None = None,
+        cleanup_interval: int = 100,
+        *,
+        per_key: bool = True,
+        key_by: Callable[[str], str | int] | None = None,
+        evict: Evict = "nearest_new",
+        quota: Callable[[str], Quota | None] | None = None,
+    ) -> None: ...
 
 class WarmUpBucket(KeyedLimiter):
     """As `TokenBucket`, slow when it is cold, and warmed up under load."""

@@ -15,7 +15,45 @@ if TYPE_CHECKING:
 __all__ = ["AsyncFixedWindow", "AsyncSlidingWindowCounter", "AsyncSlidingWindowLog"]
 
 
-class AsyncFixedWindow(AsyncKeyedLimiter):
+class _AsyncWindow(AsyncKeyedLimiter):
+    """What the async twins of the windows share."""
+
+    # Narrower than the base has it, and set once.
+    _core: FixedWindow | SlidingWindowCounter | SlidingWindowLog  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    async def reconfigure(
+        self,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Change the limits of all keys that have none of their own; see the sync twin."""
+        self._core.reconfigure(limit=limit, per=per, carry=carry)
+
+    async def configure(
+        self,
+        key: str | int,
+        *,
+        limit: float | None = None,
+        per: float | None = None,
+        carry: Carry = "proportional",
+    ) -> None:
+        """Give a key limits of its own, or change them; see the sync twin."""
+        self._core.configure(key, limit=limit, per=per, carry=carry)
+
+    @property
+    def limit(self) -> int:
+        """How many go in a window."""
+        return self._core.limit
+
+    @property
+    def per(self) -> float:
+        """The seconds that a window lasts."""
+        return self._core.per
+
+
+class AsyncFixedWindow(_AsyncWindow):
     """The async twin of `FixedWindow`: the same options, its calls as coroutines.
 
     >>> import asyncio
@@ -57,44 +95,13 @@ class AsyncFixedWindow(AsyncKeyedLimiter):
             quota=quota,
         )
 
-    async def reconfigure(
-        self,
-        *,
-        limit: float | None = None,
-        per: float | None = None,
-        carry: Carry = "proportional",
-    ) -> None:
-        """Change the limits of all keys that have none of their own; see `FixedWindow`."""
-        self._core.reconfigure(limit=limit, per=per, carry=carry)
-
-    async def configure(
-        self,
-        key: str | int,
-        *,
-        limit: float | None = None,
-        per: float | None = None,
-        carry: Carry = "proportional",
-    ) -> None:
-        """Give a key limits of its own, or change them; see `FixedWindow`."""
-        self._core.configure(key, limit=limit, per=per, carry=carry)
-
-    @property
-    def limit(self) -> int:
-        """How many go in a window."""
-        return self._core.limit
-
-    @property
-    def per(self) -> float:
-        """The seconds that a window lasts."""
-        return self._core.per
-
     @property
     def align(self) -> str:
         """Where windows start: 'clock' or 'first_use'."""
         return self._core.align
 
 
-class AsyncSlidingWindowCounter(AsyncKeyedLimiter):
+class AsyncSlidingWindowCounter(_AsyncWindow):
     """The async twin of `SlidingWindowCounter`: the same options, its calls as coroutines.
 
     >>> import asyncio
@@ -134,39 +141,8 @@ class AsyncSlidingWindowCounter(AsyncKeyedLimiter):
             quota=quota,
         )
 
-    async def reconfigure(
-        self,
-        *,
-        limit: float | None = None,
-        per: float | None = None,
-        carry: Carry = "proportional",
-    ) -> None:
-        """Change the limits of all keys that have none of their own; see `SlidingWindowCounter`."""
-        self._core.reconfigure(limit=limit, per=per, carry=carry)
 
-    async def configure(
-        self,
-        key: str | int,
-        *,
-        limit: float | None = None,
-        per: float | None = None,
-        carry: Carry = "proportional",
-    ) -> None:
-        """Give a key limits of its own, or change them; see `SlidingWindowCounter`."""
-        self._core.configure(key, limit=limit, per=per, carry=carry)
-
-    @property
-    def limit(self) -> int:
-        """How many go in a window."""
-        return self._core.limit
-
-    @property
-    def per(self) -> float:
-        """The seconds that a window lasts."""
-        return self._core.per
-
-
-class AsyncSlidingWindowLog(AsyncKeyedLimiter):
+class AsyncSlidingWindowLog(_AsyncWindow):
     """The async twin of `SlidingWindowLog`: the same options, its calls as coroutines.
 
     >>> import asyncio
@@ -205,34 +181,3 @@ class AsyncSlidingWindowLog(AsyncKeyedLimiter):
             evict=evict,
             quota=quota,
         )
-
-    async def reconfigure(
-        self,
-        *,
-        limit: float | None = None,
-        per: float | None = None,
-        carry: Carry = "proportional",
-    ) -> None:
-        """Change the limits of all keys that have none of their own; see `SlidingWindowLog`."""
-        self._core.reconfigure(limit=limit, per=per, carry=carry)
-
-    async def configure(
-        self,
-        key: str | int,
-        *,
-        limit: float | None = None,
-        per: float | None = None,
-        carry: Carry = "proportional",
-    ) -> None:
-        """Give a key limits of its own, or change them; see `SlidingWindowLog`."""
-        self._core.configure(key, limit=limit, per=per, carry=carry)
-
-    @property
-    def limit(self) -> int:
-        """How many go in a window."""
-        return self._core.limit
-
-    @property
-    def per(self) -> float:
-        """The seconds that a window lasts."""
-        return self._core.per

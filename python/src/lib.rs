@@ -123,7 +123,7 @@ mod _limitpal {
     #[pymodule_export]
     use crate::warm_up_bucket::WarmUpBucket;
     #[pymodule_export]
-    use crate::windows::{FixedWindow, SlidingWindowCounter, SlidingWindowLog};
+    use crate::windows::{FixedWindow, SlidingWindowCounter, SlidingWindowLog, Window};
     #[pymodule_export]
     use crate::{async_executor::ExecutorCore, race::Race, run::Run};
 

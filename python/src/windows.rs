@@ -10,6 +10,62 @@ use crate::live::{self, Kind};
 use crate::options::{Numbers, Options, Slide};
 use crate::seconds;
 
+/// What all windows have, however they count. Each is made by a class of its own.
+#[pyclass(frozen, subclass, extends = KeyedLimiter, module = "limitpal", name = "_Window")]
+pub(crate) struct Window;
+
+impl Window {
+    fn base() -> PyClassInitializer<Self> {
+        PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
+    }
+}
+
+#[pymethods]
+impl Window {
+    /// Change the limits of all keys that have none of their own; what is not said stays.
+    ///
+    /// - `carry="proportional"`: windows know no share: as `"as_is"`
+    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
+    /// - `"reset"`: all is as new
+    ///
+    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
+    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
+    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
+    fn reconfigure(
+        slf: PyRef<'_, Self>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
+    }
+
+    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
+    /// those of `reconfigure`. They stay, however long the key is not used.
+    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
+    fn configure(
+        slf: PyRef<'_, Self>,
+        key: Key<'_>,
+        limit: Option<&Bound<'_, PyAny>>,
+        per: Option<&Bound<'_, PyAny>>,
+        carry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
+    }
+
+    /// How many go in a window.
+    #[getter]
+    fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
+        Ok(slf.as_super().windows()?.limits().0)
+    }
+
+    /// The seconds that a window lasts.
+    #[getter]
+    fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(seconds::float(slf.as_super().windows()?.limits().1))
+    }
+}
+
 /// Lets `limit` pass in each window of `per` seconds, for each key.
 ///
 /// Windows start at multiples of `per` on the clock (`align="clock"`), or with a key's first use
@@ -25,7 +81,7 @@ use crate::seconds;
 /// >>> clock.advance(60)
 /// >>> limiter.allow("ann")
 /// True
-#[pyclass(frozen, subclass, extends = KeyedLimiter, module = "limitpal")]
+#[pyclass(frozen, subclass, extends = Window, module = "limitpal")]
 pub(crate) struct FixedWindow;
 
 #[pymethods]
@@ -37,7 +93,7 @@ impl FixedWindow {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
+        Window::base().add_subclass(Self)
     }
 
     #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, align=Given::LEFT_OUT, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
@@ -56,7 +112,7 @@ impl FixedWindow {
         evict: Given<'_>,
         quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        slf.as_super().init(&Options {
+        slf.as_super().as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Fixed(align.get()) },
             clock,
             ttl,
@@ -69,53 +125,10 @@ impl FixedWindow {
         })
     }
 
-    /// Change the limits of all keys that have none of their own; what is not said stays.
-    ///
-    /// - `carry="proportional"`: windows know no share: as `"as_is"`
-    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
-    /// - `"reset"`: all is as new
-    ///
-    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
-    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
-    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
-    fn reconfigure(
-        slf: PyRef<'_, Self>,
-        limit: Option<&Bound<'_, PyAny>>,
-        per: Option<&Bound<'_, PyAny>>,
-        carry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
-    }
-
-    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
-    /// those of `reconfigure`. They stay, however long the key is not used.
-    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
-    fn configure(
-        slf: PyRef<'_, Self>,
-        key: Key<'_>,
-        limit: Option<&Bound<'_, PyAny>>,
-        per: Option<&Bound<'_, PyAny>>,
-        carry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
-    }
-
-    /// How many go in a window.
-    #[getter]
-    fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(slf.as_super().windows()?.limits().0)
-    }
-
-    /// The seconds that a window lasts.
-    #[getter]
-    fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        Ok(seconds::float(slf.as_super().windows()?.limits().1))
-    }
-
     /// Where windows start: 'clock' or 'first_use'.
     #[getter]
     fn align(slf: PyRef<'_, Self>) -> PyResult<Option<&'static str>> {
-        Ok(slf.as_super().windows()?.align)
+        Ok(slf.as_super().as_super().windows()?.align)
     }
 }
 
@@ -134,7 +147,7 @@ impl FixedWindow {
 /// >>> clock.advance(90)
 /// >>> limiter.peek("ann").remaining
 /// 2
-#[pyclass(frozen, subclass, extends = KeyedLimiter, module = "limitpal")]
+#[pyclass(frozen, subclass, extends = Window, module = "limitpal")]
 pub(crate) struct SlidingWindowCounter;
 
 #[pymethods]
@@ -146,7 +159,7 @@ impl SlidingWindowCounter {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
+        Window::base().add_subclass(Self)
     }
 
     #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
@@ -164,7 +177,7 @@ impl SlidingWindowCounter {
         evict: Given<'_>,
         quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        slf.as_super().init(&Options {
+        slf.as_super().as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Counter },
             clock,
             ttl,
@@ -175,49 +188,6 @@ impl SlidingWindowCounter {
             evict: evict.get(),
             quota,
         })
-    }
-
-    /// Change the limits of all keys that have none of their own; what is not said stays.
-    ///
-    /// - `carry="proportional"`: windows know no share: as `"as_is"`
-    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
-    /// - `"reset"`: all is as new
-    ///
-    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
-    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
-    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
-    fn reconfigure(
-        slf: PyRef<'_, Self>,
-        limit: Option<&Bound<'_, PyAny>>,
-        per: Option<&Bound<'_, PyAny>>,
-        carry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
-    }
-
-    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
-    /// those of `reconfigure`. They stay, however long the key is not used.
-    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
-    fn configure(
-        slf: PyRef<'_, Self>,
-        key: Key<'_>,
-        limit: Option<&Bound<'_, PyAny>>,
-        per: Option<&Bound<'_, PyAny>>,
-        carry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
-    }
-
-    /// How many go in a window.
-    #[getter]
-    fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(slf.as_super().windows()?.limits().0)
-    }
-
-    /// The seconds that a window lasts.
-    #[getter]
-    fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        Ok(seconds::float(slf.as_super().windows()?.limits().1))
     }
 }
 
@@ -234,7 +204,7 @@ impl SlidingWindowCounter {
 /// (True, None, True, False)
 /// >>> limiter.check("ann").retry_after
 /// 10.0
-#[pyclass(frozen, subclass, extends = KeyedLimiter, module = "limitpal")]
+#[pyclass(frozen, subclass, extends = Window, module = "limitpal")]
 pub(crate) struct SlidingWindowLog;
 
 #[pymethods]
@@ -246,7 +216,7 @@ impl SlidingWindowLog {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(KeyedLimiter::default()).add_subclass(Self)
+        Window::base().add_subclass(Self)
     }
 
     #[pyo3(signature = (limit, per, clock=None, ttl=None, max_buckets=None, cleanup_interval=Given::LEFT_OUT, *, per_key=Given::LEFT_OUT, key_by=None, evict=Given::LEFT_OUT, quota=None))]
@@ -264,7 +234,7 @@ impl SlidingWindowLog {
         evict: Given<'_>,
         quota: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        slf.as_super().init(&Options {
+        slf.as_super().as_super().init(&Options {
             numbers: Numbers::Window { limit, per, slide: Slide::Log },
             clock,
             ttl,
@@ -275,48 +245,5 @@ impl SlidingWindowLog {
             evict: evict.get(),
             quota,
         })
-    }
-
-    /// Change the limits of all keys that have none of their own; what is not said stays.
-    ///
-    /// - `carry="proportional"`: windows know no share: as `"as_is"`
-    /// - `"as_is"`: as many permits are left as were; what is counted stays counted
-    /// - `"reset"`: all is as new
-    ///
-    /// Those who wait keep their order; who would now wait longer than its timeout, or asked for
-    /// more than can ever be had, is turned away. Nonsense is refused, and all stays as it was.
-    #[pyo3(signature = (*, limit = None, per = None, carry = None), text_signature = "($self, *, limit=None, per=None, carry='proportional')")]
-    fn reconfigure(
-        slf: PyRef<'_, Self>,
-        limit: Option<&Bound<'_, PyAny>>,
-        per: Option<&Bound<'_, PyAny>>,
-        carry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        live::change(slf.as_super(), Kind::Window, None, (limit, per), carry)
-    }
-
-    /// Give a key limits of its own, or change them; `unconfigure` takes them away. Arguments as
-    /// those of `reconfigure`. They stay, however long the key is not used.
-    #[pyo3(signature = (key, *, limit = None, per = None, carry = None), text_signature = "($self, key, *, limit=None, per=None, carry='proportional')")]
-    fn configure(
-        slf: PyRef<'_, Self>,
-        key: Key<'_>,
-        limit: Option<&Bound<'_, PyAny>>,
-        per: Option<&Bound<'_, PyAny>>,
-        carry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        live::change(slf.as_super(), Kind::Window, Some(&key), (limit, per), carry)
-    }
-
-    /// How many go in a window.
-    #[getter]
-    fn limit(slf: PyRef<'_, Self>) -> PyResult<u32> {
-        Ok(slf.as_super().windows()?.limits().0)
-    }
-
-    /// The seconds that a window lasts.
-    #[getter]
-    fn per(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        Ok(seconds::float(slf.as_super().windows()?.limits().1))
     }
 }
