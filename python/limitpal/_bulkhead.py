@@ -9,6 +9,7 @@ from ._awaitable import COROUTINE, LAZY, is_awaitable
 from ._concurrency import AsyncConcurrencyLimiter, Holding
 from ._lent import guard
 from ._limitpal import ConcurrencyLimiter, _lazy
+from ._plain import FromDict
 from ._shown import refuse_to_pickle
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Bulkhead:
+class Bulkhead(FromDict):
     """Lets at most `limit` calls at a time reach whatever stands behind it.
 
     So one slow service does not take all threads, connections or memory along when it goes down.

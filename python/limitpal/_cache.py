@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ._clock import running_loop, running_task, settle, try_running_loop
 from ._fallback import is_answerable
 from ._limitpal import _invalid_config, _is_cancellation, _Shelf
+from ._plain import FromDict
 from ._shown import refuse_to_pickle
 from ._stats import CacheStats
 from ._turn import Bell
@@ -25,7 +26,7 @@ __all__ = ["Cache"]
 _Call = tuple[Any, ...]
 
 
-class Cache:
+class Cache(FromDict):
     """Keeps what calls gave, for executors (`cache=`).
 
     - `ttl`: for how many seconds a value is fresh, by the executor's clock

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 from ._awaitable import LAZY, is_awaitable
 from ._errors import InvalidConfigError, RetryExhausted
 from ._limitpal import _invalid_config, _is_cancellation, _lazy
+from ._plain import FromDict
 
 __all__ = ["Fallback"]
 
@@ -26,7 +27,7 @@ _EVERY_ERROR: Any = Exception
 
 
 @dataclass(frozen=True, init=False)
-class Fallback:
+class Fallback(FromDict):
     """What a caller gets in place of an error: the last word on a run, after all else was tried.
 
     - `value`: this object, the same one each time

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from ._limitpal import _check_hedge
+from ._plain import FromDict
 
 __all__ = ["Hedge"]
 
 
 @dataclass(frozen=True)
-class Hedge:
+class Hedge(FromDict):
     """Sends another try of an attempt that is slow, and takes whichever gives a value first.
 
     A hedge is for what is slow by chance: a busy server, a lost packet.

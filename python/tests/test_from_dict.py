@@ -9,11 +9,16 @@ import limitpal
 from helpers import ASYNC, SYNC, Script, both, caught, settle
 from limitpal import (
     AsyncTokenBucket,
+    Bulkhead,
+    Cache,
     CircuitBreaker,
     CompositeLimiter,
     Constant,
     FailureRate,
+    Fallback,
     FixedWindow,
+    Hedge,
+    InvalidConfigError,
     KeyedCircuitBreaker,
     LeakyBucket,
     MockClock,
@@ -25,6 +30,11 @@ from limitpal import (
     WarmUpBucket,
 )
 from limitpal._kinds import LIMITERS
+
+
+class Loud(Bulkhead):
+    """A subclass of somebody's."""
+
 
 WHOLE = {
     "limiter": [
@@ -194,6 +204,56 @@ def test_policies_breakers_and_budgets_are_made_of_dicts():
     assert CircuitBreaker.from_dict({"failure_threshold": 1}).state == "closed"
     assert len(KeyedCircuitBreaker.from_dict({"max_breakers": 5})) == 0
     assert RetryBudget.from_dict({"ratio": 0.5}).ratio == 0.5
+
+
+def test_what_stands_around_a_call_is_made_of_a_dict_by_itself():
+    """As the constructors make it; what takes a function has it by a name that the caller gave."""
+    clock = MockClock()
+    names = {"by_id": len, "nothing": repr, "is_down": callable, "Throttled": KeyError}
+
+    bulkhead = Bulkhead.from_dict({"limit": 2, "max_waiting": None}, clock=clock)
+    cache = Cache.from_dict({"kind": "cache", "ttl": 60, "key": "by_id"}, names=names)
+    values = [
+        (Fallback.from_dict({"value": []}), Fallback([])),
+        (
+            Fallback.from_dict({"value": None, "on": ["OSError", "Throttled"]}, names=names),
+            Fallback(None, on=(OSError, KeyError)),
+        ),
+        (
+            Fallback.from_dict({"func": "nothing", "on": "is_down"}, names=names),
+            Fallback(func=repr, on=callable),
+        ),
+        (
+            Hedge.from_dict({"percentile": 95, "min_samples": 20}),
+            Hedge(percentile=95, min_samples=20),
+        ),
+    ]
+
+    assert repr(bulkhead) == repr(Bulkhead(2, None, clock=clock))
+    assert repr(cache) == repr(Cache(60, key=len))
+    for made, meant in values:
+        assert made == meant
+    assert type(Loud.from_dict({"limit": 1})) is Loud
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings", "says"),
+    [
+        (Bulkhead, {"limit": 0}, "bulkhead.limit is 0; give a whole number from 1 to 4294967295"),
+        (Bulkhead, {}, "bulkhead.limit is missing; a Bulkhead needs it"),
+        (Cache, {"ttl": 1, "key": "by_id"}, "cache.key is 'by_id'; there is no such name"),
+        (Fallback, {"func": "nothing"}, "fallback.func is 'nothing'; there is no such name"),
+        (Fallback, {}, "fallback.value is left out; give a value, or func=, and not both"),
+        (Hedge, {"dellay": 1}, "hedge.dellay is 1; there is no such option, perhaps 'delay'"),
+        (Hedge, {"kind": "cache"}, "hedge.kind is 'cache'; there is no such kind, but hedge"),
+    ],
+)
+def test_what_is_wrong_with_one_by_itself_is_said_with_its_place(cls, settings, says):
+    """As in an executor's dict."""
+    with pytest.raises(InvalidConfigError) as wrong:
+        cls.from_dict(settings)
+
+    assert str(wrong.value).startswith(says)
 
 
 def test_objects_may_stand_where_dicts_do():
