@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from ._limitpal import Attempt, _ExecutorCore
+from ._limitpal import Attempt, _ExecutorCore, _invalid_config
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,15 +21,16 @@ __all__ = ["AsyncAttempts", "Attempts", "BlockAttempt"]
 class _Block:
     """One run of a block: what was decided after its last attempt."""
 
-    def __init__(self, core: _ExecutorCore) -> None:
+    def __init__(self, core: _ExecutorCore, deadline: float | None) -> None:
         self.core = core
+        self.deadline = deadline
         self.run: _Run | None = None
         self.attempt: BlockAttempt | None = None
         self.delay = 0.0
 
     def next(self) -> BlockAttempt:
         if self.run is None:
-            self.run = self.core.begin_block()
+            self.run = self.core.begin_block(self.deadline)
         self.attempt = BlockAttempt(self.run.attempt(), self)
         return self.attempt
 
@@ -115,34 +117,32 @@ class _Loop:
         budget: RetryBudget | None,
         deadline: float | None,
     ) -> None:
-        def make(policy: RetryPolicy) -> _ExecutorCore:
-            return _ExecutorCore(False, None, None, policy, None, clock, "call", None, budget, None)
-
-        self._core = make(policy)
-        if deadline is not None:
-            left = max(deadline - self._core.clock.now(), 1e-9)
-            if policy.max_elapsed is not None:
-                left = min(left, policy.max_elapsed)
-            self._core = make(policy.replace(max_elapsed=left))
+        if deadline is not None and math.isnan(deadline):
+            advice = "give a time of the clock in seconds, such as clock.now() + 30"
+            raise _invalid_config("deadline", deadline, advice)
+        self._core = _ExecutorCore(
+            False, None, None, policy, None, clock, "call", None, budget, None
+        )
+        self._deadline = deadline
 
 
 class Attempts(_Loop):
     """The attempts of a block; each loop over it is a run of its own."""
 
     def __iter__(self) -> _Iterator:
-        return _Iterator(self._core)
+        return _Iterator(self._core, self._deadline)
 
 
 class AsyncAttempts(_Loop):
     """The async twin of `Attempts`."""
 
     def __aiter__(self) -> _AsyncIterator:
-        return _AsyncIterator(self._core)
+        return _AsyncIterator(self._core, self._deadline)
 
 
 class _Iterator:
-    def __init__(self, core: _ExecutorCore) -> None:
-        self._block = _Block(core)
+    def __init__(self, core: _ExecutorCore, deadline: float | None) -> None:
+        self._block = _Block(core, deadline)
 
     def __iter__(self) -> _Iterator:
         return self
@@ -162,8 +162,8 @@ class _Iterator:
 
 
 class _AsyncIterator:
-    def __init__(self, core: _ExecutorCore) -> None:
-        self._block = _Block(core)
+    def __init__(self, core: _ExecutorCore, deadline: float | None) -> None:
+        self._block = _Block(core, deadline)
 
     def __aiter__(self) -> _AsyncIterator:
         return self

@@ -116,10 +116,13 @@ impl ExecutorCore {
         Ok(Begun::Run(run))
     }
 
-    /// Begin a run of a loop over attempts, which calls no function and notes the time.
-    fn begin_block(slf: &Bound<'_, Self>) -> PyResult<Run> {
+    /// Begin a run of a loop over attempts, which calls no function and notes the time; it ends at
+    /// this time of the clock, if not before.
+    #[pyo3(signature = (deadline=None))]
+    fn begin_block(slf: &Bound<'_, Self>, deadline: Option<f64>) -> PyResult<Run> {
         let settings = &slf.get().settings;
-        let call = settings.call(slf.py(), settings.plan.clone())?.until(None);
+        let deadline = deadline.map(|time| settings.clock.at(slf.py(), time)).transpose()?;
+        let call = settings.call(slf.py(), settings.plan.clone())?.until(deadline);
         let run = Run::new(slf, call);
         run.proceed(slf.py(), &Key::DEFAULT)?;
         Ok(run)

@@ -86,6 +86,21 @@ impl PyClock {
         }
     }
 
+    /// Returns what runs read when Python reads this time of the clock.
+    pub(crate) fn at(&self, py: Python<'_>, time: f64) -> PyResult<Instant> {
+        let ahead_of = |now: Instant| instant(time).as_nanos().saturating_sub(now.as_nanos());
+        let (now, ahead) = match self {
+            Self::Python(_) => return Ok(instant(time)),
+            Self::Mock { time: mock, .. } => (mock.steady(), ahead_of(mock.now())),
+            // The zero of ours is not that of Python's.
+            Self::Monotonic => {
+                let read = self.for_python(py)?.call_method0(intern!(py, "now"))?;
+                (MonotonicClock.now(), ahead_of(instant(read.extract()?)))
+            }
+        };
+        Ok(Instant::from_nanos(now.as_nanos().saturating_add(ahead)))
+    }
+
     /// Returns whether both are one clock, so that their readings can be compared.
     pub(crate) fn same_clock(&self, other: &Self) -> bool {
         match (self, other) {

@@ -38,7 +38,8 @@ use crate::{errors, outer, seconds, stats};
 /// - `fallback`: what the caller gets in place of an error; `cache`: what calls gave, for a time
 /// - `timeout`: how many seconds a run may last; no wait is begun that would end later
 /// - `attempt_timeout`: how many seconds an attempt may last: at most `timeout`. Nobody can end a
-///   function that does not return; `current_attempt().remaining()` says how long it has.
+///   function that does not return; `current_attempt().remaining()` says how long it has. A value
+///   that comes too late is returned, and is a failure to the breaker.
 /// - `hedge`: when a slow attempt gets another try, in a thread of its own
 /// - `on_threads`: True calls the function in threads of its own, so that an attempt ends when its
 ///   time is over. The call is left behind then: it goes on, and its effects happen.

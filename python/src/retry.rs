@@ -31,7 +31,7 @@ use crate::{errors, seconds};
 /// `max_delay` again.
 ///
 /// - `max_attempts`: at least 1, the first one included; None for as many as it takes: without
-///   `max_elapsed` that may be for ever
+///   `max_elapsed` that may be for ever, and so it is on a mock clock with it but without any delay
 /// - `base_delay`: seconds, at least 0
 /// - `max_delay`: seconds, at least `base_delay`, and at least every delay of a list
 /// - `backoff`: at least 1
@@ -306,8 +306,9 @@ impl RetryPolicy {
 
     /// Return the attempts of a block of code: `for attempt in policy.attempts(): with attempt: …`.
     ///
-    /// `clock` waits between attempts; `budget` is a `RetryBudget`; `deadline` is the time of the
-    /// clock after which no attempt begins but the first.
+    /// `clock` waits between attempts; `budget` is a `RetryBudget`; `deadline` is a time of the
+    /// clock. No wait is begun that would end then or later: that is a `RetryExhausted` with the
+    /// reason `deadline`, at once. A loop that begins then or later is a `TimeoutExceeded`.
     #[pyo3(signature = (clock=None, *, budget=None, deadline=None))]
     fn attempts<'py>(
         slf: &Bound<'py, Self>,

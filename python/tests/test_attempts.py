@@ -2,11 +2,22 @@
 
 import asyncio
 import gc
+import math
 
 import pytest
 
 from helpers import STOPS, both, caught, name_of
-from limitpal import Constant, MockClock, RetryBudget, RetryExhausted, RetryPolicy
+from limitpal import (
+    Constant,
+    InvalidConfigError,
+    MockClock,
+    MonotonicClock,
+    ResilientExecutor,
+    RetryBudget,
+    RetryExhausted,
+    RetryPolicy,
+    TimeoutExceeded,
+)
 
 
 async def block(side, policy, body, **options):
@@ -99,16 +110,101 @@ async def test_a_block_without_with_is_told_so(side):
 
 
 @both
-@pytest.mark.parametrize(("deadline", "attempts"), [(6.0, 1), (6.5, 2), (8.4, 2), (8.5, 3)])
-async def test_a_wait_that_would_end_after_the_deadline_is_not_begun(side, deadline, attempts):
+@pytest.mark.parametrize(
+    ("deadline", "attempts", "reason"),
+    [
+        (6.0, 1, "deadline"),
+        (6.5, 1, "deadline"),
+        (6.500000001, 2, "deadline"),
+        (8.5, 3, "deadline"),
+        (9.5, 4, "deadline"),
+        (9.6, 5, "elapsed"),
+    ],
+)
+async def test_a_wait_that_would_end_at_the_deadline_is_not_begun(side, deadline, attempts, reason):
     """A deadline is a time of the clock; the sooner of it and `max_elapsed` counts."""
     clock = MockClock(start_time=5.5)
-    policy = RetryPolicy(9, base_delay=1.0, max_elapsed=4.0)
+    policy = RetryPolicy(9, base_delay=1.0, backoff=1.0, max_elapsed=4.0)
     body = lines(*[OSError()] * 9)
 
     error = await caught(block(side, policy, body, clock=clock, deadline=deadline))
 
-    assert (error.attempts, error.reason) == (attempts, "elapsed")
+    assert (error.attempts, error.reason) == (attempts, reason)
+    assert clock.now() == 5.5 + attempts - 1, "it is refused at once"
+
+
+@both
+async def test_a_deadline_is_that_of_each_loop_and_a_loop_that_begins_at_it_has_no_attempt(side):
+    """A clock that was set back included; a deadline far off is none."""
+    clock = MockClock(start_time=100.0)
+    clock.set_time(5.0)
+    left = []
+
+    def body(attempt):
+        left.append((attempt.number, attempt.remaining()))
+        if attempt.number == 1:
+            raise OSError
+
+    async def loop(attempts):
+        if side.is_async:
+            async for attempt in attempts:
+                with attempt:
+                    body(attempt)
+        else:
+            for attempt in attempts:
+                with attempt:
+                    body(attempt)
+
+    policy = RetryPolicy(base_delay=1.0)
+    make = policy.attempts_async if side.is_async else policy.attempts
+    attempts = make(clock, deadline=8.0)
+    await loop(attempts)
+    assert (left, clock.now()) == ([(1, 3.0), (2, 2.0)], 6.0)
+
+    clock.advance(2.0)
+    error = await caught(loop(attempts))
+    assert isinstance(error, TimeoutExceeded)
+    assert (error.scope, error.attempts, len(left)) == ("run", 0, 2)
+    await loop(make(clock, deadline=math.inf))
+    with pytest.raises(InvalidConfigError, match="deadline is nan; give a time of the clock"):
+        make(clock, deadline=math.nan)
+
+
+def test_a_deadline_goes_by_the_clock_that_python_reads():
+    """Of the monotonic clock and of one of the user's own, whatever their zero is."""
+
+    class Own:
+        def now(self):
+            return 1e6
+
+        def sleep(self, seconds):
+            raise AssertionError(seconds)
+
+        async def sleep_async(self, seconds):
+            raise AssertionError(seconds)
+
+    for clock in (MonotonicClock(), Own()):
+        ends = clock.now() + 30.0
+        for attempt in RetryPolicy().attempts(clock, deadline=ends):
+            with attempt:
+                assert 29.0 < attempt.remaining() <= 30.0
+                assert abs(attempt.deadline - ends) < 0.01
+
+
+def test_a_loop_within_an_attempt_has_its_deadline_too():
+    """The sooner of the two."""
+    clock = MockClock()
+    executor = ResilientExecutor(timeout=2.5, clock=clock)
+    policy = RetryPolicy(9, base_delay=1.0, backoff=1.0)
+
+    def loop():
+        for attempt in policy.attempts(clock, deadline=50.0):
+            with attempt:
+                raise OSError
+
+    with pytest.raises(RetryExhausted) as ended:
+        executor.run("api", loop)
+    assert (ended.value.attempts, ended.value.reason, clock.now()) == (3, "deadline", 2.0)
 
 
 @both

@@ -31,6 +31,9 @@ impl<E> RetryPolicyBuilder<E> {
 
     /// Lets there be as many attempts as it takes. Give [`max_elapsed`](Self::max_elapsed) then,
     /// or a breaker or budget to the executor, unless a run may go on for ever.
+    ///
+    /// Give delays, too: without any, attempts follow one another as fast as they fail, and on a
+    /// mock clock attempts that take no time never reach the end of a time.
     #[must_use]
     pub fn unlimited_attempts(mut self) -> Self {
         self.options.max_attempts = None;
