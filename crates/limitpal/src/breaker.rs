@@ -125,21 +125,21 @@ impl Breaker {
         self.word()
     }
 
-    /// Returns the refusal of a circuit that is open and stays so, where there is nothing to be
-    /// seen to.
+    /// Returns until when it is open, for how long in all, and how it stands, if all who come
+    /// meanwhile are refused.
     #[inline]
-    pub(crate) fn refuses_plainly(&mut self, now: Instant) -> Option<CircuitBreakerOpen> {
+    pub(crate) fn open_until(&self) -> Option<(Instant, Duration, Stood)> {
         match self.state {
             State::Open { until, span } if self.mode == BreakerMode::Enforce => {
-                let left = until.saturating_duration_since(now);
-                if left.is_zero() || left > span {
-                    return None;
-                }
-                self.counts.refused += 1;
-                Some(CircuitBreakerOpen::new(left).standing(self.stood))
+                Some((until, span, self.stood))
             }
             _ => None,
         }
+    }
+
+    /// Returns how often it has moved, and lent a permit of its own.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Lends a permit, or refuses until the circuit half-opens or the oldest probe lapses.

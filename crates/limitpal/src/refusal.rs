@@ -1,6 +1,7 @@
 //! Every way to be turned away, on one page.
 
 mod explanation;
+mod stood;
 
 use std::any::Any;
 use std::error::Error;
@@ -8,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::explanation::Explanation;
+pub(crate) use self::stood::Stood;
 use crate::config::InvalidConfig;
 use crate::retry_after::RetryAfter;
 
@@ -43,29 +45,15 @@ impl fmt::Display for RateLimitExceeded {
 impl std::error::Error for RateLimitExceeded {}
 
 /// The circuit is open, its probes are all out, or it was forced open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CircuitBreakerOpen {
-    /// None: it was forced open.
-    retry_after: Option<Duration>,
+    /// In nanoseconds, and [`FORCED`] if nobody can say.
+    retry_after: u64,
     stood: Stood,
 }
 
-/// How a circuit stood that has refused, in one word. Refusals are compared by when to come back
-/// alone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stood {
-    failures: u32,
-    trips: u16,
-    reason: OpenReason,
-}
-
-impl PartialEq for Stood {
-    fn eq(&self, _other: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Stood {}
+/// No time, but that a circuit was forced open.
+const FORCED: u64 = u64::MAX;
 
 /// Why a circuit refuses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,31 +81,23 @@ impl OpenReason {
     }
 }
 
-impl Stood {
-    /// How one stands that has opened so often in a row, after so many failures in a row.
-    pub(crate) fn new(reason: OpenReason, trips: u32, failures: u32) -> Self {
-        Self { failures, trips: u16::try_from(trips).unwrap_or(u16::MAX), reason }
-    }
-
-    const fn unknown(reason: OpenReason) -> Self {
-        Self { failures: 0, trips: 0, reason }
-    }
-
-    /// Returns it with another reason.
-    pub(crate) const fn because(self, reason: OpenReason) -> Self {
-        Self { reason, ..self }
-    }
-}
-
 impl CircuitBreakerOpen {
     /// Makes the refusal that counts until the circuit may admit.
     pub const fn new(retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), stood: Stood::unknown(OpenReason::Open) }
+        let nanos = retry_after.as_nanos();
+        let nanos = if nanos < FORCED as u128 { nanos as u64 } else { FORCED - 1 };
+        Self::after_nanos(nanos, Stood::unknown(OpenReason::Open))
+    }
+
+    /// Makes the refusal that counts for so long, of a circuit that stands so.
+    #[inline]
+    pub(crate) const fn after_nanos(retry_after: u64, stood: Stood) -> Self {
+        Self { retry_after, stood }
     }
 
     /// Makes the refusal of a circuit that stays open until somebody says otherwise.
     pub const fn forced() -> Self {
-        Self { retry_after: None, stood: Stood::unknown(OpenReason::Forced) }
+        Self { retry_after: FORCED, stood: Stood::unknown(OpenReason::Forced) }
     }
 
     /// Returns it with how the circuit stood.
@@ -128,30 +108,40 @@ impl CircuitBreakerOpen {
 
     /// Returns why it refused.
     pub const fn reason(self) -> OpenReason {
-        self.stood.reason
+        self.stood.reason()
     }
 
     /// Returns how often the circuit had opened since it last recovered, 65,535 at most.
     pub const fn trips(self) -> u32 {
-        self.stood.trips as u32
+        self.stood.trips()
     }
 
     /// Returns how many failures in a row there were when it last opened from the closed state.
     pub const fn failures(self) -> u32 {
-        self.stood.failures
+        self.stood.failures()
     }
 
     /// Returns the time until the circuit may admit; while probes are out, until the oldest lapses;
     /// on a ramp, until it ends, where an earlier call may be admitted too. None if it was forced
     /// open: nobody can say.
     pub const fn retry_after(self) -> Option<Duration> {
-        self.retry_after
+        match self.retry_after {
+            FORCED => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+}
+
+impl fmt::Debug for CircuitBreakerOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("CircuitBreakerOpen");
+        debug.field("retry_after", &self.retry_after()).field("stood", &self.stood).finish()
     }
 }
 
 impl fmt::Display for CircuitBreakerOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.retry_after {
+        match self.retry_after() {
             Some(wait) => write!(f, "the circuit is open; it may admit in {wait:.2?}"),
             None => f.write_str("the circuit was forced open; nobody can say until when"),
         }

@@ -1,10 +1,12 @@
 //! A circuit breaker's state as threads share it: behind a lock that a healthy call never takes.
 
 mod around;
+mod open;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use self::open::Open;
 use super::callbacks::{BreakerEvent, Callbacks, EventKind};
 use super::stats::Successes;
 use crate::breaker::{Breaker, BreakerMode, BreakerSettings, CircuitState, Permit};
@@ -27,6 +29,8 @@ pub struct BreakerCell {
     times_calls: bool,
     /// The successes of a healthy circuit, where they are counted.
     successes: Option<Box<Successes>>,
+    /// How it refuses, while the word says that it is open.
+    open: Open,
     breaker: Mutex<Breaker>,
     settings: Arc<BreakerSettings>,
     callbacks: Arc<Callbacks>,
@@ -40,8 +44,10 @@ const CLOSED: u64 = 1;
 const HEALTHY: u64 = 2;
 /// Set in its place where each success is counted all the same.
 const COUNTS: u64 = 4;
-/// Above them stands the number of the permit that calls share.
-const NUMBER: u32 = 3;
+/// Set in the word while the circuit is open, and refuses.
+const OPEN: u64 = 8;
+/// Above them stands the number of the permit that calls share, or how often it has moved.
+const NUMBER: u32 = 4;
 
 impl BreakerCell {
     /// Makes a closed circuit.
@@ -59,7 +65,8 @@ impl BreakerCell {
         let times_calls = settings.times_calls();
         let successes = settings.count_successes().then(Box::default);
         let (word, breaker) = (AtomicU64::new(0), Mutex::new(breaker));
-        let cell = Self { word, times_calls, successes, breaker, settings, callbacks, key };
+        let open = Open::new();
+        let cell = Self { word, times_calls, successes, open, breaker, settings, callbacks, key };
         cell.refresh();
         cell
     }
@@ -278,8 +285,7 @@ impl BreakerCell {
     ) -> Result<Result<Permit, CircuitBreakerOpen>, E> {
         let now = read()?;
         // What happens most often while others wait for an answer changes nothing.
-        let refusal = self.lock().refuses_plainly(now);
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = self.refuses_plainly(now) {
             self.tell(EventKind::Refused, BreakerEvent::Refused(refusal));
             return Ok(Err(refusal));
         }
@@ -353,7 +359,7 @@ impl BreakerCell {
     /// Lets go of the machine, and tells of its transitions.
     #[inline]
     fn leave(&self, breaker: MutexGuard<'_, Breaker>) {
-        self.word.store(self.word_of(&breaker), Ordering::Release);
+        self.publish(&breaker);
         if breaker.has_moved() {
             self.leave_and_tell(breaker);
         }
@@ -376,6 +382,7 @@ impl BreakerCell {
                 number << NUMBER | CLOSED | healthy
             }
             Some((number, _)) => number << NUMBER | CLOSED,
+            None if breaker.open_until().is_some() => breaker.number() << NUMBER | OPEN,
             None => 0,
         }
     }

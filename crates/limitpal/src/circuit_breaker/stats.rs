@@ -84,7 +84,7 @@ impl BreakerCell {
             state,
             mode,
             trips: counts.trips,
-            refused: counts.refused,
+            refused: counts.refused + self.refused_plainly(),
             shadowed: counts.shadowed,
             successes,
             failures: counts.failures,

@@ -22,7 +22,7 @@ impl BreakerCell {
             Some(now) => (breaker.state(now), breaker.is_new(now)),
             None => (breaker.word(), false),
         };
-        self.word.store(self.word_of(&breaker), Ordering::Release);
+        self.publish(&breaker);
         seen
     }
 
@@ -49,6 +49,11 @@ impl BreakerCell {
     pub(in super::super) fn counted(&self) -> (CircuitState, BreakerMode, Counts) {
         let breaker = self.lock();
         (breaker.word(), breaker.mode(), breaker.counts)
+    }
+
+    /// Returns how many were refused without the machine.
+    pub(in super::super) fn refused_plainly(&self) -> u64 {
+        self.open.refused()
     }
 
     /// Adds a callback, which is told for which key, and what.
