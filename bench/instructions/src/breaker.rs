@@ -13,15 +13,21 @@ pub(crate) fn closed(calls: usize) -> Result<(), InvalidConfig> {
 }
 
 pub(crate) fn open(calls: usize) -> Result<(), InvalidConfig> {
-    let breaker = breaker()?;
-    while breaker.state() != CircuitState::Open {
-        breaker.record_failure();
-    }
+    let breaker = opened()?;
     repeat(calls, || {
         let answer = breaker.call_blocking(|| Ok::<_, ()>(black_box(7)));
         matches!(answer, Err(BreakerError::CircuitBreakerOpen(_)))
     });
     Ok(())
+}
+
+/// Makes a breaker that is open, and stays so.
+pub(crate) fn opened() -> Result<CircuitBreaker, InvalidConfig> {
+    let breaker = breaker()?;
+    while breaker.state() != CircuitState::Open {
+        breaker.record_failure();
+    }
+    Ok(breaker)
 }
 
 /// Makes a breaker, closed, for which time stands still.

@@ -15,7 +15,7 @@ use limitpal::InvalidConfig;
 /// Sets a path up, and calls it so many times within `repeat`.
 type Run = fn(usize) -> Result<(), InvalidConfig>;
 
-const PATHS: [(&str, Run); 15] = [
+const PATHS: [(&str, Run); 19] = [
     ("allow, 1 key", limiter::one_key),
     ("allow, 10,000 keys in turn", limiter::keys_in_turn),
     ("allow, refused", limiter::refused),
@@ -31,6 +31,10 @@ const PATHS: [(&str, Run); 15] = [
     ("executor, all parts and timeouts, blocking", executor::timed),
     ("executor, a bulkhead too, blocking", executor::guarded_blocking),
     ("executor, a bulkhead too, async", executor::guarded_future),
+    ("executor, refused by its breaker, blocking", executor::refused_blocking),
+    ("executor, refused by its breaker, async", executor::refused_future),
+    ("executor, five stages, blocking", executor::five_blocking),
+    ("executor, five stages, async", executor::five_future),
 ];
 
 fn main() -> ExitCode {

@@ -9,6 +9,7 @@ mod flights;
 mod future;
 mod hedged;
 mod race;
+mod start;
 mod threads;
 mod typed;
 mod unspent;
@@ -22,6 +23,7 @@ pub use self::builder::ResilientExecutorBuilder;
 use self::error::Last;
 pub use self::error::{RetryExhausted, RunError};
 pub use self::fallback::Fallback;
+use self::start::Light;
 pub use self::typed::TypedExecutor;
 use self::unspent::Unspent;
 use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
@@ -114,6 +116,10 @@ struct Parts<E> {
     breakers: Option<KeyedCircuitBreaker>,
     clock: SharedClock,
     ignore: Option<Predicate<E>>,
+    /// Set where little is kept of a run whose first attempt succeeds.
+    light: Option<Light>,
+    /// Whether more is to be asked, or to be known of a run, than a limiter and a closed circuit.
+    asks_more: bool,
     plan: Plan,
 }
 
@@ -152,12 +158,12 @@ impl<E> Parts<E> {
     /// circuit is closed, or there is none.
     #[inline]
     fn closed_permit(&self) -> Option<Option<Permit>> {
-        if self.plan.kept || self.breakers.is_some() {
+        if self.asks_more {
             return None;
         }
         match &self.plan.breaker {
             None => Some(None),
-            Some(breaker) => breaker.untimed_permit().map(Some),
+            Some(breaker) => breaker.closed_permit().map(Some),
         }
     }
 

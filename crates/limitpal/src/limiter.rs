@@ -8,6 +8,7 @@ mod bulkhead;
 mod change;
 mod composite;
 mod concurrency;
+mod enter;
 mod explain;
 mod fair_bucket;
 mod fixed_window;
@@ -51,7 +52,7 @@ pub use self::concurrency::{
 };
 pub use self::fair_bucket::{FairBucket, FairBucketBuilder, FairKeyed};
 pub use self::fixed_window::FixedWindow;
-pub(crate) use self::guarded::Guarded;
+pub(crate) use self::guarded::{Guarded, Inside};
 use self::handle::keyed_handle;
 pub use self::keyed::{Keyed, KeyedOptions};
 pub use self::keys::{KeyBy, Keys, QuotaBy};
@@ -69,7 +70,7 @@ use crate::algorithm::Window;
 use crate::clock::SharedClock;
 use crate::decision::Decision;
 use crate::refusal::RateLimitExceeded;
-use crate::store::{Place, Turn};
+use crate::store::Turn;
 
 /// Any limiter: what [`TokenBucket`], [`LeakyBucket`], [`FixedWindow`], [`SlidingWindowCounter`],
 /// [`SlidingWindowLog`] and [`CompositeLimiter`] have in common.
@@ -268,45 +269,6 @@ impl AnyLimiter {
                 }
             }
             View::Composite(composite) => composite.acquire_blocking(ask, timeout),
-        }
-    }
-
-    /// Takes, now or later, for whoever gives nothing back of what is there at once; none for a
-    /// limiter that is to be awaited.
-    #[inline]
-    pub(crate) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>) -> Option<Turn<()>> {
-        match &self.0 {
-            Kind::Keyed(keyed) if !keyed.teller().is_heard() => {
-                Some(keyed.enter(ask, timeout, false))
-            }
-            Kind::Keyed(_) | Kind::Part(_) | Kind::Composite(_) => None,
-        }
-    }
-
-    /// Waits for the turn of one who was told to by `enter`.
-    pub(crate) async fn come(&self, place: Place) -> Result<Quota, RateLimitExceeded> {
-        match &self.0 {
-            Kind::Keyed(keyed) => keyed.come(place).await,
-            Kind::Part(_) | Kind::Composite(_) => unreachable!("`enter` gave no place"),
-        }
-    }
-
-    /// Blocks the thread until the turn comes; none where quota was there at once, and nothing is
-    /// to be given back.
-    #[inline]
-    pub(crate) fn enter_blocking(
-        &self,
-        ask: Ask<'_>,
-        timeout: Option<Duration>,
-    ) -> Result<Option<Quota>, RateLimitExceeded> {
-        let keyed = match &self.0 {
-            Kind::Keyed(keyed) if !keyed.teller().is_heard() => keyed,
-            _ => return self.acquire_quota_blocking(ask, timeout).map(Some),
-        };
-        match keyed.enter(ask, timeout, !keyed.source().parks()) {
-            Turn::Now(()) => Ok(None),
-            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-            Turn::Wait(place, wait) => come_blocking(&**keyed, place, wait).map(Some),
         }
     }
 

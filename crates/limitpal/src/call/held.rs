@@ -2,11 +2,27 @@
 
 use std::ops::Deref;
 
-use super::{Call, Clocks, Plan, Stage, Stop};
-use crate::circuit_breaker::Outcome;
+use super::{Asked, Call, Clocks, Plan, Stage, Stop, quota_or_attempt};
+use crate::circuit_breaker::{Outcome, Permit};
 use crate::refusal::{CircuitBreakerOpen, StopReason};
 
 impl<P: Deref<Target = Plan>> Call<P> {
+    /// Begins a run under a permit that the breaker has lent it already.
+    pub(crate) fn lent<C: Clocks>(
+        plan: P,
+        permit: Option<Permit>,
+        mut clocks: C,
+    ) -> Result<Self, C::Error> {
+        let stage = match quota_or_attempt(&plan) {
+            Asked::Acquire => Stage::Acquire,
+            Asked::Attempt => Stage::Attempt,
+        };
+        plan.ledger.began();
+        let mut call = Self::at(plan, stage, permit);
+        call.begin(&mut clocks)?;
+        Ok(call)
+    }
+
     /// Asks the breaker. A permit that is still good is kept.
     #[inline]
     pub(super) fn ask<C: Clocks>(

@@ -252,7 +252,7 @@ impl Ledger {
 
     /// Counts an attempt whose time was over.
     #[cold]
-    pub(super) fn timeout(&self) {
+    pub(crate) fn timeout(&self) {
         self.add(|counts| &counts.timeouts, 1);
     }
 

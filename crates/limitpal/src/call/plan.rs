@@ -101,7 +101,7 @@ impl Plan {
     }
 
     /// Returns whether it matters when a run begins.
-    pub(super) fn is_timed(&self) -> bool {
+    pub(crate) fn is_timed(&self) -> bool {
         self.keeps_time
             || self.timeout.is_some()
             || self.attempt_timeout.is_some()

@@ -49,6 +49,13 @@ impl Timing {
         self.until(timeout.map(|timeout| now + timeout));
     }
 
+    /// Notes when an attempt begins, which may last so long.
+    fn begin_attempt(&mut self, now: Instant, timeout: Option<Duration>) {
+        self.fresh = None;
+        self.attempt = now;
+        self.ends = sooner(timeout.map(|timeout| now + timeout), self.deadline);
+    }
+
     /// Hears that so much time has passed, or more.
     #[inline]
     pub(super) fn has_waited(&mut self, span: Duration) {
@@ -106,6 +113,18 @@ impl<P: Deref<Target = Plan>> Call<P> {
         self.timing.until(deadline);
         if let Stage::Ask(next) = self.stage {
             self.stage = Stage::Begin(next);
+        }
+        self
+    }
+
+    /// Goes on with a run that noted nothing but when it began, in the step that it is at.
+    #[must_use]
+    pub fn since(mut self, began: Option<Instant>) -> Self {
+        if let Some(began) = began {
+            self.timing.begin(began, self.plan.timeout);
+            if self.stage == Stage::Attempt {
+                self.timing.begin_attempt(began, self.plan.attempt_timeout);
+            }
         }
         self
     }
@@ -208,10 +227,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
         if self.timing.deadline.is_some_and(|deadline| now >= deadline) {
             return Ok(Some(self.too_late()));
         }
-        self.timing.fresh = None;
-        self.timing.attempt = now;
-        let own = self.plan.attempt_timeout.map(|timeout| now + timeout);
-        self.timing.ends = sooner(own, self.timing.deadline);
+        self.timing.begin_attempt(now, self.plan.attempt_timeout);
         Ok(None)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Parts, Predicate, ResilientExecutor};
+use super::{Light, Parts, Predicate, ResilientExecutor};
 use crate::call::{Charge, Ledger, Plan};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker};
 use crate::clock::SharedClock;
@@ -156,9 +156,12 @@ impl<E> ResilientExecutorBuilder<E> {
         plan.kept |= plan.keeps_time;
         plan.set_timeouts(self.timeout, self.attempt_timeout)?;
         let Self { limiter, retry_policy, breaker, breakers, budget, ignore, .. } = self;
+        let times_calls = plan.breaker.as_ref().is_some_and(|cell| cell.times_calls());
         let guarded =
             self.bulkhead.map(|bulkhead| Guarded::new(bulkhead, limiter.clone(), clock.clone()));
         let parts = Parts {
+            asks_more: plan.kept || breakers.is_some() || times_calls,
+            light: Light::of(&plan, breakers.is_some()),
             limiter,
             guarded,
             retry_policy,

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::{Last, RunError};
-use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent};
+use super::start::{Entry, Lent, Light, Start};
+use super::{Attempt, Deadline, Parts, ResilientExecutor, Unspent, race};
 use crate::call::{Call, OnlyAttempt, Plan, Step};
 use crate::circuit_breaker::Permit;
 use crate::limiter::{CompositePermit, Denied, Quota};
@@ -18,10 +19,12 @@ type Begun = (Option<Permit>, Option<Turn<()>>);
 
 /// What there is of a run so far.
 enum SoFar<'p, E> {
-    /// It has begun.
-    Begun(Call<&'p Plan>),
-    /// It has begun, and is to go through its key's own breaker.
-    Own(Plan),
+    /// The circuit is closed, and there is more to be asked than a limiter.
+    Staged(&'p Light, Option<Permit>),
+    /// It is to go through its key's own breaker.
+    PerKey,
+    /// The breaker has lent it a permit.
+    Lent(Option<Permit>),
     /// It is admitted, and this is what the limiter says.
     Admitted(Option<Permit>, Option<Turn<()>>),
     /// One attempt has failed.
@@ -76,15 +79,12 @@ impl<E: 'static> ResilientExecutor<E> {
                 return Err(parts.refused(retry_after));
             }
             Some((permit, turn)) => SoFar::Admitted(permit, turn),
-            None => match parts.plan_of(key) {
-                Some(own) => SoFar::Own(own),
-                None => {
-                    let mut call = Call::new(&parts.plan);
-                    if let Ok(Step::Stop(stop)) = call.next(parts) {
-                        return Err(RunError::new(stop, 0, Last::Nothing));
-                    }
-                    SoFar::Begun(call)
-                }
+            None if parts.breakers.is_some() => SoFar::PerKey,
+            None => match (&parts.light, parts.admit()) {
+                (Some(light), Ok(Lent::Shared(permit))) => SoFar::Staged(light, permit),
+                (None, Ok(Lent::Shared(permit))) => SoFar::Lent(permit),
+                (_, Ok(Lent::Own(permit))) => SoFar::Lent(Some(permit)),
+                (_, Err(refusal)) => return Err(parts.shut(refusal)),
             },
         };
         let mut rest = pin!(self.run_on(key, function, so_far));
@@ -104,25 +104,57 @@ impl<E: 'static> ResilientExecutor<E> {
     {
         let parts = &*self.parts;
         let own;
-        let (mut call, entered, last) = match so_far {
-            SoFar::Begun(call) => (call, None, Last::Nothing),
-            SoFar::Own(plan) => {
-                own = plan;
-                (Call::new(&own), None, Last::Nothing)
+        let mut held = CompositePermit::default();
+        let (mut call, entry, last) = match so_far {
+            SoFar::Staged(light, permit) => {
+                let mut start = parts.start(light, permit);
+                match parts.come_in(light, &mut start, key) {
+                    Ok(None) => {
+                        let attempt = OnlyAttempt::of(&parts.plan);
+                        let answer = {
+                            let answer = pin!(function());
+                            race::until(start.ends(), &parts.clock, answer).await
+                        };
+                        attempt.ended();
+                        let error = match answer {
+                            Some(Ok(value)) => {
+                                parts.started_well(&start);
+                                return Ok(value);
+                            }
+                            Some(Err(error)) => Some(error),
+                            None => None,
+                        };
+                        let (call, last) = parts.started_badly(&start, error);
+                        held = start.keep();
+                        (call, Entry::NotAsked, last)
+                    }
+                    Ok(Some(entry)) => (start.admitted(&parts.plan), entry, Last::Nothing),
+                    Err(denied) => return Err(parts.turned_away(denied)),
+                }
+            }
+            SoFar::PerKey => {
+                own = parts.plan_of(key);
+                let call = Call::new(own.as_ref().unwrap_or(&parts.plan));
+                (call, Entry::NotAsked, Last::Nothing)
+            }
+            SoFar::Lent(permit) => {
+                let Ok(call) = Call::lent(&parts.plan, permit, parts);
+                (call, Entry::NotAsked, Last::Nothing)
             }
             SoFar::Admitted(permit, turn) => {
-                (Call::admitted(&parts.plan, permit), turn, Last::Nothing)
+                let entry = turn.map_or(Entry::NotAsked, Entry::Known);
+                (Call::admitted(&parts.plan, permit), entry, Last::Nothing)
             }
             SoFar::Failed(permit, error) => {
                 let mut call = Call::begun(&parts.plan, permit);
                 parts.report(&mut call, &error);
-                (call, None, Last::Failed(error))
+                (call, Entry::NotAsked, Last::Failed(error))
             }
         };
         if let Ok(Step::Stop(stop)) = call.next(parts) {
             return Err(RunError::new(stop, call.attempts(), last));
         }
-        self.go_on(key, |_| function(), call, entered, last).await
+        self.go_on(key, |_| function(), call, entry, held, last).await
     }
 
     /// As [`run`](Self::run), for a function that is told about its [`Attempt`].
@@ -190,7 +222,8 @@ impl<E: 'static> ResilientExecutor<E> {
         let parts = &*self.parts;
         let own = parts.plan_of(key);
         let call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
-        self.go_on(key, function, call, None, Last::Nothing).await
+        let (entry, held) = (Entry::NotAsked, CompositePermit::default());
+        self.go_on(key, function, call, entry, held, Last::Nothing).await
     }
 
     /// Goes on with a run of which something is to be kept.
@@ -199,7 +232,8 @@ impl<E: 'static> ResilientExecutor<E> {
         key: &str,
         mut function: F,
         mut call: Call<&Plan>,
-        mut entered: Option<Turn<()>>,
+        mut entry: Entry<Turn<()>>,
+        mut held: CompositePermit,
         mut last: Last<E>,
     ) -> Result<T, RunError<E>>
     where
@@ -208,19 +242,17 @@ impl<E: 'static> ResilientExecutor<E> {
     {
         let parts = &*self.parts;
         let mut unspent: Option<Unspent<'_>> = None;
-        let mut held = CompositePermit::default();
         loop {
             let Ok(step) = call.next(parts);
             match step {
                 Step::Acquire { timeout } => {
                     let limiter = parts.limiter();
-                    let turn = entered.take().or_else(|| limiter.enter(key.into(), timeout));
-                    let acquired = match turn {
-                        Some(Turn::Now(())) => {
+                    let acquired = match parts.turn(std::mem::take(&mut entry), key, timeout) {
+                        Entry::Known(Turn::Now(())) => {
                             call.granted(Duration::ZERO);
                             continue;
                         }
-                        turn => parts.acquire(turn, key, timeout).await,
+                        entry => parts.acquire(entry, key, timeout).await,
                     };
                     match acquired {
                         Ok(quota) => {
@@ -274,19 +306,63 @@ impl<E> Parts<E> {
     /// what is to be awaited.
     async fn acquire(
         &self,
-        turn: Option<Turn<()>>,
+        entry: Entry<Turn<()>>,
         key: &str,
         timeout: Option<Duration>,
     ) -> Result<Quota, Denied> {
         let limiter = self.limiter();
-        match (turn, &self.guarded) {
-            (Some(Turn::Now(())), _) => unreachable!("what is there is not waited for"),
-            (Some(Turn::Refused(retry_after)), _) => {
+        match (entry, &self.guarded) {
+            (Entry::Known(Turn::Now(())), _) => unreachable!("what is there is not waited for"),
+            (Entry::Known(Turn::Refused(retry_after)), _) => {
                 Err(RateLimitExceeded::new(retry_after).into())
             }
-            (Some(Turn::Wait(place, _)), _) => limiter.come(place).await.map_err(Denied::from),
-            (None, None) => limiter.acquire_quota(key, timeout).await.map_err(Denied::from),
-            (None, Some(guarded)) => guarded.acquire(key.into(), timeout).await,
+            (Entry::Known(Turn::Wait(place, _)), _) => {
+                limiter.come(place).await.map_err(Denied::from)
+            }
+            (Entry::NotAsked, Some(guarded)) => guarded.acquire(key.into(), timeout).await,
+            (Entry::Asked, Some(guarded)) => guarded.come(key.into(), timeout).await,
+            (Entry::NotAsked | Entry::Asked, None) => {
+                limiter.acquire_quota(key, timeout).await.map_err(Denied::from)
+            }
+        }
+    }
+
+    /// Asks a limiter that was not asked yet, and is not to be awaited for its answer.
+    fn turn(
+        &self,
+        entry: Entry<Turn<()>>,
+        key: &str,
+        timeout: Option<Duration>,
+    ) -> Entry<Turn<()>> {
+        match entry {
+            Entry::NotAsked => match self.limiter().enter(key.into(), timeout) {
+                None => Entry::NotAsked,
+                Some(turn) => Entry::Known(turn),
+            },
+            entry => entry,
+        }
+    }
+
+    /// Asks for what the first attempt of a run needs; none: all of it was there at once.
+    #[inline]
+    fn come_in<'p>(
+        &'p self,
+        light: &Light,
+        start: &mut Start<'p>,
+        key: &str,
+    ) -> Result<Option<Entry<Turn<()>>>, Denied> {
+        match (&self.guarded, &self.limiter) {
+            (Some(guarded), _) => {
+                start.inside = guarded.enter(key.into())?;
+                Ok(if start.inside.is_some() { None } else { Some(Entry::Asked) })
+            }
+            (None, Some(limiter)) => match limiter.enter(key.into(), light.patience) {
+                Some(Turn::Now(())) => Ok(None),
+                Some(Turn::Refused(retry_after)) => Err(RateLimitExceeded::new(retry_after).into()),
+                Some(turn) => Ok(Some(Entry::Known(turn))),
+                None => Ok(Some(Entry::NotAsked)),
+            },
+            (None, None) => Ok(None),
         }
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::Result as Unwound;
 
 use super::error::{Last, RunError};
+use super::start::Entry;
 use super::{ResilientExecutor, race};
 use crate::call::{Call, Charge, Ledger};
 use crate::clock::unparker;
@@ -78,7 +79,8 @@ impl<E: Send + 'static> ResilientExecutor<E> {
             }
             answer
         };
-        self.go_on_blocking(key, attempt, call, None, Last::Nothing)
+        let held = CompositePermit::default();
+        self.go_on_blocking(key, attempt, call, Entry::NotAsked, held, Last::Nothing)
     }
 }
 

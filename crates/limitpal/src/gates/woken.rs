@@ -20,7 +20,12 @@ impl Woken {
     }
 
     /// Wakes all, in the order in which they were let in.
+    #[inline]
     pub(super) fn wake(self) {
-        self.first.into_iter().chain(self.more).for_each(Waker::wake);
+        // As a rule there is nobody.
+        if let Some(first) = self.first {
+            first.wake();
+            self.more.into_iter().for_each(Waker::wake);
+        }
     }
 }

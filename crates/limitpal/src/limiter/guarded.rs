@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::bulkhead::Bulkhead;
 use super::composite::{Behind, Composite, Denied};
-use super::concurrency::Entered;
+use super::concurrency::ConcurrencyPermit;
 use super::part::Part;
 use super::quota::Quota;
 use super::{AnyLimiter, Ask, Kind, request, sure};
 use crate::clock::SharedClock;
+use crate::gates::{Entry, Gates};
 use crate::refusal::BulkheadFull;
+use crate::shards::Fingerprint;
 use crate::store::Turn;
 
 /// A bulkhead, and the limiter behind it, if there is one.
@@ -44,11 +46,10 @@ impl Guarded {
         &self.joined
     }
 
-    /// Takes from both if possible now, without anything of the heap; none: ask the two as one.
+    /// Takes from both if possible now, without anything of the heap; none: `come`.
     #[inline]
-    fn enter(&self, ask: Ask<'_>) -> Result<Option<Quota>, Denied> {
-        let door = self.bulkhead.pool().door();
-        let Entered::Now(permit) = sure(door.enter(ask.key(), 1, None, false)) else {
+    pub(crate) fn enter(&self, ask: Ask<'_>) -> Result<Option<Inside<'_>>, Denied> {
+        let Some(inside) = Inside::enter(self.bulkhead.pool().door().gates()) else {
             // Where nobody waits nothing else is to be asked, and a refusal is to be cheap.
             return match self.bulkhead.max_waiting() {
                 Some(0) => Err(Denied::Full(BulkheadFull::new(self.bulkhead.limit()))),
@@ -60,7 +61,7 @@ impl Guarded {
         {
             return Ok(None);
         }
-        Ok(Some(Quota::held(permit.into())))
+        Ok(Some(inside))
     }
 
     /// Takes from both, or waits for them.
@@ -70,9 +71,18 @@ impl Guarded {
         timeout: Option<Duration>,
     ) -> Result<Quota, Denied> {
         match self.enter(ask)? {
-            Some(quota) => Ok(quota),
-            None => Box::pin(self.composite().acquire_or_full(ask, timeout)).await,
+            Some(inside) => Ok(inside.into_quota()),
+            None => self.come(ask, timeout).await,
         }
+    }
+
+    /// Waits for both as one.
+    pub(crate) async fn come(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, Denied> {
+        Box::pin(self.composite().acquire_or_full(ask, timeout)).await
     }
 
     /// Blocks the thread; otherwise as `acquire`.
@@ -82,9 +92,18 @@ impl Guarded {
         timeout: Option<Duration>,
     ) -> Result<Quota, Denied> {
         match self.enter(ask)? {
-            Some(quota) => Ok(quota),
-            None => self.composite().acquire_or_full_blocking(ask, timeout),
+            Some(inside) => Ok(inside.into_quota()),
+            None => self.come_blocking(ask, timeout),
         }
+    }
+
+    /// Blocks the thread; otherwise as `come`.
+    pub(crate) fn come_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Quota, Denied> {
+        self.composite().acquire_or_full_blocking(ask, timeout)
     }
 
     fn composite(&self) -> &Composite<SharedClock> {
@@ -92,6 +111,38 @@ impl Guarded {
             Kind::Composite(composite) => composite,
             Kind::Keyed(_) | Kind::Part(_) => unreachable!("what is joined is a composite"),
         }
+    }
+}
+
+/// One who is inside a bulkhead, and out of it again when this is dropped: a permit that is not to
+/// outlive what it was lent by.
+pub(crate) struct Inside<'g>(&'g Arc<Gates>);
+
+impl<'g> Inside<'g> {
+    #[inline]
+    fn enter(gates: &'g Arc<Gates>) -> Option<Self> {
+        match gates.enter(Fingerprint::EVERYBODY, 1, false) {
+            Entry::Inside(_) => Some(Self(gates)),
+            Entry::Waits(_) | Entry::Refused(_) => None,
+        }
+    }
+
+    /// Returns a permit that keeps what it needs.
+    pub(crate) fn keep(self) -> ConcurrencyPermit {
+        let permit = ConcurrencyPermit::new(Arc::clone(self.0), Fingerprint::EVERYBODY, 1);
+        std::mem::forget(self);
+        permit
+    }
+
+    fn into_quota(self) -> Quota {
+        Quota::held(self.keep().into())
+    }
+}
+
+impl Drop for Inside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.let_out(Fingerprint::EVERYBODY, 1);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod cancelled;
 mod charge;
+mod light;
 mod order;
 mod parts;
 mod reports;

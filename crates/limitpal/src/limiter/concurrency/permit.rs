@@ -16,7 +16,7 @@ pub struct ConcurrencyPermit {
 }
 
 impl ConcurrencyPermit {
-    pub(super) fn new(gates: Arc<Gates>, key: Fingerprint, cost: u32) -> Self {
+    pub(in super::super) fn new(gates: Arc<Gates>, key: Fingerprint, cost: u32) -> Self {
         Self { gates, key, cost }
     }
 

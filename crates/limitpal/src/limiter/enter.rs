@@ -1,0 +1,77 @@
+//! Asking for what is likely there at once, and given back by nobody.
+
+use std::time::Duration;
+
+use super::ask::Ask;
+use super::keyed::Keyed;
+use super::part::Part;
+use super::quota::Quota;
+use super::turn::{come_blocking, request};
+use super::{AnyLimiter, Kind, sure};
+use crate::clock::SharedClock;
+use crate::refusal::RateLimitExceeded;
+use crate::store::{Place, Turn};
+
+impl AnyLimiter {
+    /// Takes, now or later, for whoever gives nothing back of what is there at once; none for a
+    /// limiter that is to be awaited.
+    #[inline]
+    pub(crate) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>) -> Option<Turn<()>> {
+        Some(enter(self.unheard()?, ask, timeout, false))
+    }
+
+    /// Returns the one limiter that it is, if nobody listens.
+    #[inline]
+    fn unheard(&self) -> Option<&Keyed<SharedClock>> {
+        match &self.0 {
+            Kind::Keyed(keyed) if !keyed.teller().is_heard() => Some(keyed),
+            Kind::Keyed(_) | Kind::Part(_) | Kind::Composite(_) => None,
+        }
+    }
+
+    /// Waits for the turn of one who was told to by `enter`.
+    pub(crate) async fn come(&self, place: Place) -> Result<Quota, RateLimitExceeded> {
+        match &self.0 {
+            Kind::Keyed(keyed) => keyed.come(place).await,
+            Kind::Part(_) | Kind::Composite(_) => unreachable!("`enter` gave no place"),
+        }
+    }
+
+    /// Blocks the thread until the turn comes; none where quota was there at once, and nothing is
+    /// to be given back.
+    #[inline(always)] // in the runs that ask nobody else, as `enter`
+    pub(crate) fn enter_blocking(
+        &self,
+        ask: Ask<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Quota>, RateLimitExceeded> {
+        let Some(keyed) = self.unheard() else {
+            return self.acquire_quota_blocking(ask, timeout).map(Some);
+        };
+        match enter(keyed, ask, timeout, !keyed.source().parks()) {
+            Turn::Now(()) => Ok(None),
+            turn => turn_blocking(keyed, turn).map(Some),
+        }
+    }
+}
+
+/// Asks as any limiter is asked: by steps that are laid out once, and in one piece.
+#[inline]
+fn enter(
+    keyed: &Keyed<SharedClock>,
+    ask: Ask<'_>,
+    timeout: Option<Duration>,
+    fixed: bool,
+) -> Turn<()> {
+    sure(Part::enter(keyed, ask.key(), request(ask, timeout, fixed)))
+}
+
+/// Blocks the thread until a turn comes that has not come at once.
+#[cold]
+fn turn_blocking(keyed: &Keyed<SharedClock>, turn: Turn<()>) -> Result<Quota, RateLimitExceeded> {
+    match turn {
+        Turn::Now(()) => unreachable!("what is there is not waited for"),
+        Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+        Turn::Wait(place, wait) => come_blocking(keyed, place, wait),
+    }
+}
