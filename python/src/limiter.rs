@@ -306,8 +306,8 @@ impl KeyedLimiter {
 
     /// Remember what a snapshot does, before the first call; refused whole if anything is wrong.
     ///
-    /// The time in between counts as none, so never more is admitted than without the restart, but
-    /// for one `limit` of windows on the clock.
+    /// The time in between counts as none, so never more is admitted than without the restart:
+    /// `bound` holds across it.
     /// A damaged snapshot, one of another version or of a limiter with other limits, and a limiter
     /// that was used already are an `InvalidConfigError`; all is then as it was.
     fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {

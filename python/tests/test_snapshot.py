@@ -37,6 +37,25 @@ async def test_a_key_goes_on_where_it_was(flavour: Flavour, kind):
         assert await call(new.allow, "ann", cost=LIMIT)
 
 
+async def test_no_window_of_the_clock_is_cut_short_by_a_restart(flavour: Flavour):
+    """`bound()` holds across it, though the old window has just ended and the new one is ending."""
+    clock = MockClock(start_time=9.5)
+    old = flavour.window("FixedWindow")(2, 10.0, clock)
+    assert await call(old.allow, cost=2)
+    clock.advance(1)
+    saved = await call(old.snapshot)
+
+    clock = MockClock(start_time=729.5)
+    new = flavour.window("FixedWindow")(2, 10.0, clock)
+    await call(new.restore, saved)
+    assert await call(new.allow, cost=2)
+    assert (await call(new.peek)).retry_after == 10.5
+    clock.advance(10)
+    assert not await call(new.allow)
+    clock.advance(0.5)
+    assert await call(new.allow, cost=2)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_damaged_snapshot_is_refused_whole(flavour: Flavour, kind):
     """Each byte flipped, each length, and what is no bytes at all; then the whole one is taken."""

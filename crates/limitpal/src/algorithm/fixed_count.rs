@@ -27,6 +27,8 @@ pub enum Align {
 pub struct FixedCount {
     quantum: Quantum,
     align: Align,
+    /// When the first window of the clock ends: later than it would after a restart.
+    first: i64,
 }
 
 /// One key's window, and what has gone in it.
@@ -41,7 +43,7 @@ pub struct OneWindow {
 impl FixedCount {
     /// Checks the settings.
     pub fn new(limit: u32, per: Duration, align: Align) -> Result<Self, InvalidConfig> {
-        Ok(Self { quantum: Quantum::new(limit, per)?, align })
+        Ok(Self { quantum: Quantum::new(limit, per)?, align, first: i64::MIN })
     }
 
     /// Returns how long a window is.
@@ -57,7 +59,7 @@ impl FixedCount {
     /// Returns when the window ends that starts or lies here.
     fn end(&self, at: Instant) -> i64 {
         match self.align {
-            Align::Clock => self.quantum.end(at),
+            Align::Clock => self.quantum.end(at).max(self.first),
             Align::FirstUse => at.as_nanos().saturating_add(self.quantum.per),
         }
     }
@@ -99,7 +101,9 @@ impl Algorithm for FixedCount {
 
     fn changed(&self, limits: &Limits) -> Result<Self, InvalidConfig> {
         let (limit, per) = self.quantum.changed(limits);
-        Self::new(limit, per, self.align)
+        let changed = Self::new(limit, per, self.align)?;
+        let first = if per == self.per() { self.first } else { i64::MIN };
+        Ok(Self { first, ..changed })
     }
 
     fn capacity(&self) -> u32 {
@@ -173,7 +177,7 @@ impl Window for FixedCount {
         }
         let until = match (self.align, self.quantum.per == old.quantum.per) {
             (_, true) => state.until,
-            (Align::Clock, false) => self.quantum.end(now),
+            (Align::Clock, false) => self.end(now),
             (Align::FirstUse, false) => {
                 state.until.saturating_sub(old.quantum.per).saturating_add(self.quantum.per)
             }
@@ -246,5 +250,13 @@ impl Saved for FixedCount {
             Align::FirstUse => until,
         };
         Some(OneWindow { until, count })
+    }
+
+    /// The old window of a key of which nothing was written may have ended just before, so the
+    /// first one of the new clock ends where it is no shorter than a window.
+    fn restored(&self, now: Instant) -> Option<(Self, Instant)> {
+        let first = self.quantum.rounded_up(now.as_nanos().saturating_add(self.quantum.per));
+        let restored = (Self { first, ..*self }, Instant::from_nanos(first));
+        (self.align == Align::Clock).then_some(restored)
     }
 }

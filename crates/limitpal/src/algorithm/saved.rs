@@ -15,6 +15,13 @@ pub trait Saved: Algorithm {
     /// Reads one, at another clock's now: one that admits nothing that the state written would
     /// not. None if such an algorithm has none like that; whether it has is no matter of now.
     fn load(&self, from: &mut Bytes<'_>, now: Instant) -> Option<Self::State>;
+
+    /// Returns how to count where another clock takes over now, and until when, if that is other
+    /// than before: it is for keys of which nothing was written, too.
+    fn restored(&self, now: Instant) -> Option<(Self, Instant)> {
+        let _ = now;
+        None
+    }
 }
 
 /// Bytes that are yet to be read.

@@ -68,8 +68,8 @@ macro_rules! keyed_handle {
             /// Remembers what a snapshot does, before the first call.
             ///
             /// The time in between counts as none, so never more is admitted than without the
-            /// restart, but for one limit of windows on the clock. The options but `per_key` and
-            /// `key_by` may have changed.
+            /// restart: [`bound`](AnyLimiter::bound) holds across it. The options but `per_key`
+            /// and `key_by` may have changed.
             ///
             /// # Errors
             ///

@@ -65,7 +65,7 @@ impl<A: Stored> Store<A> {
             let now = Self::at_last(&mut shard, Some(now));
             let old = shard.own_mut(&self.settings).common.clone();
             let settings = old.with(bucket.clone());
-            shard.set_common(&self.settings, settings.clone());
+            shard.set_common(&self.settings, settings.clone(), Instant::MAX);
             let keys: Vec<_> = shard.table.iter().map(Slot::key).collect();
             for key in keys {
                 if !shard.has_quota(key) {

@@ -17,8 +17,8 @@ use crate::time::Instant;
 pub(super) struct Own<A> {
     /// The settings of all other keys.
     pub(super) common: Arc<Settings<A>>,
-    /// Whether these are not what the limiter was made with.
-    is_changed: bool,
+    /// Until when these are not what the limiter was made with.
+    changed_until: Instant,
     quotas: HashMap<Fingerprint, Quota<A>>,
     /// Until when keys are closed. Each of them has a slot.
     closed: HashMap<Fingerprint, Instant>,
@@ -61,7 +61,7 @@ impl<A: Stored> Own<A> {
     fn new(common: Arc<Settings<A>>) -> Self {
         Self {
             common,
-            is_changed: false,
+            changed_until: Instant::MIN,
             quotas: HashMap::new(),
             closed: HashMap::new(),
             all_open: Instant::MIN,
@@ -98,7 +98,10 @@ impl<A: Stored> Own<A> {
 
     fn is_vacant(&self) -> bool {
         let Self { quotas, closed, refused, .. } = self;
-        !self.is_changed && quotas.is_empty() && closed.is_empty() && refused.is_empty()
+        self.changed_until == Instant::MIN
+            && quotas.is_empty()
+            && closed.is_empty()
+            && refused.is_empty()
     }
 }
 
@@ -148,11 +151,14 @@ impl<A: Stored> Shard<A> {
         self.settle_own();
     }
 
-    /// Forgets what was closed, once all is open again.
-    pub(super) fn settle_closed(&mut self, now: Instant) {
+    /// Forgets what was closed, once all is open again, and settings that are over.
+    pub(super) fn settle(&mut self, now: Instant) {
         let Some(own) = &mut self.own else { return };
         if own.all_open <= now && !own.closed.is_empty() {
             own.closed = HashMap::new();
+            self.settle_own();
+        } else if Instant::MIN < own.changed_until && own.changed_until <= now {
+            own.changed_until = Instant::MIN;
             self.settle_own();
         }
     }
@@ -164,10 +170,15 @@ impl<A: Stored> Shard<A> {
         }
     }
 
-    /// Sets the settings of all keys that have none of their own.
-    pub(super) fn set_common(&mut self, settings: &Settings<A>, common: Settings<A>) {
+    /// Sets the settings of all keys that have none of their own, until they are as the limiter's.
+    pub(super) fn set_common(
+        &mut self,
+        settings: &Settings<A>,
+        common: Settings<A>,
+        until: Instant,
+    ) {
         let own = self.own_mut(settings);
-        (own.common, own.is_changed) = (Arc::new(common), true);
+        (own.common, own.changed_until) = (Arc::new(common), until);
     }
 
     /// Takes a key's own settings away.
@@ -244,7 +255,7 @@ impl<A: Stored> Shard<A> {
         now: Instant,
         make: impl FnOnce(Grant) -> T,
     ) -> Result<Option<T>, Full> {
-        self.settle_closed(now);
+        self.settle(now);
         if self.opens(key, now) > now {
             let used = self.stamp(now);
             self.slot(key).into_iter().for_each(|slot| slot.used = used);
@@ -266,7 +277,7 @@ impl<A: Stored> Shard<A> {
         now: Instant,
         make: impl Fn(Grant) -> T,
     ) -> Result<Turn<T>, Full> {
-        self.settle_closed(now);
+        self.settle(now);
         let settings = self.terms(settings, key);
         if self.opens(key, now) == now
             && let Some(turn) = self.at_once(&settings, key, request, now, &make)

@@ -132,6 +132,14 @@ impl<A: Stored> Store<A> {
         }
         let time = |shard: &mut Locked<'_, A>| Self::at_last(shard, Some(now));
         let times: Vec<_> = shards.iter_mut().map(time).collect();
+        let latest = times.iter().max().copied().unwrap_or(now);
+        if let Some((bucket, until)) = bucket.restored(latest) {
+            let settings = self.settings.with(bucket);
+            let set = |shard: &mut Locked<'_, A>| {
+                shard.set_common(&self.settings, settings.clone(), until);
+            };
+            shards.iter_mut().for_each(set);
+        }
         for _ in 0..records {
             let record = self.record(&bucket, &mut bytes, |key| times[self.index(key)]);
             let Record { key, used, opens, state } = record.expect("it was read once already");

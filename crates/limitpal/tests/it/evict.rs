@@ -6,11 +6,13 @@ mod refused;
 use std::time::Duration;
 
 use limitpal::{
-    Align, AnyLimiter, Evict, FixedWindow, InvalidConfig, LeakyBucket, MockClock, Rate,
-    SlidingWindowCounter, SlidingWindowLog, TokenBucket,
+    AdaptiveLimiter, Align, AnyLimiter, Evict, FixedWindow, InvalidConfig, LeakyBucket, MockClock,
+    Rate, SlidingWindowCounter, SlidingWindowLog, TokenBucket, WarmUpBucket,
 };
 
 pub(crate) const KINDS: usize = 6;
+/// With those besides that warm up, or adapt to what is said.
+pub(crate) const ALL_KINDS: usize = 8;
 /// How long the windows last, and how long it takes a bucket to fill.
 pub(crate) const PER: Duration = Duration::from_nanos(10_001);
 pub(crate) const LIMIT: u32 = 4;
@@ -64,7 +66,9 @@ pub(crate) fn limited(kind: usize, memory: Memory, clock: &MockClock) -> Limited
         2 => limited!(FixedWindow::builder(LIMIT, PER), memory, clock),
         3 => limited!(FixedWindow::builder(LIMIT, PER).align(Align::FirstUse), memory, clock),
         4 => limited!(SlidingWindowCounter::builder(LIMIT, PER), memory, clock),
-        _ => limited!(SlidingWindowLog::builder(LIMIT, PER), memory, clock),
+        5 => limited!(SlidingWindowLog::builder(LIMIT, PER), memory, clock),
+        6 => limited!(WarmUpBucket::builder(LIMIT, rate, 2 * PER), memory, clock),
+        _ => limited!(AdaptiveLimiter::builder(rate).burst(LIMIT), memory, clock),
     }
 }
 

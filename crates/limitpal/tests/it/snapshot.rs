@@ -121,6 +121,35 @@ fn one_bucket_for_everybody_is_restored_as_one() {
     assert!(!new.allow(("bob", cost(3))) && new.allow(("bob", cost(2))));
 }
 
+/// Its old window had ended and was not in the snapshot, or the key was forgotten altogether; the
+/// new clock's next boundary is a nanosecond away.
+#[test]
+fn no_window_of_the_clock_is_cut_short_by_a_restart() {
+    let nanos = |nanos: u64| Duration::from_nanos(nanos);
+    let all = ("ann", cost(LIMIT.into()));
+    for max_buckets in [None, Some(1)] {
+        let clock = MockClock::new();
+        let old = limited(2, Memory { max_buckets, evict: Evict::NearestNew }, &clock);
+        clock.advance(PER - nanos(1));
+        assert!(old.limiter.allow(all));
+        clock.advance(nanos(1));
+        assert!(old.limiter.allow("bob"));
+
+        let clock = another_clock(7 * PER.as_nanos() as i64 - 1);
+        let new = FixedWindow::builder(LIMIT, PER).clock(&clock).build().unwrap();
+        new.restore(&(old.snapshot)()).unwrap();
+        new.reconfigure().limit(LIMIT).apply().unwrap();
+
+        assert!(new.allow(all));
+        clock.advance(PER);
+        assert_eq!(Some(nanos(1)), new.peek("ann").retry_after.duration());
+        assert!(!new.allow("ann"));
+        clock.advance(nanos(1));
+        assert!(new.allow(all), "by then it is the clock's again");
+        assert_eq!(PER, new.peek("ann").reset_after);
+    }
+}
+
 /// A place in line is nobody's in another process. A bucket's level has it taken already; a window
 /// counts what went.
 #[test]
