@@ -14,6 +14,7 @@ use crate::retry_after::RetryAfter;
 use crate::stats::LimiterStats;
 use crate::store::{Grant, Pending, Place, Request, Sight, StoreOptions, Stored, Turn};
 use crate::teller::Teller;
+use crate::time::Instant;
 
 /// Whether limits were changed: if they make no sense, or the clock has failed, all is as it was.
 pub(in crate::limiter) type Changed<S> =
@@ -33,8 +34,13 @@ pub trait Part<S: TimeSource>: fmt::Debug + Send + Sync {
     /// Returns who listens.
     fn teller(&self) -> &Teller;
 
-    /// As `check`, for whoever is watched.
-    fn check_watched(&self, key: &str, cost: u64) -> Result<(Decision, Sight), S::Error>;
+    /// As `check`, for whoever is watched; at a reading that is there already, if one is.
+    fn check_watched(
+        &self,
+        key: &str,
+        cost: u64,
+        now: Option<Instant>,
+    ) -> Result<(Decision, Sight), S::Error>;
 
     /// As `reserve`, for whoever is watched.
     fn reserve_watched(&self, key: &str, request: Request) -> Result<(Turn, Sight), S::Error>;
@@ -171,8 +177,14 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
         self.teller()
     }
 
-    fn check_watched(&self, key: &str, cost: u64) -> Result<(Decision, Sight), S::Error> {
-        self.store().check_watched(self.fingerprint(key)?, cost, || self.source().now())
+    fn check_watched(
+        &self,
+        key: &str,
+        cost: u64,
+        now: Option<Instant>,
+    ) -> Result<(Decision, Sight), S::Error> {
+        let read = told::read_from(self.source(), now);
+        self.store().check_watched(self.fingerprint(key)?, cost, read)
     }
 
     fn reserve_watched(&self, key: &str, request: Request) -> Result<(Turn, Sight), S::Error> {
@@ -261,7 +273,7 @@ impl<S: TimeSource, A: Stored> Part<S> for Keyed<S, A> {
 
     fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
         if self.teller().is_heard() {
-            return asks.iter().map(|(key, cost)| Part::allow(self, key, *cost)).collect();
+            return told::allow_many(self, asks);
         }
         let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
         self.allow_many(&asks.iter().map(of).collect::<Result<Vec<_>, _>>()?, |ask| *ask)

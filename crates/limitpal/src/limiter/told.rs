@@ -8,6 +8,7 @@ use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::store::{Request, Sight, Turn};
 use crate::teller::Seen;
+use crate::time::Instant;
 
 /// As `allow`.
 #[cold]
@@ -27,7 +28,34 @@ pub(super) fn check<S: TimeSource, P: Part<S> + ?Sized>(
     key: &str,
     cost: u64,
 ) -> Result<Decision, S::Error> {
-    let (decision, sight) = part.check_watched(key, cost)?;
+    check_at(part, (key, cost), None)
+}
+
+/// As `allow_many`.
+#[cold]
+pub(super) fn allow_many<S: TimeSource, P: Part<S> + ?Sized>(
+    part: &P,
+    asks: &[(&str, u64)],
+) -> Result<Vec<bool>, S::Error> {
+    let now = if asks.is_empty() { None } else { Some(part.source().now()?) };
+    asks.iter().map(|ask| Ok(check_at(part, *ask, now)?.allowed)).collect()
+}
+
+/// Returns what reads a clock whose first reading is there already, if it is.
+pub(super) fn read_from<S: TimeSource>(
+    source: &S,
+    first: Option<Instant>,
+) -> impl FnMut() -> Result<Instant, S::Error> {
+    let mut first = first;
+    move || first.take().map_or_else(|| source.now(), Ok)
+}
+
+fn check_at<S: TimeSource, P: Part<S> + ?Sized>(
+    part: &P,
+    (key, cost): (&str, u64),
+    now: Option<Instant>,
+) -> Result<Decision, S::Error> {
+    let (decision, sight) = part.check_watched(key, cost, now)?;
     let refused = (!decision.allowed).then_some(decision.retry_after);
     tell(part, (key, cost), sight, refused);
     Ok(decision)

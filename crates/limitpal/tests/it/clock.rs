@@ -9,3 +9,5 @@ mod real;
 mod run_for;
 #[cfg(feature = "tokio")]
 mod tokio;
+
+pub(crate) use self::real::Counting;

@@ -16,6 +16,7 @@ use crate::shards::Fingerprint;
 use crate::stats::LimiterStats;
 use crate::store::{Grant, Pending, Place, Request, Shares, Sight, StoreOptions, Turn};
 use crate::teller::Teller;
+use crate::time::Instant;
 
 /// One bucket for everybody, of which each active key has a share. The building block of
 /// `FairBucket`; the Python package reads clocks that can fail.
@@ -77,10 +78,15 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
     }
 
     // What is within a key's share moves with those who are active: here the two looks are apart.
-    fn check_watched(&self, key: &str, cost: u64) -> Result<(Decision, Sight), S::Error> {
-        let is_new = !self.contains(key)?;
-        let key = self.fingerprint(key)?;
-        let decision = self.shares.check(key, cost, || self.source.now())?;
+    fn check_watched(
+        &self,
+        key: &str,
+        cost: u64,
+        now: Option<Instant>,
+    ) -> Result<(Decision, Sight), S::Error> {
+        let (key, read) = (self.fingerprint(key)?, || told::read_from(&self.source, now));
+        let is_new = !self.shares.contains(key, read())?;
+        let decision = self.shares.check(key, cost, read())?;
         Ok((decision, Sight::behind(&decision, cost, is_new)))
     }
 
@@ -170,7 +176,7 @@ impl<S: TimeSource> Part<S> for FairKeyed<S> {
 
     fn allow_many(&self, asks: &[(&str, u64)]) -> Result<Vec<bool>, S::Error> {
         if self.teller.is_heard() {
-            return asks.iter().map(|(key, cost)| self.allow(key, *cost)).collect();
+            return told::allow_many(self, asks);
         }
         let of = |(key, cost): &(&str, u64)| Ok((self.fingerprint(key)?, *cost));
         let asks = asks.iter().map(of).collect::<Result<Vec<_>, _>>()?;

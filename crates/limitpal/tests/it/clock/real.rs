@@ -66,7 +66,7 @@ fn a_monotonic_sleep_to_the_end_of_time_is_no_panic() {
 
 /// A clock of the user's own, that counts how often it is asked.
 #[derive(Debug, Default)]
-struct Counting(AtomicI64);
+pub(crate) struct Counting(AtomicI64);
 
 impl Clock for Counting {
     fn now(&self) -> Instant {

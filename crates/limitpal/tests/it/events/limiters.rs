@@ -2,15 +2,17 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use limitpal::{
-    CompositeLimiter, ConcurrencyLimiter, Cost, FairBucket, HoldingLimiter, MockClock, Rate,
-    ResilientExecutor, TokenBucket,
+    AnyLimiter, Clock, CompositeLimiter, ConcurrencyLimiter, Cost, FairBucket, HoldingLimiter,
+    MockClock, Rate, ResilientExecutor, SharedClock, TokenBucket,
 };
 
 use super::{Heard, bucket};
+use crate::clock::Counting;
 
 const ZERO: Duration = Duration::ZERO;
 
@@ -37,6 +39,27 @@ fn every_way_to_ask_is_told_of() {
 
     assert!(!limiter.peek("ann").allowed);
     assert_eq!(Vec::<String>::new(), heard.words(), "who only looks is not refused");
+}
+
+#[test]
+fn many_at_once_are_decided_at_one_reading_of_the_clock() {
+    let rate = Rate::per_second(1.0).unwrap();
+    for is_fair in [false, true] {
+        let clock = SharedClock::from(Arc::new(Counting::default()) as Arc<dyn Clock>);
+        let limiter: AnyLimiter = match is_fair {
+            true => FairBucket::builder(9, rate).clock(clock.clone()).build().unwrap().into(),
+            false => TokenBucket::builder(9, rate).clock(clock.clone()).build().unwrap().into(),
+        };
+        let (_heard, _subscription) = Heard::of(&limiter);
+
+        let before = clock.now();
+        let answers = limiter.allow_many(["ann", "bob", "ann", "cid"]);
+
+        assert_eq!(vec![true; 4], answers);
+        assert_eq!(before + Duration::from_nanos(2), clock.now());
+        assert!(limiter.allow_many([] as [&str; 0]).is_empty());
+        assert_eq!(before + Duration::from_nanos(3), clock.now(), "nobody asked");
+    }
 }
 
 #[test]
