@@ -55,9 +55,10 @@ impl Waiter {
         Self { waker, armed, ticket, due, until, cost, lag, fixed, settled, is_pushed, is_written }
     }
 
-    /// Tells one who slept for as long as it was told when it goes, if that is later now.
-    pub(crate) fn push_back(&mut self, due: Instant) -> Option<Instant> {
-        if !self.is_pushed || due <= self.armed {
+    /// Tells one who slept for as long as it was told when it goes, if that is later now: by a
+    /// change of the limiter, or where `grows` by who left ahead of it.
+    pub(crate) fn push_back(&mut self, due: Instant, grows: bool) -> Option<Instant> {
+        if due <= self.armed || !(self.is_pushed || grows && self.fixed) {
             return None;
         }
         (self.is_pushed, self.armed) = (false, due);

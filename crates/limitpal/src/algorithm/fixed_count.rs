@@ -208,6 +208,11 @@ impl Window for FixedCount {
         Undone::Wholly
     }
 
+    /// A window that would have begun with one who leaves begins later, and so do those after it.
+    fn leaving_delays(&self) -> bool {
+        self.align == Align::FirstUse
+    }
+
     fn put_many(&self, state: &mut OneWindow, cost: u64, count: u64, from: Instant) -> Instant {
         let Some(ahead) = count.checked_sub(1) else { return from };
         let last = self.turn_behind(state, cost, ahead, from);

@@ -283,6 +283,11 @@ impl Window for WarmUp {
         if is_last { Undone::Wholly } else { Undone::Amid }
     }
 
+    /// While nobody goes it cools.
+    fn leaving_delays(&self) -> bool {
+        true
+    }
+
     /// In one step: who waits goes while the bucket is not empty of others' takes yet, so that none
     /// of them changes what another costs. Only a cost of all there is waits for that, and goes at a
     /// whole nanosecond after it.

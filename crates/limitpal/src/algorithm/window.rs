@@ -31,6 +31,11 @@ pub trait Window: Saved<State: Clone> {
     /// been.
     fn undo(&self, state: &mut Self::State, cost: u64, mark: Mark, now: Instant) -> Undone;
 
+    /// Returns whether those who wait may have to wait longer when somebody leaves ahead of them.
+    fn leaving_delays(&self) -> bool {
+        false
+    }
+
     /// Counts so many takes of one cost, each as soon as it may go and not before `from` or the one
     /// ahead; returns when the last of them goes.
     fn put_many(&self, state: &mut Self::State, cost: u64, count: u64, from: Instant) -> Instant {

@@ -128,12 +128,24 @@ pub struct Pending {
     pub wait: Duration,
     /// Whether the waker that is kept for it would wake the task that asks.
     pub has_waker: bool,
-    /// It will not be at all: since it came to wait, the limiter has changed, so that its turn would
-    /// come too late or never. It has left the line.
+    /// It will not be at all: since it came to wait, the limiter has changed or somebody has left
+    /// ahead of it, so that its turn would come too late or never. It has left the line.
     pub refused: Option<RetryAfter>,
 }
 
 impl Pending {
+    /// Answers one who sleeps until it is due.
+    pub(super) fn sleeps(due: Instant, now: Instant) -> Self {
+        let wait = due.saturating_duration_since(now);
+        Self { due, wait, has_waker: false, refused: None }
+    }
+
+    /// Answers one who sleeps until it is due, and would not wait for longer than until then.
+    #[inline]
+    pub(super) fn within(until: Instant, due: Instant, now: Instant) -> Self {
+        if due > until { Self::refused(due, now) } else { Self::sleeps(due, now) }
+    }
+
     /// Answers one who was turned away: its turn would come at `due`, or never.
     pub(super) fn refused(due: Instant, now: Instant) -> Self {
         let wait = due.saturating_duration_since(now);

@@ -158,11 +158,17 @@ impl Stored for Bucket {
         shard.give_back(settings, grant, now)
     }
 
-    fn pushed_back(shard: &mut Shard, settings: &Settings, place: Place) -> Option<Instant> {
+    fn pushed_back(
+        shard: &mut Shard,
+        settings: &Settings,
+        place: Place,
+        now: Instant,
+    ) -> Option<Pending> {
         let lineup = shard.lines.get_mut(&place.key)?;
         let spot = lineup.find(place.id)?;
         let due = lineup.position(&settings.bucket, spot).due;
-        lineup.line.waiter_mut(spot).push_back(due)
+        let due = lineup.line.waiter_mut(spot).push_back(due, false)?;
+        (due > now).then(|| Pending::sleeps(due, now))
     }
 
     fn rebuild(

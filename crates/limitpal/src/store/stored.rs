@@ -82,7 +82,8 @@ pub trait Stored: Saved + Sized {
         now: Instant,
     ) -> (Option<Waker>, Pending);
 
-    /// Returns how long one who waits still has to, if at all.
+    /// Returns how long one who waits still has to, if at all. It is refused if that is longer now
+    /// than it would wait; then it is to leave.
     fn still(
         shard: &mut Shard<Self>,
         settings: &Settings<Self>,
@@ -116,12 +117,13 @@ pub trait Stored: Saved + Sized {
     ) -> Option<Waker>;
 
     /// Returns when one goes who slept for as long as it was told, if it was pushed back since; then
-    /// it sleeps on until then.
+    /// it sleeps on until then. Refused as by `still`.
     fn pushed_back(
         shard: &mut Shard<Self>,
         settings: &Settings<Self>,
         place: Place,
-    ) -> Option<Instant>;
+        now: Instant,
+    ) -> Option<Pending>;
 
     /// Puts a key's state and those who wait for it from old settings to new ones, and to when it
     /// opens; without `carry` the settings are the same. Those who would now go too late or never

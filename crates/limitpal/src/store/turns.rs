@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use super::answer::{Grant, Pending, Place, Request, Turn};
-use super::shard::Shard;
+use super::shard::{Settings, Shard};
 use super::stored::{Shortcut, Stored};
 use super::timeline::bounded;
 use super::{Full, Store};
@@ -117,17 +117,21 @@ impl<A: Stored> Store<A> {
             }
             let settings = &*shard.terms(&self.settings, place.key);
             match A::still(shard, settings, place, waker, now) {
+                Some(pending) if pending.refused.is_some() => {
+                    Ok((Err(pending), shard.turn_out(settings, place, now)))
+                }
                 Some(pending) => Err(pending),
                 None => {
                     shard.has_come(now);
-                    Ok(A::go(shard, settings, place, now))
+                    let (grant, wakers) = A::go(shard, settings, place, now);
+                    Ok((Ok(grant), wakers))
                 }
             }
         };
         let claimed = self.with(place.key, read, claim)?;
-        Ok(claimed.map(|(grant, [next, _own])| {
+        Ok(claimed.and_then(|(answer, [next, _own])| {
             next.into_iter().for_each(Waker::wake);
-            grant
+            answer
         }))
     }
 
@@ -144,9 +148,13 @@ impl<A: Stored> Store<A> {
             return Err(Pending::refused(due, now));
         }
         let settings = shard.terms(&self.settings, place.key);
-        if let Some(due) = A::pushed_back(&mut shard, &settings, place).filter(|due| *due > now) {
-            let wait = due.saturating_duration_since(now);
-            return Err(Pending { due, wait, has_waker: false, refused: None });
+        if let Some(pending) = A::pushed_back(&mut shard, &settings, place, now) {
+            if pending.refused.is_some() {
+                let [next, _own] = shard.turn_out(&settings, place, now);
+                drop(shard);
+                next.into_iter().for_each(Waker::wake);
+            }
+            return Err(pending);
         }
         let seen = now.min(shard.time.now());
         shard.has_come(seen);
@@ -185,5 +193,18 @@ impl<A: Stored> Store<A> {
         let next = A::give_back(&mut shard, &settings, grant, now);
         drop(shard);
         next.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<A: Stored> Shard<A> {
+    /// Takes one out of the line whose turn would come too late by now.
+    fn turn_out(
+        &mut self,
+        settings: &Settings<A>,
+        place: Place,
+        now: Instant,
+    ) -> [Option<Waker>; 2] {
+        self.tally.turned_away(now.min(self.time.now()));
+        A::leave(self, settings, place, now)
     }
 }

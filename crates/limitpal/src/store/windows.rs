@@ -223,6 +223,8 @@ impl<W: Window> Stored for W {
         queue.settle(&settings.bucket, now);
         let due = queue.due(&settings.bucket, spot);
         let waiter = queue.waiter_mut(spot);
+        // If others have put it off beyond its time, it hears of that within it.
+        let due = due.min(waiter.until);
         waiter.armed = due;
         let replaced = std::mem::replace(&mut waiter.waker, waker);
         let wait = due.saturating_duration_since(now);
@@ -247,8 +249,7 @@ impl<W: Window> Stored for W {
         let waiter = queue.waiter_mut(spot);
         waiter.armed = due;
         let has_waker = waiter.waker.as_ref().zip(waker).is_some_and(|(own, it)| own.will_wake(it));
-        let wait = due.saturating_duration_since(now);
-        Some(Pending { due, wait, has_waker, refused: None })
+        Some(Pending { has_waker, ..Pending::within(waiter.until, due, now) })
     }
 
     fn go(
@@ -325,11 +326,18 @@ impl<W: Window> Stored for W {
         None
     }
 
-    fn pushed_back(shard: &mut Shard<W>, settings: &Settings<W>, place: Place) -> Option<Instant> {
-        let queue = shard.lines.get_mut(&place.key)?;
+    fn pushed_back(
+        shard: &mut Shard<W>,
+        settings: &Settings<W>,
+        place: Place,
+        now: Instant,
+    ) -> Option<Pending> {
+        let (bucket, queue) = (&settings.bucket, shard.lines.get_mut(&place.key)?);
         let spot = queue.find(place.id)?;
-        let due = queue.due(&settings.bucket, spot);
-        queue.waiter_mut(spot).push_back(due)
+        let due = queue.due(bucket, spot);
+        let waiter = queue.waiter_mut(spot);
+        let due = waiter.push_back(due, bucket.leaving_delays())?;
+        (due > now).then(|| Pending::within(waiter.until, due, now))
     }
 
     fn rebuild(

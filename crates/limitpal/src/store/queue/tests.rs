@@ -14,7 +14,8 @@ use proptest::prelude::*;
 use self::eager::Eager;
 use crate::algorithm::{Align, FixedCount, Mark, SlidingCount, SlidingLog, WarmUp, Window};
 use crate::rate::Rate;
-use crate::store::{Fingerprint, Grant, Place, Request, Scope, Store, StoreOptions, Turn};
+use crate::retry_after::RetryAfter;
+use crate::store::{Fingerprint, Grant, Pending, Place, Request, Scope, Store, StoreOptions, Turn};
 use crate::time::Instant;
 
 const KEY: Fingerprint = Fingerprint::chosen(7, 7);
@@ -156,18 +157,8 @@ impl<W: Window + Clone> Twins<W> {
                 let armed = self.store.arm(place, Waker::from(Arc::new(bell)), read(now)).unwrap();
                 assert_eq!(self.eager.arm(who).unwrap_or(now), armed.due);
             }
-            Event::Claim(back) => {
-                let Some((who, place)) = self.who(back) else { return };
-                match self.store.claim(place, read(now)).unwrap() {
-                    Err(pending) => assert_eq!(self.eager.sleep_on(who), Some(pending.due)),
-                    Ok(grant) => self.went(who, grant),
-                }
-            }
-            Event::Arrive(back) => {
-                let Some((who, place)) = self.who(back) else { return };
-                let grant = self.store.arrived(place, Some(now)).unwrap();
-                self.went(who, grant);
-            }
+            Event::Claim(back) => self.claim(back),
+            Event::Arrive(back) => self.arrive(back),
             Event::Leave(back) => {
                 let Some((who, place)) = self.who(back) else { return };
                 self.store.leave(place, Some(now));
@@ -196,6 +187,39 @@ impl<W: Window + Clone> Twins<W> {
         assert_eq!(due, now + decision.retry_after.duration().unwrap());
         assert_eq!(remaining, decision.remaining);
         assert_eq!(fresh_at.saturating_duration_since(now), decision.reset_after);
+    }
+
+    fn claim(&mut self, back: usize) {
+        let Some((who, place)) = self.who(back) else { return };
+        let slept = self.eager.sleep_on(who);
+        match self.store.claim(place, read(self.now)).unwrap() {
+            Err(pending) => self.sleeps_on(who, slept, pending),
+            Ok(grant) => {
+                assert!(slept.is_some_and(|(due, _)| due <= self.now));
+                self.went(who, grant);
+            }
+        }
+    }
+
+    fn arrive(&mut self, back: usize) {
+        let Some((who, place)) = self.who(back) else { return };
+        let pushed = self.eager.pushed_back(who, self.now);
+        match self.store.arrived(place, Some(self.now)) {
+            Err(pending) => self.sleeps_on(who, pushed, pending),
+            Ok(grant) => {
+                assert_eq!(None, pushed);
+                self.went(who, grant);
+            }
+        }
+    }
+
+    /// One was told how long to sleep on, or turned away since that is too long.
+    fn sleeps_on(&mut self, who: usize, slept: Option<(Instant, bool)>, pending: Pending) {
+        assert_eq!(slept, Some((pending.due, pending.refused.is_some())));
+        if pending.refused.is_some() {
+            self.eager.leave(who, self.now);
+            self.places[who] = None;
+        }
     }
 
     fn went(&mut self, who: usize, grant: Grant) {
@@ -243,8 +267,11 @@ fn run<W: Window + Clone>(window: &W, events: &[Event]) {
     while let Some((who, due)) = twins.eager.first() {
         let place = twins.places[who].unwrap();
         if let Some(before) = due.as_nanos().checked_sub(1).filter(|_| due > twins.now) {
-            let early = twins.store.claim(place, read(Instant::from_nanos(before))).unwrap();
-            assert_eq!(due, early.unwrap_err().due);
+            twins.now = Instant::from_nanos(before);
+            twins.happen(&Event::Claim(twins.places.len() - 1 - who));
+            if twins.places[who].is_none() {
+                continue;
+            }
         }
         twins.now = twins.now.max(due);
         twins.eager.settle(twins.now);
@@ -264,6 +291,59 @@ fn a_take_once_all_have_gone_counts_for_those_who_come_next() {
     let pass = [Event::Pass(40), Event::Take(1)];
     let events: Vec<_> = sleeper.into_iter().chain(pass).chain(crowd).collect();
     run(&SlidingCount::new(LIMIT, Duration::from_nanos(PER)).unwrap(), &events);
+}
+
+/// Who leaves would have begun the windows of all behind it.
+#[test]
+fn one_who_is_put_off_beyond_its_time_hears_of_it_within_it() {
+    let first_use = FixedCount::new(LIMIT, Duration::from_nanos(PER), Align::FirstUse).unwrap();
+    for (fixed, patience) in [(false, Some(25)), (true, Some(25)), (true, None)] {
+        let join = |cost, fixed, patience| Event::Join { cost, fixed, ticket: None, patience };
+        let line = [join(5, false, None), join(3, false, None), join(2, true, None)];
+        // The first leaves after its turn, so the second has gone, and the third is to go then too.
+        let more =
+            [Event::Pass(30), Event::Leave(2), join(3, false, None), join(2, fixed, patience)];
+        let end = [Event::Pass(2), Event::Leave(3), Event::Pass(18)];
+        let mut twins = Twins::new(&first_use);
+        twins.happen(&Event::Take(5));
+        line.iter().chain(&more).chain(&end).for_each(|event| twins.happen(event));
+
+        let (now, place) = (Instant::from_nanos(50), twins.places[4].unwrap());
+        assert_eq!(now, twins.now);
+        let answer = match fixed {
+            true => twins.store.arrived(place, Some(now)),
+            false => twins.store.claim(place, read(now)).unwrap(),
+        };
+
+        let pending = answer.unwrap_err();
+        assert_eq!(Instant::from_nanos(60), pending.due, "the window is full until then");
+        let refused = RetryAfter::After(Duration::from_nanos(10));
+        assert_eq!(patience.map(|_| refused), pending.refused);
+        let is_known = twins.store.shard(KEY).lines[&KEY].find(place.id).is_some();
+        assert_eq!(patience.is_none(), is_known);
+    }
+}
+
+/// A bucket cools while nobody goes, and the next is dearer by that.
+#[test]
+fn who_cannot_be_moved_goes_later_where_a_bucket_has_cooled_meanwhile() {
+    let rate = Rate::new(1, Duration::from_nanos(2_000)).unwrap();
+    let warm_up = WarmUp::new(LIMIT, rate, Duration::from_nanos(60_000), 3.0).unwrap();
+    let mut twins = Twins::new(&warm_up);
+    twins.happen(&Event::Take(5));
+    for (cost, fixed) in [(5, false), (5, true), (5, true)] {
+        twins.happen(&Event::Join { cost, fixed, ticket: None, patience: None });
+    }
+    let told = |twins: &Twins<_>| twins.eager.armed(2);
+    let last = told(&twins);
+    twins.happen(&Event::Leave(2));
+
+    twins.now = twins.eager.armed(1);
+    twins.happen(&Event::Arrive(1));
+    twins.now = last;
+    twins.happen(&Event::Arrive(0));
+
+    assert!(told(&twins) > last, "it is told to sleep on");
 }
 
 proptest! {

@@ -73,7 +73,6 @@ fn happen(world: &mut World, taken: &mut Vec<Grant>, event: Event) {
         Event::GiveBack(back) => {
             let Some(rank) = taken.len().checked_sub(back + 1) else { return };
             world.limiter.give_back(taken.remove(rank));
-            world.comes_back();
             // What was given back may go again: counting starts over.
             world.went.clear();
             world.look();

@@ -135,10 +135,6 @@ pub(super) struct World {
     last: Option<usize>,
     /// Whether somebody came who cannot be moved: places that are freed before it go to newcomers.
     any_fixed: bool,
-    /// Whether somebody left a bucket that warms up, or reset it: it is colder by that, so others
-    /// pay more.
-    any_colder: bool,
-    is_warm_up: bool,
 }
 
 impl World {
@@ -155,8 +151,6 @@ impl World {
             came: 0,
             last: None,
             any_fixed: false,
-            any_colder: false,
-            is_warm_up: matches!(made.kind, Kind::WarmUp),
         }
     }
 
@@ -214,13 +208,7 @@ impl World {
         let Some(rank) = self.sleepers.len().checked_sub(back + 1) else { return };
         let sleeper = self.sleepers.remove(rank);
         self.limiter.leave(sleeper.place);
-        self.comes_back();
         self.look();
-    }
-
-    /// Hears that a take was given back.
-    pub(super) fn comes_back(&mut self) {
-        self.any_colder |= self.is_warm_up;
     }
 
     pub(super) fn penalise(&mut self, nanos: u64) {
@@ -246,7 +234,6 @@ impl World {
     pub(super) fn reset(&mut self) {
         self.limiter.reset(KEY).unwrap();
         (self.closed, self.went) = (Instant::MIN, Vec::new());
-        self.any_colder |= self.is_warm_up;
         self.look();
     }
 
@@ -263,7 +250,19 @@ impl World {
         {
             assert!(first.told <= pending.due, "{first:?} oversleeps: {pending:?}");
             first.told = pending.due;
+            if let Some(refused) = pending.refused {
+                self.is_turned_away(0, refused);
+                // Those behind it have moved up.
+                self.look();
+            }
         }
+    }
+
+    /// One hears that it will not go, no later than it would wait.
+    fn is_turned_away(&mut self, rank: usize, refused: RetryAfter) {
+        let sleeper = self.sleepers.remove(rank);
+        assert!(sleeper.deadline.is_none_or(|deadline| self.now() <= deadline));
+        self.turned_away.push((sleeper.who, refused));
     }
 
     fn wakes(&mut self, rank: usize) {
@@ -275,8 +274,7 @@ impl World {
         match answer {
             Ok(_) => {
                 let sleeper = self.sleepers.remove(rank);
-                let in_time = sleeper.deadline.is_none_or(|deadline| self.now() <= deadline);
-                assert!(in_time || self.any_colder);
+                assert!(sleeper.deadline.is_none_or(|deadline| self.now() <= deadline));
                 self.goes(sleeper.cost);
                 if !self.any_fixed {
                     assert!(self.last.is_none_or(|last| last < sleeper.who), "out of order");
@@ -284,8 +282,7 @@ impl World {
                 self.last = self.last.max(Some(sleeper.who));
             }
             Err(Pending { refused: Some(refused), .. }) => {
-                let sleeper = self.sleepers.remove(rank);
-                self.turned_away.push((sleeper.who, refused));
+                self.is_turned_away(rank, refused);
             }
             Err(pending) if fixed => self.sleepers[rank].told = self.now() + pending.wait,
             Err(_) => self.lie_down(rank),

@@ -9,6 +9,7 @@ use crate::time::Instant;
 struct Waiting {
     who: usize,
     request: Request,
+    until: Instant,
     due: Instant,
     armed: Instant,
     rings: bool,
@@ -105,6 +106,11 @@ impl<W: Window> Eager<W> {
         self.waiters.iter().position(|waiting| waiting.who == who)
     }
 
+    /// Returns until when one sleeps.
+    pub(super) fn armed(&self, who: usize) -> Instant {
+        self.waiters[self.rank(who).expect("it waits")].armed
+    }
+
     pub(super) fn first(&self) -> Option<(usize, Instant)> {
         self.waiters.first().map(|waiting| (waiting.who, waiting.due))
     }
@@ -148,8 +154,8 @@ impl<W: Window> Eager<W> {
 
     pub(super) fn join(&mut self, who: usize, request: Request, now: Instant) {
         let (rank, due) = self.due(request, now);
-        let waiting =
-            Waiting { who, request, due, armed: due, rings: false, is_due: false, mark: None };
+        let (armed, until, rings, is_due) = (due, request.until(now), false, false);
+        let waiting = Waiting { who, request, until, due, armed, rings, is_due, mark: None };
         self.waiters.insert(rank, waiting);
         self.plan();
     }
@@ -157,14 +163,25 @@ impl<W: Window> Eager<W> {
     pub(super) fn arm(&mut self, who: usize) -> Option<Instant> {
         let rank = self.rank(who)?;
         let waiting = &mut self.waiters[rank];
-        (waiting.armed, waiting.rings) = (waiting.due, true);
-        Some(waiting.due)
+        (waiting.armed, waiting.rings) = (waiting.due.min(waiting.until), true);
+        Some(waiting.armed)
     }
 
-    pub(super) fn sleep_on(&mut self, who: usize) -> Option<Instant> {
+    /// One sleeps on; returns until when, and whether it would not wait for so long.
+    pub(super) fn sleep_on(&mut self, who: usize) -> Option<(Instant, bool)> {
         let rank = self.rank(who)?;
-        self.waiters[rank].armed = self.waiters[rank].due;
-        Some(self.waiters[rank].due)
+        let waiting = &mut self.waiters[rank];
+        waiting.armed = waiting.due;
+        Some((waiting.due, waiting.due > waiting.until))
+    }
+
+    /// As `sleep_on`, of a sleeper that cannot be moved and goes later than it was told.
+    pub(super) fn pushed_back(&mut self, who: usize, now: Instant) -> Option<(Instant, bool)> {
+        let waiting = &self.waiters[self.rank(who)?];
+        let is_later = waiting.request.fixed && waiting.due > waiting.armed;
+        let is_pushed = is_later && self.window.leaving_delays();
+        let slept = is_pushed.then(|| self.sleep_on(who)).flatten();
+        slept.filter(|(due, _)| *due > now)
     }
 
     pub(super) fn go(&mut self, who: usize, now: Instant) -> (Mark, u64) {
