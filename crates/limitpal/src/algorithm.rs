@@ -241,6 +241,22 @@ impl Bucket {
         after.minus(ahead, self.interval.parts).ceil()
     }
 
+    /// Returns whether one may go by then who leaves the bucket at `after`, as far as it may owe:
+    /// one in another's place may owe less, if it wants less.
+    pub(crate) fn may_owe(&self, after: Level, cost: u64, due: Instant) -> bool {
+        self.debt == 0 || self.due(after, cost) <= due
+    }
+
+    /// Returns when one may go who takes the rest of a place, from where the part before it ends.
+    pub(crate) fn due_of_rest(&self, (begin, after): (Level, Level), cost: u64) -> Instant {
+        match self.pace {
+            Pace::Burst => self.due(after, cost),
+            // In the nanosecond in which the part before it ends, so that it ends before those
+            // behind it begin. That is within what the bucket holds: it is never all of it.
+            Pace::Even => Instant::from_nanos(begin.whole),
+        }
+    }
+
     /// Returns how far ahead of now one who waits leaves the level when it goes, without owing.
     #[inline]
     fn ahead(&self, cost: u64) -> Level {

@@ -117,8 +117,7 @@ impl Shard {
         let undone = before.filter(|_| in_time);
         let level = match self.lines.get_mut(&key) {
             Some(lineup) if lineup.any_fixed_behind(bucket, after) => {
-                // Where permits may be owed, a newcomer in a freed place might owe once more.
-                if all && bucket.debt() == 0 {
+                if all {
                     let before = before.unwrap_or(after);
                     lineup.line.free(Freed { cost, before, after, due: due.unwrap_or(now) });
                 }

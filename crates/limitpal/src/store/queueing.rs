@@ -8,7 +8,7 @@ use super::lineup::{Lineup, Position};
 use super::moving::Move;
 use super::shard::{Settings, Shard};
 use super::{Full, Grant, Pending, Place, Request, Turn};
-use crate::algorithm::{Bucket, KeptLevel, Level, Mark, Pace};
+use crate::algorithm::{Bucket, KeptLevel, Level, Mark};
 use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::time::Instant;
@@ -178,7 +178,7 @@ impl Shard {
         let line = &self.lines.get(&key)?.line;
         line.find_freed(|place| {
             let is_good = now <= place.due || bucket.refunds_all(place.after, cost, now);
-            place.cost >= cost && is_good
+            place.cost >= cost && is_good && bucket.may_owe(place.after, cost, place.due)
         })
     }
 
@@ -205,13 +205,7 @@ impl Shard {
         }
         let cost_left = place.cost - cost;
         let rest = if after < place.after {
-            // Where the permits follow one another it goes in the nanosecond in which the part
-            // before it ends, so that it ends before those behind it begin. That is within what
-            // the bucket holds: the rest of a place is never all of it.
-            let due = match bucket.pace() {
-                Pace::Burst => bucket.due(place.after, cost_left),
-                Pace::Even => Instant::from_nanos(after.whole),
-            };
+            let due = bucket.due_of_rest((after, place.after), cost_left);
             Freed { cost: cost_left, before: after, due, ..place }
         } else {
             // Who comes when it is due already goes from its end.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use limitpal::parts::Request;
 use limitpal::{Carry, Limits, Rate};
 
 use super::laws::{Event, run};
-use super::world::{Kind, Made, limits};
+use super::world::{KEY, Kind, Made, World, limits};
 
 fn made(kind: Kind, most: u32, nanos: u64) -> Made {
     Made { kind, most, nanos, per_key: false }
@@ -60,4 +61,51 @@ fn nobody_overtakes_one_who_was_put_off_behind_a_sleeper_that_has_left() {
         Event::Change(false, limits(Some(1), None), Carry::Proportional),
     ];
     run(made(Kind::Debt(1), 1, 8), events.into());
+}
+
+/// It stayed empty: who wants less, and so may owe less, would go there before a permit is there.
+#[test]
+fn a_place_freed_where_permits_may_be_owed_goes_to_one_who_may_owe_as_much() {
+    let mut world = World::new(made(Kind::Debt(2), 3, 1));
+    let wait = |world: &World, cost| {
+        let request = Request { cost, timeout: None, fixed: false, ticket: None };
+        world.limiter.quote(KEY, request).unwrap()
+    };
+    assert!(world.take(3).is_some());
+    let place = wait(&world, 3);
+    world.join(3, None, false);
+    world.join(1, None, true);
+    let behind = (wait(&world, 1), wait(&world, 3));
+    assert!(place < behind.1);
+
+    world.leave(1);
+
+    assert_eq!((behind.0, place), (wait(&world, 1), wait(&world, 3)));
+    world.join(3, None, false);
+    assert_eq!(behind.1, wait(&world, 3));
+    world.finish();
+    assert_eq!(None, world.broken_bound());
+}
+
+/// Two who could owe nothing went in the place of one who could.
+#[test]
+fn nobody_owes_more_for_going_in_the_place_of_another() {
+    let events = [
+        Event::Penalise(22_624),
+        join(2, false),
+        join(2, false),
+        Event::Change(false, limits(Some(1), None), Carry::Proportional),
+        join(1, false),
+        join(1, true),
+        Event::Leave(1),
+        join(1, false),
+        join(1, false),
+        Event::Leave(0),
+        Event::Leave(0),
+        join(1, false),
+        Event::Leave(3),
+        join(1, false),
+        join(1, false),
+    ];
+    run(made(Kind::Debt(1), 2, 24), events.into());
 }

@@ -160,7 +160,8 @@ impl Eager {
     fn find_freed(&self, cost: u64, now: Instant) -> Option<Left> {
         let fits = |place: &&Left| {
             let is_good = now <= place.due || self.bucket.refunds_all(place.after, cost, now);
-            place.cost >= cost && is_good
+            let owes_less = self.bucket.due(place.after, cost) > place.due;
+            place.cost >= cost && is_good && (self.bucket.debt() == 0 || !owes_less)
         };
         self.freed.iter().find(fits).copied()
     }
@@ -258,7 +259,7 @@ impl Eager {
             self.voids.add(KEY, top.ceil(), now);
         }
         if self.any_fixed_behind(after) {
-            if all && self.bucket.debt() == 0 {
+            if all {
                 let due = due.unwrap_or(now);
                 self.free(Left { cost, before: before.unwrap_or(after), after, due });
             }
