@@ -24,7 +24,7 @@ fn cell(table: &BreakerTable, key: &str) -> Arc<BreakerCell> {
 fn fail(cell: &BreakerCell) {
     let Ok(permit) = cell.admit(at(0));
     let Ok::<(), Infallible>(()) =
-        cell.record(permit.ok().expect("it is closed"), Outcome::Failure, at(0));
+        cell.record(permit.expect("it is closed"), Outcome::Failure, at(0));
 }
 
 #[test]
