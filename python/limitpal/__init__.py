@@ -21,14 +21,20 @@ from ._errors import (
     UnknownName,
 )
 from ._events import (
+    AttemptBegan,
+    AttemptFailed,
     BreakerFailed,
     BreakerMoved,
     BreakerRefused,
     Event,
     EvictedLive,
+    HedgeStarted,
     KeysGrowLikeCalls,
     NearLimit,
     Refused,
+    RetryPlanned,
+    RunBegan,
+    RunEnded,
 )
 from ._executor import AsyncResilientExecutor
 from ._explain import Explanation, explain
@@ -93,6 +99,8 @@ __all__ = [
     "AsyncTokenBucket",
     "AsyncWarmUpBucket",
     "Attempt",
+    "AttemptBegan",
+    "AttemptFailed",
     "BreakerFailed",
     "BreakerMoved",
     "BreakerRefused",
@@ -123,6 +131,7 @@ __all__ = [
     "Fibonacci",
     "FixedWindow",
     "Hedge",
+    "HedgeStarted",
     "InvalidConfigError",
     "KeyedBreakerStats",
     "KeyedCircuitBreaker",
@@ -141,7 +150,10 @@ __all__ = [
     "ResilientExecutor",
     "RetryBudget",
     "RetryExhausted",
+    "RetryPlanned",
     "RetryPolicy",
+    "RunBegan",
+    "RunEnded",
     "SlidingWindowCounter",
     "SlidingWindowLog",
     "SlowCallRate",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._cache import Cache
     from ._clock import Clock
     from ._concurrency import AsyncConcurrencyLimiter
+    from ._events import Event
     from ._fallback import Fallback
     from ._guard import AsyncGuard
     from ._hedge import Hedge
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Place,
         RetryBudget,
         RetryPolicy,
+        Subscription,
         _Run,
     )
     from ._options import AsyncPart
@@ -287,6 +289,14 @@ class AsyncResilientExecutor(AsyncFromDict):
         'ANN'
         """
         return guard_async(self, key)
+
+    def observe(self, observer: Callable[[Event], object]) -> Subscription:
+        """Call a plain function with each event of each run from now on; return what ends it.
+
+        `RunBegan`, `AttemptBegan`, `AttemptFailed`, `RetryPlanned`, `HedgeStarted`, `RunEnded`.
+        """
+        subscription: Subscription = self._core.observe(observer)
+        return subscription
 
     def stats(self) -> ExecutorStats:
         """Return what became of the runs so far. It needs no `await`."""

@@ -11,7 +11,8 @@ from ._limitpal import _invalid_config, _keys
 
 if TYPE_CHECKING:
     from ._clock import Clock
-    from ._limitpal import ResilientExecutor, _ExecutorCore
+    from ._events import Event
+    from ._limitpal import ResilientExecutor, Subscription, _ExecutorCore
     from ._stats import ExecutorStats
 
 
@@ -105,6 +106,10 @@ class OuterCore(Outer):
     def clock(self) -> Clock:
         """The executor's clock."""
         return self._core.clock
+
+    def observe(self, observer: Callable[[Event], object]) -> Subscription:
+        """Call `observer` with each event of each run from now on."""
+        return self._core.observe(observer)
 
     def stats(self) -> ExecutorStats:
         """Return what became of the runs so far."""

@@ -14,6 +14,7 @@ use crate::composite_run::CompositeRun;
 use crate::coroutine::callable;
 use crate::guarded::{Guarded, beside_own};
 use crate::limiter::KeyedLimiter;
+use crate::observe::Subscription;
 use crate::run::Run;
 use crate::settings::{Arguments, Settings};
 use crate::{seconds, stats};
@@ -110,7 +111,7 @@ impl ExecutorCore {
                 core.settings.plan.clone()
             }
         };
-        let run = Run::new(slf, core.settings.call(slf.py(), plan)?);
+        let run = Run::new(slf, core.settings.call(slf.py(), plan, &key)?);
         let run = Bound::new(slf.py(), run)?;
         run.get().proceed(slf.py(), &key)?;
         Ok(Begun::Run(run))
@@ -122,7 +123,7 @@ impl ExecutorCore {
     fn begin_block(slf: &Bound<'_, Self>, deadline: Option<f64>) -> PyResult<Run> {
         let settings = &slf.get().settings;
         let deadline = deadline.map(|time| settings.clock.at(slf.py(), time)).transpose()?;
-        let call = settings.call(slf.py(), settings.plan.clone())?.until(deadline);
+        let call = settings.call(slf.py(), settings.plan.clone(), &Key::DEFAULT)?.until(deadline);
         let run = Run::new(slf, call);
         run.proceed(slf.py(), &Key::DEFAULT)?;
         Ok(run)
@@ -183,6 +184,11 @@ impl ExecutorCore {
         self.settings.clock.for_python(py)
     }
 
+    /// Call `observer` with each event of each run from now on; return what ends it.
+    fn observe(&self, observer: &Bound<'_, PyAny>) -> PyResult<Subscription> {
+        self.settings.observe(observer)
+    }
+
     /// Return what became of the runs so far.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         stats::of(py, &self.settings.plan.ledger.stats())
@@ -230,7 +236,7 @@ impl ExecutorCore {
     #[inline]
     fn begin_at_once(&self, key: &Key<'_>) -> PyResult<Option<u64>> {
         let plan = &self.settings.plan;
-        if plan.kept || any_marked() {
+        if plan.is_kept() || any_marked() {
             return Ok(None);
         }
         let permit = match plan.breaker.as_ref().map(|breaker| breaker.untimed_permit()) {

@@ -181,11 +181,11 @@ impl CircuitBreaker {
     /// >>> with breaker.observe(events.append):
     /// ...     breaker.record_failure()
     /// >>> events[0]
-    /// BreakerMoved(key='', before='closed', after='open')
+    /// BreakerMoved(key='', before='closed', after='open', reason='consecutive_failures')
     fn observe(&self, observer: &Bound<'_, PyAny>) -> PyResult<Subscription> {
         let own = Arc::downgrade(&self.cell);
         let is_about = move |event: &_| own.upgrade().is_some_and(|cell| cell.is_about(event));
-        self.parts().observers.add_to_breaker(self.cell.teller(), observer, is_about)
+        self.parts().observers.add_plain(self.cell.teller(), observer, is_about)
     }
 
     /// Return where it stands and what became of its calls; a reset forgets none of it.
@@ -214,13 +214,9 @@ impl CircuitBreaker {
 
     /// Go on from a snapshot; refused whole if it is damaged or of a breaker with other options.
     fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = snapshot.py();
-        let Ok(bytes) = snapshot.extract::<Cow<'_, [u8]>>() else {
-            let advice = "give the bytes that snapshot() returned";
-            return Err(errors::invalid_config(py, "snapshot", snapshot, advice));
-        };
+        let bytes = snapshot_of(snapshot)?;
         let restored = self.cell.restore(&bytes, || self.now())?;
-        restored.map_err(|error| errors::described(py, &error))
+        restored.map_err(|error| errors::described(snapshot.py(), &error))
     }
 
     /// Call back with the state before and the one after, in the order they happened.
@@ -371,3 +367,11 @@ impl CircuitBreaker {
 }
 
 const TWIN: &str = "call_async()";
+
+/// Reads the bytes of a snapshot.
+pub(crate) fn snapshot_of<'a>(snapshot: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
+    snapshot.extract().map_err(|_| {
+        let advice = "give the bytes that snapshot() returned";
+        errors::invalid_config(snapshot.py(), "snapshot", snapshot, advice)
+    })
+}

@@ -123,7 +123,7 @@ fn arguments<'py>(
         arguments.push(key.into_pyobject(py)?.into_any());
     }
     match event {
-        BreakerEvent::Transition(from, to) => {
+        BreakerEvent::Transition(from, to, _) => {
             arguments.push(from.as_str().into_pyobject(py)?.into_any());
             arguments.push(to.as_str().into_pyobject(py)?.into_any());
         }

@@ -1,5 +1,7 @@
 //! `ResilientExecutor`: the sync loop over a run.
 
+mod on_threads;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -7,16 +9,18 @@ use limitpal::{BulkheadFull, Call, Charge, Plan, RetryAfter, Step};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
+use self::on_threads::{Cut, on_threads_of};
 use crate::ask::Key;
 use crate::coroutine::{CoroutineType, callable};
 use crate::given::Given;
 use crate::held::Held;
 use crate::limiter::unpicklable;
+use crate::observe::Subscription;
 use crate::quota::QuotaSource;
-use crate::race::{Owner, Race};
-use crate::settings::{Arguments, Errors, Settings};
+use crate::run_errors::Errors;
+use crate::settings::{Arguments, Settings};
 use crate::{errors, outer, seconds, stats};
 
 /// Runs a function behind a circuit breaker, a limiter and a retry policy, each of them optional.
@@ -105,7 +109,7 @@ impl Inner {
         let (py, settings) = (executor.py(), &self.settings);
         callable("func", function.func)?;
         let own = settings.plan_of(key)?;
-        let mut call = settings.call(py, own.as_ref().unwrap_or(&settings.plan))?;
+        let mut call = settings.call(py, own.as_ref().unwrap_or(&settings.plan), key)?;
         let mut held = Held::new(self.limiter.as_ref());
         let mut errors = Errors::default();
         loop {
@@ -162,30 +166,6 @@ impl Inner {
         }
     }
 
-    /// Makes an attempt whose tries run on threads.
-    #[cold]
-    fn on_threads<'py>(
-        &self,
-        make: &Py<PyAny>,
-        executor: &Bound<'py, ResilientExecutor>,
-        key: &Key<'_>,
-        function: &Function<'_, 'py>,
-        call: &Call<&Plan>,
-        held: &mut Held<'_>,
-    ) -> PyResult<Result<PyResult<Bound<'py, PyAny>>, Cut>> {
-        let py = executor.py();
-        let owner = Owner::Sync(executor.clone().unbind());
-        let race = Race::new(owner, call.attempts().saturating_add(1), call.ends())?;
-        let race = Bound::new(py, race)?;
-        let (clock, key) = (self.settings.clock.for_python(py)?, key.for_python(py)?);
-        let Function { func, args, kwargs } = function;
-        let answer = make.bind(py).call1((&race, clock, key, held.share(py)?, func, args, kwargs));
-        if answer.is_ok() && race.get().is_cut() {
-            return Ok(Err(Cut(errors::timeout_exceeded(py, call.timeout()))));
-        }
-        Ok(Ok(answer))
-    }
-
     /// Takes quota, waiting if need be, and tells the call.
     fn acquire(
         &self,
@@ -230,15 +210,6 @@ impl<'py> Function<'_, 'py> {
     fn call(&self) -> PyResult<Bound<'py, PyAny>> {
         self.func.call(self.args, self.kwargs)
     }
-}
-
-/// An attempt was left behind, since its time is over.
-struct Cut(PyErr);
-
-fn on_threads_of(flag: &Bound<'_, PyAny>) -> PyResult<bool> {
-    flag.cast::<PyBool>()
-        .map(|flag| flag.is_true())
-        .map_err(|_| errors::invalid_config(flag.py(), "on_threads", flag, "give True or False"))
 }
 
 #[pymethods]
@@ -333,6 +304,22 @@ impl ResilientExecutor {
     fn _fell_back(&self) -> PyResult<()> {
         self.inner()?.settings.plan.ledger.fell_back();
         Ok(())
+    }
+
+    /// Call `observer` with each event of each run from now on; return what ends it.
+    ///
+    /// `RunBegan`, `AttemptBegan`, `AttemptFailed`, `RetryPlanned`, `HedgeStarted`, `RunEnded`.
+    ///
+    /// >>> from limitpal import ResilientExecutor
+    /// >>> executor = ResilientExecutor()
+    /// >>> events = []
+    /// >>> with executor.observe(events.append):
+    /// ...     executor.run("api", int)
+    /// 0
+    /// >>> [type(event).__name__ for event in events]
+    /// ['RunBegan', 'AttemptBegan', 'RunEnded']
+    fn observe(&self, observer: &Bound<'_, PyAny>) -> PyResult<Subscription> {
+        self.inner()?.settings.observe(observer)
     }
 
     /// Return what became of the runs so far, and how many are in flight.

@@ -3,16 +3,16 @@
 use limitpal::{BreakerTable, EventKind, TimeSource};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::ask::{Key, count};
-use crate::breaker::CircuitBreaker;
+use crate::breaker::{CircuitBreaker, snapshot_of};
 use crate::breaker_callbacks::{FAILURE, REFUSED, SUCCESS, TRANSITION, Told};
 use crate::breaker_parts::{Arguments, BreakerParts};
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::observe::Subscription;
-use crate::stats;
+use crate::{errors, stats};
 
 /// A circuit breaker for each key: a host, a tenant, a shard. One that fails stops nobody else.
 ///
@@ -168,7 +168,30 @@ impl KeyedCircuitBreaker {
 
     /// Call `observer` with each event of each key from now on, until what this returns is closed.
     fn observe(&self, observer: &Bound<'_, PyAny>) -> PyResult<Subscription> {
-        self.parts.get().observers.add_to_breaker(self.table.teller(), observer, |_| true)
+        self.parts.get().observers.add_plain(self.table.teller(), observer, |_| true)
+    }
+
+    /// Write down what each circuit remembers that is not as new, with its key, for `restore` in
+    /// another process.
+    ///
+    /// Instants are kept by how far from now they are, so the time in between counts as none; calls
+    /// that are out end with the process.
+    ///
+    /// >>> from limitpal import KeyedCircuitBreaker
+    /// >>> before, after = KeyedCircuitBreaker(1), KeyedCircuitBreaker(1)
+    /// >>> before.record_failure("eu.example.com")
+    /// >>> after.restore(before.snapshot()); after.state("eu.example.com")
+    /// 'open'
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.table.snapshot(|| self.parts.get().clock.now())?))
+    }
+
+    /// Remember what a snapshot does, before the first call; refused whole if it is damaged, of
+    /// breakers with other options, or of more keys than `max_breakers`.
+    fn restore(&self, snapshot: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = snapshot_of(snapshot)?;
+        let restored = self.table.restore(&bytes, || self.parts.get().clock.now())?;
+        restored.map_err(|error| errors::described(snapshot.py(), &error))
     }
 
     /// Return what became of all calls, those of keys that are forgotten too.

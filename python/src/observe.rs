@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use limitpal::parts::{Observer, Teller};
-use limitpal::{Event, Subscription as CoreSubscription};
+use limitpal::{Event, Outcome, Subscription as CoreSubscription};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -49,8 +49,8 @@ impl Observers {
         Ok(Subscription { subscription, observers: Arc::downgrade(&self.0) })
     }
 
-    /// As `add`, of a circuit breaker; `is_about` says which events it wants.
-    pub(crate) fn add_to_breaker(
+    /// As `add`, of what is no limiter; `is_about` says which events it wants.
+    pub(crate) fn add_plain(
         &self,
         teller: &Teller,
         observer: &Bound<'_, PyAny>,
@@ -80,9 +80,14 @@ impl Observers {
 /// Calls an observer; its exception ends here, where Python shows those that nobody can catch.
 fn hear(observer: &Py<PyAny>, event: &Event) {
     Python::attach(|py| {
+        // A run that is dropped as an exception comes up tells of its end: not in place of it.
+        let coming_up = PyErr::take(py);
         let called = of(py, event).and_then(|event| observer.call1(py, (event,)));
         if let Err(error) = called {
             error.write_unraisable(py, Some(observer.bind(py)));
+        }
+        if let Some(coming_up) = coming_up {
+            coming_up.restore(py);
         }
     });
 }
@@ -104,14 +109,47 @@ fn of<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
         Event::EvictedLive { key, evicted, total, .. } => {
             class("EvictedLive")?.call1((&**key, *evicted, *total))
         }
-        Event::BreakerMoved { key, from, to, .. } => {
-            class("BreakerMoved")?.call1((&**key, from.as_str(), to.as_str()))
+        Event::BreakerMoved { key, from, to, reason, .. } => {
+            class("BreakerMoved")?.call1((&**key, from.as_str(), to.as_str(), reason.as_str()))
         }
         Event::BreakerRefused { key, refusal, .. } => {
             let wait = refusal.retry_after().map(seconds::float);
             class("BreakerRefused")?.call1((&**key, wait, refusal.reason().as_str()))
         }
         Event::BreakerFailed { key, .. } => class("BreakerFailed")?.call1((&**key,)),
+        event => of_run(py, event),
+    }
+}
+
+/// Makes an event of a run.
+fn of_run<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
+    let class = |name: &str| py.import(intern!(py, "limitpal._events"))?.getattr(name);
+    match event {
+        Event::RunBegan { key, run, .. } => class("RunBegan")?.call1((&**key, *run)),
+        Event::AttemptBegan { key, run, attempt, .. } => {
+            class("AttemptBegan")?.call1((&**key, *run, *attempt))
+        }
+        Event::AttemptFailed { key, run, attempt, error, words, retryable, outcome, .. } => {
+            let counted = outcome.map(|outcome| match outcome {
+                Outcome::Success => "success",
+                Outcome::Failure => "failure",
+            });
+            let about = (&**key, *run, *attempt, &**error, &**words, *retryable, counted);
+            class("AttemptFailed")?.call1(about)
+        }
+        Event::RetryPlanned { key, run, attempt, delay, .. } => {
+            class("RetryPlanned")?.call1((&**key, *run, *attempt, seconds::float(*delay)))
+        }
+        Event::HedgeStarted { key, run, attempt, hedge, .. } => {
+            class("HedgeStarted")?.call1((&**key, *run, *attempt, *hedge))
+        }
+        Event::RunEnded { key, run, end, attempts, waited, backed_off, lasted, .. } => {
+            let [waited, backed_off] = [*waited, *backed_off].map(seconds::float);
+            let (reason, lasted) = (end.reason().map(|it| it.as_str()), lasted.map(seconds::float));
+            let end = end.as_str();
+            let about = (&**key, *run, end, reason, *attempts, waited, backed_off, lasted);
+            class("RunEnded")?.call1(about)
+        }
         _ => unreachable!("an event is one of these"),
     }
 }

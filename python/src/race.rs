@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use limitpal::parts::{Race as CoreRace, TryCharge, TryEnd, Verdict};
+use limitpal::parts::{Race as CoreRace, RunNumber, TryCharge, TryEnd, Verdict};
 use limitpal::{Charge, CompositePermit as CorePermit, Instant, Plan, TimeSource};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -43,10 +43,15 @@ struct State {
 
 impl Race {
     /// Begins an attempt, with its first try.
-    pub(crate) fn new(owner: Owner, attempt: u32, ends: Option<Instant>) -> PyResult<Self> {
+    pub(crate) fn new(
+        owner: Owner,
+        attempt: u32,
+        ends: Option<Instant>,
+        run: Option<RunNumber>,
+    ) -> PyResult<Self> {
         let begin =
             |settings: &Settings| CoreRace::begin(settings.plan.clone(), attempt, ends, settings);
-        let race = begin(owner.settings()?)?;
+        let race = begin(owner.settings()?)?.map(|race| race.told_as(run, attempt));
         let (is_cut, state) = (AtomicBool::new(false), State { race, charge: None });
         Ok(Self { owner, attempt, ends, is_cut, state: Mutex::new(state) })
     }

@@ -22,8 +22,9 @@ use crate::composite_run::CompositeRun;
 use crate::errors;
 use crate::place::{Patience, Place, movable};
 use crate::race::{Owner, Race};
+use crate::run_errors::Errors;
 use crate::seconds;
-use crate::settings::{Errors, Settings};
+use crate::settings::Settings;
 
 /// One run. `None` as the next step means an attempt.
 #[pyclass(frozen, module = "limitpal._limitpal", name = "_Run")]
@@ -307,8 +308,12 @@ impl Run {
     /// Begin an attempt of several tries.
     fn race(&self, py: Python<'_>) -> PyResult<Race> {
         let ends = self.state().ends;
-        let attempt = self.state().call()?.attempts().saturating_add(1);
-        Race::new(Owner::Async(self.core.clone_ref(py)), attempt, ends)
+        let (attempt, run) = {
+            let mut state = self.state();
+            let call = state.call()?;
+            (call.attempts().saturating_add(1), call.story())
+        };
+        Race::new(Owner::Async(self.core.clone_ref(py)), attempt, ends, run)
     }
 
     /// The sleep between two attempts is over.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limitpal::{
-    Call, Charge, Clocks, Failure as Failed, Instant, Outcome, Plan, Spacing, Stop, TimeSource,
+    Call, Charge, Clocks, Failure as Failed, Instant, Outcome, Plan, Spacing, TimeSource,
 };
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -17,8 +17,10 @@ use crate::clock::PyClock;
 use crate::exception_types::Failure;
 use crate::guard::{Guard, guard_of};
 use crate::guarded::Bulkhead;
+use crate::observe::Observers;
 use crate::retry::RetryPolicy;
 use crate::retry_budget::{RetryBudget, budget_of};
+use crate::story::{describe, describe_value};
 use crate::timing::set_timeouts;
 use crate::{errors, hedge, rehearsal, seconds, shared_clock};
 
@@ -37,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) hedge: Option<Py<PyAny>>,
     pub(crate) clock: PyClock,
     pub(crate) marker: Marker,
+    pub(crate) observers: Observers,
 }
 
 /// The arguments of the two constructors, the limiter apart.
@@ -115,6 +118,7 @@ impl Settings {
             hedge,
             clock,
             marker,
+            observers: Observers::default(),
         })
     }
 
@@ -144,7 +148,11 @@ impl Settings {
         call: &mut Call<P>,
         error: &PyErr,
     ) -> PyResult<bool> {
-        match Failure::of(py, error)? {
+        let failure = Failure::of(py, error)?;
+        if call.story().is_some() && failure != Failure::Cancelled {
+            describe(py, call, error);
+        }
+        match failure {
             Failure::Cancelled => return Ok(false),
             Failure::OwnRefusal => call.own_refusal(),
             Failure::Failed => {
@@ -162,6 +170,9 @@ impl Settings {
         call: &mut Call<P>,
         error: &PyErr,
     ) -> PyResult<()> {
+        if call.story().is_some() {
+            describe(py, call, error);
+        }
         let failure = self.failure(py, call.attempts().saturating_add(1), error)?;
         call.timed_out(failure, self)
     }
@@ -189,8 +200,12 @@ impl Settings {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         if self.judges && self.turns_down(value)? {
+            if call.story().is_some() {
+                describe_value(call, value);
+            }
             let attempt = call.attempts().saturating_add(1);
-            let failed = Failed::answered().spaced(self.spacing(value.py(), None, attempt)?);
+            let failed = Failed::answered().counted_as(Some(self.judge(value)?));
+            let failed = failed.spaced(self.spacing(value.py(), None, attempt)?);
             call.failed(failed.rehearsed(rehearsal::present()), self)?;
             return Ok(false);
         }
@@ -301,6 +316,7 @@ impl Settings {
         }
         self.marker.traverse(visit)?;
         visit.call(&self.hedge)?;
+        self.observers.traverse(visit)?;
         self.clock.traverse(visit)
     }
 }
@@ -322,47 +338,6 @@ impl Clocks for &Settings {
         match &self.budget {
             Some(budget) => budget.get().clock().now(),
             None => self.clock.now(),
-        }
-    }
-}
-
-/// The errors of a run so far.
-#[derive(Default)]
-pub(crate) struct Errors {
-    /// That of the last attempt.
-    pub(crate) last: Option<PyErr>,
-    /// The value of the last attempt, in place of an error.
-    pub(crate) result: Option<Py<PyAny>>,
-    /// That of the limiter that refused.
-    pub(crate) refusal: Option<PyErr>,
-}
-
-impl Errors {
-    /// Returns the error of the last attempt, for the next one.
-    pub(crate) fn last_value(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.last.as_ref().map(|error| error.value(py).clone().into_any().unbind())
-    }
-
-    /// Makes the error with which a run stops.
-    pub(crate) fn stop(self, py: Python<'_>, stop: Stop, attempts: u32) -> PyErr {
-        if let (Stop::RetryExhausted(reason), None, Some(result)) = (stop, &self.last, self.result)
-        {
-            return errors::result_exhausted(py, attempts, result, reason.as_str());
-        }
-        let error = match stop {
-            Stop::CircuitBreakerOpen(refusal) => return errors::circuit_breaker_open(py, refusal),
-            Stop::TimeoutExceeded(timeout) if attempts == 0 => {
-                return errors::timeout_exceeded(py, timeout);
-            }
-            Stop::RateLimitExceeded(_) | Stop::BulkheadFull(_) => self.refusal,
-            _ => self.last,
-        };
-        let error = error.expect("a run stops after an attempt or a refusal");
-        match stop {
-            Stop::RetryExhausted(reason) => {
-                errors::retry_exhausted(py, attempts, error, reason.as_str())
-            }
-            _ => error,
         }
     }
 }

@@ -7,6 +7,7 @@ use limitpal::{Call, Plan, TimeSource};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+use crate::ask::Key;
 use crate::attempt::{Attempt, Mark, any_marked};
 use crate::retry::RetryPolicy;
 use crate::settings::{Arguments, Settings};
@@ -19,8 +20,10 @@ impl Settings {
         &self,
         py: Python<'_>,
         plan: P,
+        key: &Key<'_>,
     ) -> PyResult<Call<P>> {
-        let call = Call::new(plan);
+        let mut call = Call::new(plan);
+        call.observe(key.as_str(), || self.reading(py));
         if !any_marked() {
             return Ok(call);
         }

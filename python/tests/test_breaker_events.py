@@ -31,11 +31,11 @@ def test_moves_failures_and_refusals_are_told():
 
     assert not subscription.is_open
     assert events == [
-        BreakerMoved("", "closed", "open"),
+        BreakerMoved("", "closed", "open", "consecutive_failures"),
         BreakerFailed(""),
         BreakerRefused("", 5.0, "open"),
-        BreakerMoved("", "open", "half_open"),
-        BreakerMoved("", "half_open", "closed"),
+        BreakerMoved("", "open", "half_open", "recovery_timeout"),
+        BreakerMoved("", "half_open", "closed", "probes_succeeded"),
     ]
 
 
@@ -50,7 +50,13 @@ def test_of_many_keys_all_are_told_and_one_hears_of_its_own():
         breakers.record_failure(key)
 
     assert [event.key for event in every] == ["us", "us", "eu", "eu"]
-    assert own == [BreakerMoved("eu", "closed", "open"), BreakerFailed("eu")]
+    assert own == [
+        BreakerMoved("eu", "closed", "open", "consecutive_failures"),
+        BreakerFailed("eu"),
+    ]
+    eu.reset()
+    eu.force_open()
+    assert [event.reason for event in own[2:]] == ["reset", "mode_changed"]
 
 
 def test_an_observer_that_raises_changes_nothing(monkeypatch):

@@ -79,6 +79,18 @@ async def test_a_value_is_an_answer_to_the_breaker(side, charge):
 
 
 @both
+@pytest.mark.parametrize("charge", ["call", "attempt"])
+async def test_a_value_that_the_breaker_takes_for_a_failure_is_one_when_retried_too(side, charge):
+    """`failure_on_result` has the last word on what counts."""
+    breaker = CircuitBreaker(2, failure_on_result=is_pending, clock=MockClock())
+    executor = side.Executor(None, POLICY, breaker, charge=charge)
+
+    await caught(side.run(executor, Script("pending")))
+
+    assert breaker.stats().failures == (1 if charge == "call" else 2)
+
+
+@both
 async def test_quota_is_charged_as_for_errors(side):
     """By attempt: each takes a permit; by call: the run takes one."""
     for charge, left in (("attempt", 2), ("call", 4)):

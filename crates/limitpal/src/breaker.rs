@@ -20,7 +20,7 @@ use self::probes::{Probes, Report};
 use self::ramp::Course;
 pub use self::rules::{ConsecutiveFailures, FailureRate, SlowCallRate, TripRule};
 pub use self::settings::{BreakerOptions, BreakerSettings};
-pub use self::state::{BreakerMode, CircuitState, Permit};
+pub use self::state::{BreakerMode, CircuitState, MoveReason, Permit};
 use self::tally::Tally;
 use crate::outcome::Outcome;
 use crate::refusal::{CircuitBreakerOpen, OpenReason, Stood};
@@ -52,8 +52,8 @@ pub(crate) struct Breaker {
     pub(crate) counts: Counts,
 }
 
-/// From which state to which.
-pub(crate) type Transition = (CircuitState, CircuitState);
+/// From which state to which, and why.
+pub(crate) type Transition = (CircuitState, CircuitState, MoveReason);
 
 #[derive(Clone, Debug)]
 enum State {
@@ -335,13 +335,16 @@ impl Breaker {
         }
         match &mut self.state {
             State::Closed | State::Ramp(_) => {
-                if self.tally.hear(&self.settings, outcome, took, now) {
-                    self.open(now);
+                if let Some(rule) = self.tally.hear(&self.settings, outcome, took, now) {
+                    self.open(now, rule);
                 }
             }
             State::HalfOpen { successes, .. } => {
-                if outcome == Outcome::Failure || self.settings.is_slow(took) {
-                    return self.open(now);
+                if outcome == Outcome::Failure {
+                    return self.open(now, MoveReason::ProbeFailed);
+                }
+                if self.settings.is_slow(took) {
+                    return self.open(now, MoveReason::ProbeSlow);
                 }
                 *successes += 1;
                 if *successes >= self.settings.successes {

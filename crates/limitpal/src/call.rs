@@ -8,7 +8,9 @@ mod only_attempt;
 mod plan;
 mod race;
 mod step;
+mod story;
 mod timing;
+mod waits;
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,12 +23,12 @@ pub(crate) use self::only_attempt::OnlyAttempt;
 pub use self::plan::{Charge, Plan};
 pub use self::race::{Race, TryCharge, TryEnd, Verdict};
 pub use self::step::{Step, Stop};
+pub use self::story::{Reading, RunNumber};
 use self::timing::Timing;
 use crate::backoff::Memory;
 use crate::budget::Charged;
 use crate::circuit_breaker::{Outcome, Permit};
-use crate::refusal::{BulkheadFull, StopReason, TimeoutExceeded};
-use crate::retry_after::RetryAfter;
+use crate::refusal::{StopReason, TimeoutExceeded};
 use crate::time::Instant;
 
 /// One run through a [`Plan`], for whoever writes a loop of their own.
@@ -78,6 +80,8 @@ pub struct Call<P: Deref<Target = Plan>> {
     charged: Option<Charged>,
     /// When the attempt began, where the breaker takes its time.
     began: Option<Instant>,
+    /// As which run it is told of, where somebody listens.
+    story: Option<RunNumber>,
 }
 
 /// Where a run stands, between two steps.
@@ -91,6 +95,8 @@ enum Stage {
     Attempt,
     Wait(Duration),
     Stop(Stop),
+    /// It has given a value, whatever that counts as.
+    Over,
 }
 
 /// What comes once the breaker has admitted.
@@ -122,8 +128,20 @@ impl<P: Deref<Target = Plan>> Call<P> {
     fn at(plan: P, stage: Stage, permit: Option<Permit>) -> Self {
         let patience = plan.acquire_timeout;
         let (is_over, charged, began) = (false, None, None);
-        let (timing, memory) = (Timing::NOTHING, Memory::default());
-        Self { plan, stage, attempts: 0, patience, permit, timing, memory, is_over, charged, began }
+        let (timing, memory, story) = (Timing::NOTHING, Memory::default(), None);
+        Self {
+            plan,
+            stage,
+            attempts: 0,
+            patience,
+            permit,
+            timing,
+            memory,
+            is_over,
+            charged,
+            began,
+            story,
+        }
     }
 
     /// Begins a run that is to acquire quota, under a permit of the closed state that the breaker
@@ -182,50 +200,15 @@ impl<P: Deref<Target = Plan>> Call<P> {
                 if self.plan.breaker.as_ref().is_some_and(|breaker| breaker.times_calls()) {
                     self.began = Some(clocks.breaker()?);
                 }
+                if let Some(run) = self.story {
+                    self.tell_attempt(run);
+                }
                 Step::Attempt(self.attempts + 1)
             }
             Stage::Wait(delay) => Step::Wait(delay),
             Stage::Stop(stop) => Step::Stop(stop),
+            Stage::Over => Step::Stop(Stop::Failed),
         })
-    }
-
-    /// Hears that quota was granted after this wait.
-    #[inline]
-    pub fn granted(&mut self, waited: Duration) {
-        self.patience = self.patience.map(|patience| patience.saturating_sub(waited));
-        let has_waited = !waited.is_zero();
-        if has_waited {
-            self.timing.has_waited(waited);
-            self.plan.ledger.waited(waited);
-        }
-        self.stage = if has_waited { Stage::Ask(Asked::Attempt) } else { Stage::Attempt };
-    }
-
-    /// Hears that there is no quota in time.
-    pub fn refused(&mut self, retry_after: RetryAfter) {
-        self.give_back();
-        let stop = Stop::refused(self.attempts, retry_after, || self.timing.no_quota());
-        self.stage = self.stop(stop);
-    }
-
-    /// Hears that the bulkhead has no place in time.
-    #[cold]
-    pub fn full(&mut self, refusal: BulkheadFull) {
-        self.give_back();
-        self.stage = self.stop(Stop::full(self.attempts, refusal));
-    }
-
-    /// Hears that the wait between two attempts is over.
-    pub fn slept(&mut self) {
-        if let Stage::Wait(delay) = self.stage {
-            self.timing.has_waited(delay);
-            self.plan.ledger.backed_off(delay);
-        }
-        let next = match self.plan.charge {
-            Charge::Call => Asked::Attempt,
-            Charge::Attempt => quota_or_attempt(&self.plan),
-        };
-        self.stage = Stage::Ask(next);
     }
 
     /// Hears that the attempt gave a value. The run is over.
@@ -254,6 +237,17 @@ impl<P: Deref<Target = Plan>> Call<P> {
         self.plan.ledger.succeeded(self.attempts);
         self.record(outcome, &mut clocks)?;
         self.count_call(&mut clocks)
+    }
+
+    /// As [`ended`](Self::ended), for a loop that has the value as an error: the next step stops.
+    pub(crate) fn came_out<C: Clocks>(
+        &mut self,
+        outcome: Outcome,
+        clocks: C,
+    ) -> Result<(), C::Error> {
+        self.ended(outcome, clocks)?;
+        self.stage = Stage::Over;
+        Ok(())
     }
 
     /// Hears that the attempt failed, and what that means.
@@ -289,13 +283,20 @@ impl<P: Deref<Target = Plan>> Call<P> {
             Ok((call.after_failure(failure, cut, now, clocks)?, now))
         };
         let (stage, ended) = after(self, &mut clocks).inspect_err(|_| self.attempts = before)?;
+        if self.story.is_some() {
+            let deserves = failure.retryable && !cut.is_some_and(|cut| cut.ends_run());
+            self.tell_failure(deserves, failure.outcome);
+        }
         self.count_late(if cut.is_some() { Some(Instant::MAX) } else { ended });
         self.stage = match stage {
             Stage::Stop(stop) => self.stop(stop),
             stage => stage,
         };
-        if let (Stage::Wait(delay), Some(now)) = (stage, ended) {
-            self.timing.plan_wait(now, delay);
+        if let Stage::Wait(delay) = stage {
+            self.tell_wait(delay);
+            if let Some(now) = ended {
+                self.timing.plan_wait(now, delay);
+            }
         }
         if !self.is_over && self.plan.charge == Charge::Call {
             return Ok(());
@@ -312,6 +313,7 @@ impl<P: Deref<Target = Plan>> Call<P> {
     pub fn own_refusal(&mut self) {
         self.attempts += 1;
         self.ignore();
+        self.tell_failure(false, None);
         self.stage = self.stop(Stop::Failed);
     }
 

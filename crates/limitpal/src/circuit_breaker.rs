@@ -24,7 +24,7 @@ pub use self::keyed::{BreakerTable, KeyedCircuitBreaker};
 pub use self::stats::{BreakerStats, KeyedBreakerStats};
 pub use crate::breaker::{
     BreakerMode, BreakerOptions, BreakerSettings, CircuitState, ConsecutiveFailures, FailureRate,
-    Permit, SlowCallRate, TripRule,
+    MoveReason, Permit, SlowCallRate, TripRule,
 };
 use crate::clock::{SharedClock, TimeSource};
 use crate::config::InvalidConfig;

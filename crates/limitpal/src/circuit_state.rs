@@ -1,4 +1,4 @@
-//! The words for where a circuit stands.
+//! The words for where a circuit stands, and why it moved there.
 
 use std::fmt;
 
@@ -27,6 +27,62 @@ impl CircuitState {
 }
 
 impl fmt::Display for CircuitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a circuit breaker went from one state to another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum MoveReason {
+    /// It opened: a `ConsecutiveFailures` tripped, or the `failure_threshold`.
+    ConsecutiveFailures,
+    /// It opened: a `FailureRate` tripped.
+    FailureRate,
+    /// It opened: a `SlowCallRate` tripped.
+    SlowCallRate,
+    /// It opened again: a half-open call failed.
+    ProbeFailed,
+    /// It opened again: a half-open call was slow.
+    ProbeSlow,
+    /// It opened again: it had not closed within the `half_open_timeout`.
+    HalfOpenTimeout,
+    /// It half-opened: the time that it stays open was over.
+    RecoveryTimeout,
+    /// It closed: as many half-open calls succeeded as it takes.
+    ProbesSucceeded,
+    /// It closed: its ramp was over.
+    RampOver,
+    /// It was closed by `reset`.
+    Reset,
+    /// It was given another mode: forced open, disabled, or enforced after one of these.
+    ModeChanged,
+    /// It went on from a snapshot.
+    Restored,
+}
+
+impl MoveReason {
+    /// Returns the reason as one word, such as `failure_rate`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailureRate => "failure_rate",
+            Self::SlowCallRate => "slow_call_rate",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbeSlow => "probe_slow",
+            Self::HalfOpenTimeout => "half_open_timeout",
+            Self::RecoveryTimeout => "recovery_timeout",
+            Self::ProbesSucceeded => "probes_succeeded",
+            Self::RampOver => "ramp_over",
+            Self::Reset => "reset",
+            Self::ModeChanged => "mode_changed",
+            Self::Restored => "restored",
+        }
+    }
+}
+
+impl fmt::Display for MoveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

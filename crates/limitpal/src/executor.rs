@@ -8,21 +8,25 @@ mod fallback;
 mod flights;
 mod future;
 mod hedged;
+mod judged;
+mod observe;
 mod race;
+mod shown;
 mod start;
 mod threads;
 mod typed;
 mod unspent;
 
 use std::convert::Infallible;
-use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use self::builder::ResilientExecutorBuilder;
 use self::error::Last;
 pub use self::error::{RetryExhausted, RunError};
 pub use self::fallback::Fallback;
+use self::judged::Sight;
+pub use self::judged::{BadAnswer, JudgedExecutor};
 use self::start::Light;
 pub use self::typed::TypedExecutor;
 use self::unspent::Unspent;
@@ -30,7 +34,7 @@ use crate::call::{Call, Charge, Clocks, ExecutorStats, Failure, Plan, Stop};
 use crate::circuit_breaker::{CircuitBreaker, KeyedCircuitBreaker, Outcome, Permit};
 use crate::clock::{Deadline, SharedClock};
 use crate::limiter::{AnyLimiter, CompositePermit, Denied, Guarded};
-use crate::refusal::{StopReason, TimeoutExceeded, is_own_refusal};
+use crate::refusal::{StopReason, TimeoutExceeded};
 use crate::retry::{Attempt, AttemptEnd, Hooks, RetryPolicy};
 use crate::retry_after::RetryAfter;
 use crate::retry_budget::RetryBudget;
@@ -120,6 +124,10 @@ struct Parts<E> {
     light: Option<Light>,
     /// Whether more is to be asked, or to be known of a run, than a limiter and a closed circuit.
     asks_more: bool,
+    /// Says an error in words, for those who listen: set by the first of them.
+    words: Arc<OnceLock<fn(&E) -> String>>,
+    /// Where errors may be values in truth.
+    sight: Option<Sight<E>>,
     plan: Plan,
 }
 
@@ -158,7 +166,7 @@ impl<E> Parts<E> {
     /// circuit is closed, or there is none.
     #[inline]
     fn closed_permit(&self) -> Option<Option<Permit>> {
-        if self.asks_more {
+        if self.asks_more || self.is_heard() {
             return None;
         }
         match &self.plan.breaker {
@@ -224,8 +232,14 @@ impl<E> Parts<E> {
     where
         E: 'static,
     {
-        if is_own_refusal(error) {
+        if call.story().is_some() {
+            self.describe(call, error);
+        }
+        if self.sees_refusal(error) {
             return call.own_refusal();
+        }
+        if let Some(verdict) = self.verdict(error) {
+            return self.report_value(call, verdict);
         }
         let counts = !self.ignore.as_ref().is_some_and(|ignore| ignore(error));
         let failure = match &self.retry_policy {
@@ -241,6 +255,9 @@ impl<E> Parts<E> {
     #[cold]
     fn report_timeout(&self, call: &mut Call<&Plan>) -> TimeoutExceeded {
         let timeout = call.timeout();
+        if call.story().is_some() {
+            call.describe("TimeoutExceeded", &timeout.to_string());
+        }
         let retryable = self.retry_policy.as_ref().is_some_and(RetryPolicy::retries_timeouts);
         let Ok(()) = call.timed_out(Failure::new(retryable, true), self);
         timeout
@@ -335,53 +352,5 @@ struct Withdrawn<'c, 'p>(&'c mut Call<&'p Plan>);
 impl Drop for Withdrawn<'_, '_> {
     fn drop(&mut self) {
         self.0.withdraw();
-    }
-}
-
-impl<E> Clone for ResilientExecutor<E> {
-    fn clone(&self) -> Self {
-        Self { parts: Arc::clone(&self.parts) }
-    }
-}
-
-impl<E> fmt::Debug for ResilientExecutor<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = &*self.parts;
-        let mut shown = f.debug_struct("ResilientExecutor");
-        if let Some(limiter) = &parts.limiter {
-            shown.field("limiter", limiter);
-        }
-        if let Some(guarded) = &parts.guarded {
-            shown.field("bulkhead", guarded.bulkhead());
-        }
-        if let Some(policy) = &parts.retry_policy {
-            shown.field("retry_policy", policy);
-        }
-        if let Some(breaker) = &parts.breaker {
-            shown.field("circuit_breaker", breaker);
-        }
-        if let Some(budget) = &parts.budget {
-            shown.field("retry_budget", budget);
-        }
-        if let Some(breakers) = &parts.breakers {
-            shown.field("circuit_breaker", breakers);
-        }
-        if let Some(hedge) = &parts.plan.hedge {
-            shown.field("hedge", &hedge.settings());
-        }
-        shown.field("clock", &parts.clock).field("charge", &parts.plan.charge);
-        if let Some(timeout) = &parts.plan.acquire_timeout {
-            shown.field("acquire_timeout", timeout);
-        }
-        if let Some(timeout) = &parts.plan.timeout {
-            shown.field("timeout", timeout);
-        }
-        if let Some(timeout) = &parts.plan.attempt_timeout {
-            shown.field("attempt_timeout", timeout);
-        }
-        if parts.ignore.is_some() {
-            shown.field("ignore", &format_args!("a closure"));
-        }
-        shown.finish()
     }
 }

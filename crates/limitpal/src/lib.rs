@@ -54,7 +54,7 @@ pub use crate::circuit_breaker::{
 pub use crate::circuit_breaker::{
     BreakerError, BreakerMode, BreakerStats, CallbackId, CircuitBreaker, CircuitBreakerBuilder,
     CircuitState, ConsecutiveFailures, FailureRate, KeyedBreakerStats, KeyedCircuitBreaker,
-    Outcome, SlowCallRate, TripRule,
+    MoveReason, Outcome, SlowCallRate, TripRule,
 };
 pub use crate::client_throttle::{
     ClientThrottle, ClientThrottleBuilder, ThrottleError, ThrottledCalls,
@@ -67,7 +67,8 @@ pub use crate::clock::{
 pub use crate::config::InvalidConfig;
 pub use crate::decision::Decision;
 pub use crate::executor::{
-    Fallback, ResilientExecutor, ResilientExecutorBuilder, RetryExhausted, RunError, TypedExecutor,
+    BadAnswer, Fallback, JudgedExecutor, ResilientExecutor, ResilientExecutorBuilder,
+    RetryExhausted, RunError, TypedExecutor,
 };
 pub use crate::hedge::{Hedge, HedgeBuilder};
 pub use crate::limiter::{
@@ -91,7 +92,7 @@ pub use crate::retry_after::RetryAfter;
 pub use crate::retry_budget::{RetryBudget, RetryBudgetBuilder};
 pub use crate::stats::LimiterStats;
 pub use crate::store::Evict;
-pub use crate::teller::{Event, Subscription};
+pub use crate::teller::{Event, RunEnd, Subscription};
 pub use crate::time::Instant;
 
 /// The parts below: for whoever brings a clock that can fail, or a runtime of their own.
@@ -108,7 +109,7 @@ pub mod parts {
     };
     pub use crate::backoff::Shape;
     pub use crate::cache::{Found, Keeping, Shelf};
-    pub use crate::call::{Race, TryCharge, TryEnd, Verdict};
+    pub use crate::call::{Race, Reading, RunNumber, TryCharge, TryEnd, Verdict};
     pub use crate::client_throttle::{Answer, Counted, ThrottleCell, ThrottleSettings};
     pub use crate::gates::{Entry, Gates, Queued, Standing};
     pub use crate::hedge::{HedgeCell, HedgeSettings};

@@ -182,7 +182,7 @@ impl fmt::Display for BulkheadFull {
 impl std::error::Error for BulkheadFull {}
 
 /// Why a run stopped after an error that deserved another attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum StopReason {
     /// The attempts are used up.

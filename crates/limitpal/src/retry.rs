@@ -6,6 +6,7 @@ mod hooks;
 mod rules;
 mod settings;
 mod spacing;
+mod through;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) use self::hooks::Hooks;
 use self::rules::Rules;
 pub use self::settings::{RetryOptions, RetrySettings, exponential};
 pub use self::spacing::Spacing;
+pub(crate) use self::through::Through;
 use crate::backoff::{Jitter, Memory, duration};
 
 /// Which errors deserve another attempt, how many attempts there are, and the delays between them.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-pub use self::event::Event;
+pub use self::event::{Event, RunEnd};
 use self::growth::Growth;
 use crate::config::InvalidConfig;
 use crate::retry_after::RetryAfter;
@@ -19,7 +19,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 /// What hears of events.
 pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Who listens to one limiter.
+/// Who listens to one limiter, breaker or executor.
 #[derive(Default)]
 pub struct Teller {
     /// Whether anybody may listen. Put right by the first call after the last one has gone.
@@ -132,10 +132,13 @@ impl Teller {
     /// Tells of an event that whoever tells has put together. To be called under no lock.
     #[cold]
     pub fn tell(&self, event: &Event) {
-        let listeners = enter(&self.room).listeners.clone();
+        let room = enter(&self.room);
+        let listeners = room.listeners.clone();
         if listeners.is_empty() {
+            // Under the lock, or it might be that of one who begins to listen just now.
             self.heard.store(false, Ordering::Relaxed);
         }
+        drop(room);
         listeners.iter().for_each(|listener| listener.hear(event));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::probes::Probes;
 use super::ramp::Course;
-use super::{Breaker, BreakerMode, CircuitState, State};
+use super::{Breaker, BreakerMode, CircuitState, MoveReason, State};
 use crate::refusal::{OpenReason, Stood};
 use crate::time::Instant;
 
@@ -11,7 +11,7 @@ impl Breaker {
     pub(crate) fn reset(&mut self) {
         self.tally.clear();
         self.recover();
-        self.enter(State::Closed);
+        self.enter(State::Closed, MoveReason::Reset);
     }
 
     /// Has it run in another mode. Where the old or the new one counts nothing, it begins closed
@@ -28,7 +28,7 @@ impl Breaker {
         }
         self.mode = mode;
         self.moves.truncate(told);
-        self.note(before);
+        self.note(before, MoveReason::ModeChanged);
     }
 
     /// Moves to the state of `now`: an open circuit half-opens, probes lapse, and so does the time
@@ -51,13 +51,16 @@ impl Breaker {
                 State::Open { until, .. } if now < *until => return,
                 State::Open { .. } => {
                     let (successes, probes) = (0, Probes::default());
-                    self.enter(State::HalfOpen { successes, probes, expires: None });
+                    let state = State::HalfOpen { successes, probes, expires: None };
+                    self.enter(state, MoveReason::RecoveryTimeout);
                 }
                 State::HalfOpen { probes, expires, .. } => {
                     let timeout = self.settings.half_open_timeout.unwrap_or_default();
                     *expires = expires.map(|expires| expires.min(now + timeout));
                     match *expires {
-                        Some(expires) if expires <= now => self.open(expires),
+                        Some(expires) if expires <= now => {
+                            self.open(expires, MoveReason::HalfOpenTimeout);
+                        }
                         _ => {
                             let furthest = now + self.settings.growth.base;
                             return probes.settle(now, furthest);
@@ -69,7 +72,7 @@ impl Breaker {
                     if ramp.is_some_and(|ramp| course.is_over(now, ramp)) {
                         self.recover();
                         // The number stays, and so those count who were let through on the ramp.
-                        self.go_to(State::Closed);
+                        self.go_to(State::Closed, MoveReason::RampOver);
                     }
                     return;
                 }
@@ -77,7 +80,7 @@ impl Breaker {
         }
     }
 
-    pub(super) fn open(&mut self, now: Instant) {
+    pub(super) fn open(&mut self, now: Instant, why: MoveReason) {
         if matches!(self.state, State::Closed | State::Ramp(_)) {
             self.failures = self.tally.failures;
         }
@@ -87,7 +90,7 @@ impl Breaker {
         self.stood = Stood::new(OpenReason::Open, self.trips, self.failures);
         let span = self.next_span;
         self.next_span = self.settings.growth.span(self.trips.saturating_add(1));
-        self.enter(State::Open { until: now + span, span });
+        self.enter(State::Open { until: now + span, span }, why);
     }
 
     /// The other side is back.
@@ -95,11 +98,11 @@ impl Breaker {
         match &self.settings.ramp {
             Some(ramp) => {
                 let course = Course::new(now, ramp);
-                self.enter(State::Ramp(course));
+                self.enter(State::Ramp(course), MoveReason::ProbesSucceeded);
             }
             None => {
                 self.recover();
-                self.enter(State::Closed);
+                self.enter(State::Closed, MoveReason::ProbesSucceeded);
             }
         }
     }
@@ -112,22 +115,22 @@ impl Breaker {
         }
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: State, why: MoveReason) {
         self.number += 1;
-        self.go_to(state);
+        self.go_to(state, why);
     }
 
-    fn go_to(&mut self, state: State) {
+    fn go_to(&mut self, state: State, why: MoveReason) {
         let before = self.word();
         self.state = state;
-        self.note(before);
+        self.note(before, why);
     }
 
     /// Notes that it has moved, if that can be seen.
-    pub(super) fn note(&mut self, before: CircuitState) {
+    pub(super) fn note(&mut self, before: CircuitState, why: MoveReason) {
         let after = self.word();
         if before != after {
-            self.moves.push((before, after));
+            self.moves.push((before, after, why));
         }
     }
 

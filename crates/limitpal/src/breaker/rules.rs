@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::circuit_state::MoveReason;
 use crate::config::{InvalidConfig, at_least_one, positive};
 use crate::outcome::Outcome;
 
@@ -233,6 +234,14 @@ impl Rate {
         match self.slower_than {
             None => outcome == Outcome::Failure,
             Some(slower_than) => took.is_some_and(|took| took > slower_than),
+        }
+    }
+
+    /// Returns why a circuit opens that it trips.
+    pub(super) fn reason(&self) -> MoveReason {
+        match self.slower_than {
+            None => MoveReason::FailureRate,
+            Some(_) => MoveReason::SlowCallRate,
         }
     }
 

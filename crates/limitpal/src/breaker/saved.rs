@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::probes::Probes;
 use super::ramp::Course;
 use super::window::{Calls, Counts, PARTS, Parts, Window};
-use super::{Breaker, BreakerMode, State};
+use super::{Breaker, BreakerMode, MoveReason, State};
 use crate::time::{Instant, nanos};
 
 /// Stands for an instant that there is none of.
@@ -112,7 +112,7 @@ impl Breaker {
         (self.mode, self.state, self.tally) = (mode, state, tally);
         (self.trips, self.next_span) = (trips, next_span);
         self.number += 1;
-        self.note(before);
+        self.note(before, MoveReason::Restored);
         Some(())
     }
 }

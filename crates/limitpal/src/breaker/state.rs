@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-pub use crate::circuit_state::CircuitState;
+pub use crate::circuit_state::{CircuitState, MoveReason};
 
 /// How a circuit breaker is run, by whoever operates it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]

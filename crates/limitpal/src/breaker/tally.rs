@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::settings::BreakerSettings;
 use super::window::Window;
+use crate::circuit_state::MoveReason;
 use crate::outcome::Outcome;
 use crate::time::Instant;
 
@@ -22,25 +23,28 @@ impl Tally {
         Self { failures: 0, windows }
     }
 
-    /// Counts a call, and returns whether a rule trips.
+    /// Counts a call, and returns which rule trips, the first of several.
     pub(super) fn hear(
         &mut self,
         settings: &BreakerSettings,
         outcome: Outcome,
         took: Option<Duration>,
         now: Instant,
-    ) -> bool {
+    ) -> Option<MoveReason> {
         self.failures = match outcome {
             Outcome::Success => 0,
             Outcome::Failure => self.failures.saturating_add(1),
         };
-        let mut trips = settings.consecutive.is_some_and(|limit| self.failures >= limit);
+        let is_too_long = settings.consecutive.is_some_and(|limit| self.failures >= limit);
+        let mut tripped = is_too_long.then_some(MoveReason::ConsecutiveFailures);
         // All of them count it, also where one has tripped already.
         for (rate, window) in settings.rates.iter().zip(&mut self.windows) {
             let counts = window.put(rate.is_bad(outcome, took), now);
-            trips |= rate.trips_at(counts.bad, counts.calls);
+            if rate.trips_at(counts.bad, counts.calls) {
+                tripped = tripped.or(Some(rate.reason()));
+            }
         }
-        trips
+        tripped
     }
 
     /// Returns whether a success would change nothing, whenever it comes.

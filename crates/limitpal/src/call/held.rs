@@ -97,5 +97,8 @@ impl<P: Deref<Target = Plan>> Drop for Call<P> {
         if let (Some(budget), Some(charged)) = (&self.plan.budget, self.charged.take()) {
             budget.give_back(charged);
         }
+        if let Some(run) = self.story {
+            self.tell_end(run);
+        }
     }
 }

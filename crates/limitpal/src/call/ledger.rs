@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::step::Stop;
+use super::story::Stories;
 use crate::refusal::StopReason;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{LANES, lane, own_lane};
@@ -103,7 +104,13 @@ impl ExecutorStats {
 
 /// Counts runs as they begin and end, on each thread apart. A copy counts with the first.
 #[derive(Clone)]
-pub struct Ledger(Arc<[Counts; LANES + 1]>);
+pub struct Ledger(Arc<Books>);
+
+/// What the runs of one plan have come to, and who hears of them.
+struct Books {
+    stories: Stories,
+    lanes: [Counts; LANES + 1],
+}
 
 /// What runs have come to on one thread, in lines of the cache of its own.
 #[derive(Default)]
@@ -165,7 +172,7 @@ impl Ledger {
     #[inline]
     fn change(&self, to: impl Fn(&Counts) -> &AtomicU64, next: impl Fn(u64) -> u64) {
         match own_lane() {
-            Some(own) => own_count(to(&self.0[own]), next),
+            Some(own) => own_count(to(&self.0.lanes[own]), next),
             None => self.change_late(to, next),
         }
     }
@@ -175,7 +182,7 @@ impl Ledger {
     #[inline(never)]
     fn change_late(&self, to: impl Fn(&Counts) -> &AtomicU64, next: impl Fn(u64) -> u64) {
         let lane = lane();
-        let count = to(&self.0[lane]);
+        let count = to(&self.0.lanes[lane]);
         if lane < LANES {
             return own_count(count, next);
         }
@@ -184,8 +191,13 @@ impl Ledger {
     }
 
     fn sum(&self, of: impl Fn(&Counts) -> &AtomicU64) -> u64 {
-        let counts = self.0.iter().map(|counts| of(counts).load(Ordering::Relaxed));
+        let counts = self.0.lanes.iter().map(|counts| of(counts).load(Ordering::Relaxed));
         counts.fold(0, u64::saturating_add)
+    }
+
+    #[inline]
+    pub(super) fn stories(&self) -> &Stories {
+        &self.0.stories
     }
 
     /// Counts a run that begins.
@@ -360,7 +372,8 @@ impl Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self(Arc::new(std::array::from_fn(|_| Counts::default())))
+        let lanes = std::array::from_fn(|_| Counts::default());
+        Self(Arc::new(Books { stories: Stories::default(), lanes }))
     }
 }
 

@@ -100,6 +100,12 @@ impl Plan {
         Ok(())
     }
 
+    /// Returns whether something is to be kept of a run that begins now: also where somebody listens.
+    #[inline]
+    pub fn is_kept(&self) -> bool {
+        self.kept || self.ledger.teller().is_heard()
+    }
+
     /// Returns whether it matters when a run begins.
     pub(crate) fn is_timed(&self) -> bool {
         self.keeps_time

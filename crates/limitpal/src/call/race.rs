@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::clocks::Clocks;
 use super::plan::Plan;
+use super::story::RunNumber;
 use crate::budget::Charged;
 use crate::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::time::Instant;
 /// the race how each ends, and does what the [`Verdict`] says. To the [`Call`](crate::Call) it is
 /// one attempt. It never waits. Dropped, it counts its hedges.
 pub struct Race<P: Deref<Target = Plan>> {
-    plan: P,
+    pub(super) plan: P,
     /// When the attempt began.
     began: Instant,
     /// How long a try may take before the next one starts; none: there is no other.
@@ -30,6 +31,8 @@ pub struct Race<P: Deref<Target = Plan>> {
     /// The try whose failure the loop keeps, and whether that is a refusal of ours.
     kept: Option<(u32, bool)>,
     won_by_hedge: bool,
+    /// As which attempt of which run its hedges are told of.
+    pub(super) told_as: Option<(RunNumber, u32)>,
 }
 
 /// What a try came to.
@@ -88,6 +91,7 @@ impl<P: Deref<Target = Plan>> Race<P> {
             first_has_ended: false,
             kept: None,
             won_by_hedge: false,
+            told_as: None,
         }))
     }
 
@@ -148,6 +152,7 @@ impl<P: Deref<Target = Plan>> Race<P> {
         let most = self.plan.hedge.as_ref().map_or(0, |hedge| hedge.settings().max_hedges);
         self.delay = self.delay.filter(|_| number < most);
         self.due = now.saturating_add(self.delay.unwrap_or_default());
+        self.tell_hedge(number);
         number
     }
 

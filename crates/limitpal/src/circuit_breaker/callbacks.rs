@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::{Arc, PoisonError};
 
-use crate::breaker::{CircuitState, Transition};
+use crate::breaker::{CircuitState, MoveReason, Transition};
 use crate::refusal::CircuitBreakerOpen;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Mutex, MutexGuard};
@@ -16,8 +16,8 @@ use crate::teller::{Event, Teller};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum BreakerEvent {
-    /// It went from one state to another.
-    Transition(CircuitState, CircuitState),
+    /// It went from one state to another, for this reason.
+    Transition(CircuitState, CircuitState, MoveReason),
     /// A call succeeded, and that counted.
     Success,
     /// A call failed, and that counted.
@@ -45,7 +45,9 @@ impl BreakerEvent {
     fn to_be_told(self, key: &str) -> Option<Event> {
         let key = key.into();
         match self {
-            Self::Transition(from, to) => Some(Event::BreakerMoved { key, from, to }),
+            Self::Transition(from, to, reason) => {
+                Some(Event::BreakerMoved { key, from, to, reason })
+            }
             Self::Refused(refusal) => Some(Event::BreakerRefused { key, refusal }),
             Self::Failure => Some(Event::BreakerFailed { key }),
             Self::Success => None,
@@ -169,9 +171,9 @@ impl Callbacks {
             return;
         }
         told.teller = own;
-        while let Some((key, (from, to))) = told.moves.pop_front() {
+        while let Some((key, (from, to, why))) = told.moves.pop_front() {
             drop(told);
-            self.tell(&key, BreakerEvent::Transition(from, to));
+            self.tell(&key, BreakerEvent::Transition(from, to, why));
             told = self.lock();
         }
         told.teller = None;

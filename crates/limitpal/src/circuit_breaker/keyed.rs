@@ -1,5 +1,6 @@
 //! A circuit breaker for each key, and no more of them than allowed.
 
+mod snapshot;
 mod table;
 
 use std::convert::Infallible;
@@ -142,7 +143,7 @@ impl KeyedCircuitBreaker {
         callback: impl Fn(&str, CircuitState, CircuitState) + Send + Sync + 'static,
     ) -> CallbackId {
         self.table.listen(EventKind::Transition, move |key, event| {
-            if let BreakerEvent::Transition(from, to) = event {
+            if let BreakerEvent::Transition(from, to, _) = event {
                 callback(key, from, to);
             }
         })

@@ -39,7 +39,7 @@ impl CircuitBreaker {
         callback: impl Fn(CircuitState, CircuitState) + Send + Sync + 'static,
     ) -> CallbackId {
         self.listen(EventKind::Transition, move |event| {
-            if let BreakerEvent::Transition(from, to) = event {
+            if let BreakerEvent::Transition(from, to, _) = event {
                 callback(from, to);
             }
         })

@@ -7,7 +7,8 @@ use crate::teller::{Event, Observer, Subscription, Teller};
 
 impl CircuitBreaker {
     /// Calls `observer` with each [`Event`] from now on: [`Event::BreakerMoved`],
-    /// [`Event::BreakerRefused`] and [`Event::BreakerFailed`]. Successes are not told of: a healthy
+    /// [`Event::BreakerRefused`] and [`Event::BreakerFailed`]. A move says why: by which rule, or by
+    /// whom. Successes are not told of: a healthy
     /// circuit does not hear of them.
     ///
     /// It is called as that of a limiter ([`AnyLimiter::observe`](crate::AnyLimiter::observe)): in the

@@ -65,7 +65,7 @@ impl<E: 'static> ResilientExecutor<E> {
         mut function: impl FnMut() -> Result<T, E>,
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
-        if parts.breakers.is_some() {
+        if parts.breakers.is_some() || parts.is_heard() {
             return self.run_timed_blocking(None, key, |_| function());
         }
         let (light, permit) = match (&parts.light, parts.admit()) {
@@ -166,7 +166,8 @@ impl<E: 'static> ResilientExecutor<E> {
     ) -> Result<T, RunError<E>> {
         let parts = &*self.parts;
         let own = parts.plan_of(key);
-        let call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
+        let mut call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
+        parts.begin_story(&mut call, key);
         let (entry, held) = (Entry::NotAsked, CompositePermit::default());
         let attempt = |attempt: Attempt<'_, E>, _: &mut _| Some(function(attempt));
         self.go_on_blocking(key, attempt, call, entry, held, Last::Nothing)

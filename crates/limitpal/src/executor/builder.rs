@@ -170,6 +170,8 @@ impl<E> ResilientExecutorBuilder<E> {
             budget,
             clock,
             ignore,
+            words: Arc::default(),
+            sight: None,
             plan,
         };
         Ok(ResilientExecutor { parts: Arc::new(parts) })

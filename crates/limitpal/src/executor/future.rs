@@ -21,7 +21,7 @@ type Begun = (Option<Permit>, Option<Turn<()>>);
 enum SoFar<'p, E> {
     /// The circuit is closed, and there is more to be asked than a limiter.
     Staged(&'p Light, Option<Permit>),
-    /// It is to go through its key's own breaker.
+    /// It is to go through its key's own breaker, or somebody listens.
     PerKey,
     /// The breaker has lent it a permit.
     Lent(Option<Permit>),
@@ -79,7 +79,7 @@ impl<E: 'static> ResilientExecutor<E> {
                 return Err(parts.refused(retry_after));
             }
             Some((permit, turn)) => SoFar::Admitted(permit, turn),
-            None if parts.breakers.is_some() => SoFar::PerKey,
+            None if parts.breakers.is_some() || parts.is_heard() => SoFar::PerKey,
             None => match (&parts.light, parts.admit()) {
                 (Some(light), Ok(Lent::Shared(permit))) => SoFar::Staged(light, permit),
                 (None, Ok(Lent::Shared(permit))) => SoFar::Lent(permit),
@@ -134,7 +134,8 @@ impl<E: 'static> ResilientExecutor<E> {
             }
             SoFar::PerKey => {
                 own = parts.plan_of(key);
-                let call = Call::new(own.as_ref().unwrap_or(&parts.plan));
+                let mut call = Call::new(own.as_ref().unwrap_or(&parts.plan));
+                parts.begin_story(&mut call, key);
                 (call, Entry::NotAsked, Last::Nothing)
             }
             SoFar::Lent(permit) => {
@@ -221,7 +222,8 @@ impl<E: 'static> ResilientExecutor<E> {
     {
         let parts = &*self.parts;
         let own = parts.plan_of(key);
-        let call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
+        let mut call = parts.until(Call::new(own.as_ref().unwrap_or(&parts.plan)), deadline);
+        parts.begin_story(&mut call, key);
         let (entry, held) = (Entry::NotAsked, CompositePermit::default());
         self.go_on(key, function, call, entry, held, Last::Nothing).await
     }
@@ -273,7 +275,8 @@ impl<E: 'static> ResilientExecutor<E> {
                         quota.spend(&mut held);
                     }
                     let told = || function(parts.told(&call, &last));
-                    let answer = parts.attempt((key, number), call.ends(), told).await;
+                    let answer =
+                        parts.attempt((key, number, call.story()), call.ends(), told).await;
                     parts.end_attempt(hooks, &call, &last, answer.as_ref());
                     match answer {
                         Some(Ok(value)) => {

@@ -6,11 +6,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Parts, race};
-use crate::call::{Charge, Plan, Race, TryEnd, Verdict};
+use crate::call::{Charge, Plan, Race, RunNumber, TryEnd, Verdict};
 use crate::clock::{SharedClock, Sleep};
 use crate::limiter::{CompositePermit, Quota};
-use crate::refusal::is_own_refusal;
 use crate::time::Instant;
+
+/// Whose attempt it is, which of its run, and as which run it is told of.
+pub(super) type Which<'k> = (&'k str, u32, Option<RunNumber>);
 
 /// A try besides the first. Dropped, it ends.
 struct Hedged<Answer> {
@@ -34,7 +36,7 @@ impl<E: 'static> Parts<E> {
     /// Makes one attempt in the caller's own task; none: its time is over.
     pub(super) async fn attempt<T, F, Answer>(
         &self,
-        which: (&str, u32),
+        which: Which<'_>,
         ends: Option<Instant>,
         mut function: F,
     ) -> Option<Result<T, E>>
@@ -59,7 +61,7 @@ impl<E: 'static> Parts<E> {
     /// ends.
     pub(super) async fn race<T, F, Answer>(
         &self,
-        (key, number): (&str, u32),
+        (key, number, run): Which<'_>,
         until: Option<Instant>,
         sleeper: &SharedClock,
         mut function: F,
@@ -71,6 +73,7 @@ impl<E: 'static> Parts<E> {
         let Ok(race) = Race::begin(&self.plan, number, until, self);
         let mut first = pin!(function(CompositePermit::default()));
         let Some(race) = race else { return first.await };
+        let race = race.told_as(run, number);
         let (hedged, timer, kept) = (Vec::new(), None, None);
         let mut tries = Tries { race, sleeper, first_has_ended: false, hedged, timer, kept };
         poll_fn(|context| {
@@ -90,7 +93,10 @@ impl<E: 'static> Parts<E> {
     fn try_end<T>(&self, answer: &Result<T, E>) -> TryEnd {
         match (answer, &self.retry_policy) {
             (Ok(_), _) => TryEnd::Value,
-            (Err(error), _) if is_own_refusal(error) => TryEnd::Refusal,
+            (Err(error), _) if self.sees_refusal(error) => TryEnd::Refusal,
+            (Err(error), _) if self.verdict(error).is_some_and(|it| !it.deserves_another) => {
+                TryEnd::Value
+            }
             (Err(error), Some(policy)) if !policy.is_retryable(error) => TryEnd::FinalFailure,
             (Err(_), _) => TryEnd::Failure,
         }

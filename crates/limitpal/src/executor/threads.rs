@@ -60,7 +60,9 @@ impl<E: Send + 'static> ResilientExecutor<E> {
     {
         let parts = &*self.parts;
         let own = parts.plan_of(key);
-        let call = Call::new(own.as_ref().unwrap_or(&parts.plan));
+        let mut call = Call::new(own.as_ref().unwrap_or(&parts.plan));
+        parts.begin_story(&mut call, key);
+        let run = call.story();
         let (function, sleeper) = (Arc::new(function), parts.clock.off_runtime());
         let mut shared = Arc::new(CompositePermit::default());
         let attempt = |attempt: super::Attempt<'_, E>, held: &mut CompositePermit| {
@@ -72,7 +74,7 @@ impl<E: Send + 'static> ResilientExecutor<E> {
                 OnThread::begin(&parts.plan.ledger, held, move || function())
             };
             let ends = attempt.ends();
-            let tries = parts.race((key, attempt.number()), ends, &sleeper, begin);
+            let tries = parts.race((key, attempt.number(), run), ends, &sleeper, begin);
             let answer = block_on(race::until(ends, &sleeper, tries));
             if parts.plan.charge == Charge::Attempt {
                 shared = Arc::default();

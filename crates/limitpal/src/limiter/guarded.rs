@@ -16,6 +16,7 @@ use crate::shards::Fingerprint;
 use crate::store::Turn;
 
 /// A bulkhead, and the limiter behind it, if there is one.
+#[derive(Clone)]
 pub(crate) struct Guarded {
     bulkhead: Bulkhead,
     limiter: Option<AnyLimiter>,

@@ -49,6 +49,10 @@ impl<'a, E> Attempt<'a, E> {
         self.ends
     }
 
+    pub(super) fn clock(&self) -> &'a SharedClock {
+        self.clock
+    }
+
     /// Returns its number, counted from 1.
     pub fn number(&self) -> u32 {
         self.number

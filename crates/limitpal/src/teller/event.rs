@@ -1,12 +1,19 @@
 //! What observers hear of.
 
-use std::sync::Arc;
+mod run_end;
 
-use crate::circuit_state::CircuitState;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::run_end::RunEnd;
+use crate::circuit_state::{CircuitState, MoveReason};
+use crate::outcome::Outcome;
 use crate::refusal::CircuitBreakerOpen;
 use crate::retry_after::RetryAfter;
 
-/// What an observer hears of; [`AnyLimiter::observe`](crate::AnyLimiter::observe) says when.
+/// What an observer hears of; [`AnyLimiter::observe`](crate::AnyLimiter::observe),
+/// [`CircuitBreaker::observe`](crate::CircuitBreaker::observe) and
+/// [`ResilientExecutor::observe`](crate::ResilientExecutor::observe) say when.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -59,6 +66,8 @@ pub enum Event {
         from: CircuitState,
         /// The state after.
         to: CircuitState,
+        /// By which rule, or by whom.
+        reason: MoveReason,
     },
     /// A circuit breaker refused a call; in shadow, it would have.
     #[non_exhaustive]
@@ -73,5 +82,83 @@ pub enum Event {
     BreakerFailed {
         /// As that of `BreakerMoved`.
         key: Arc<str>,
+    },
+    /// A run of an executor began.
+    #[non_exhaustive]
+    RunBegan {
+        /// The run's key.
+        key: Arc<str>,
+        /// Which run it is, of those that were told of, counted from 1.
+        run: u64,
+    },
+    /// An attempt is about to begin: the function is called next.
+    #[non_exhaustive]
+    AttemptBegan {
+        /// The run's key.
+        key: Arc<str>,
+        /// As that of `RunBegan`.
+        run: u64,
+        /// Its number in the run, counted from 1.
+        attempt: u32,
+    },
+    /// An attempt failed, in all its tries if there were several.
+    #[non_exhaustive]
+    AttemptFailed {
+        /// The run's key.
+        key: Arc<str>,
+        /// As that of `RunBegan`.
+        run: u64,
+        /// As that of `AttemptBegan`.
+        attempt: u32,
+        /// What the error is: its type's name.
+        error: Arc<str>,
+        /// What it says.
+        words: Arc<str>,
+        /// Whether it deserves another attempt, if there is one left.
+        retryable: bool,
+        /// As what it counts for a circuit breaker; none: as neither.
+        outcome: Option<Outcome>,
+    },
+    /// Another attempt was planned, after a wait.
+    #[non_exhaustive]
+    RetryPlanned {
+        /// The run's key.
+        key: Arc<str>,
+        /// As that of `RunBegan`.
+        run: u64,
+        /// The number of the attempt to come.
+        attempt: u32,
+        /// How long the wait is.
+        delay: Duration,
+    },
+    /// A slow attempt was given another try.
+    #[non_exhaustive]
+    HedgeStarted {
+        /// The run's key.
+        key: Arc<str>,
+        /// As that of `RunBegan`.
+        run: u64,
+        /// As that of `AttemptBegan`.
+        attempt: u32,
+        /// Which of the attempt's hedges it is, counted from 1.
+        hedge: u32,
+    },
+    /// A run of an executor ended, and all it held has gone back.
+    #[non_exhaustive]
+    RunEnded {
+        /// The run's key.
+        key: Arc<str>,
+        /// As that of `RunBegan`.
+        run: u64,
+        /// How it ended.
+        end: RunEnd,
+        /// How many attempts it has begun.
+        attempts: u32,
+        /// How long it has waited for quota and for a place in the bulkhead.
+        waited: Duration,
+        /// How long it has slept between attempts, as planned.
+        backed_off: Duration,
+        /// How long it has lasted by the executor's clock; none if that failed.
+        lasted: Option<Duration>,
     },
 }

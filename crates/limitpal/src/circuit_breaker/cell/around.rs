@@ -26,6 +26,22 @@ impl BreakerCell {
         seen
     }
 
+    /// Writes down what is remembered; none if that is nothing.
+    pub(in super::super) fn saved<E>(
+        &self,
+        read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<Option<Vec<i64>>, E> {
+        self.change_at(read, |breaker, now| (!breaker.is_new(now)).then(|| breaker.save(now)))
+    }
+
+    /// Goes on from what was written down. Its move is told when it is next used.
+    pub(in super::super) fn load_quietly(&self, numbers: &[i64], now: Instant) -> Option<()> {
+        let mut breaker = self.lock();
+        breaker.load(numbers, now)?;
+        self.word.store(self.word_of(&breaker), Ordering::Release);
+        Some(())
+    }
+
     /// Counts a success of which the machine need not hear, if it is one.
     #[cold]
     pub(super) fn counts(&self, permit: Option<Permit>) -> bool {

@@ -110,8 +110,35 @@ impl BreakerTable {
             _ => None,
         };
         let key: Arc<str> = key.into();
-        let cell = BreakerCell::of_key(self.settings.clone(), self.callbacks.clone(), key.clone());
+        let cell = self.made(key.clone());
         Ok(self.insert(key, Arc::new(cell), now))
+    }
+
+    /// Makes the closed circuit of a key.
+    pub(super) fn made(&self, key: Arc<str>) -> BreakerCell {
+        BreakerCell::of_key(self.settings.clone(), self.callbacks.clone(), key)
+    }
+
+    /// Returns all circuits, the one last used at the end.
+    pub(super) fn by_last_use(&self) -> Vec<Arc<BreakerCell>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let mut used: Vec<_> = slots.slots.iter().collect();
+        used.sort_by_cached_key(|slot| slot.used.load(Ordering::Relaxed));
+        used.into_iter().map(|slot| slot.cell.clone()).collect()
+    }
+
+    /// Takes these circuits in, the one last used at the end; false if others are there.
+    pub(super) fn fill(&self, cells: &[Arc<BreakerCell>]) -> bool {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if !slots.slots.is_empty() {
+            return false;
+        }
+        for cell in cells {
+            let place = slots.slots.len();
+            slots.places.insert(cell.key().clone(), place);
+            slots.slots.push(Slot { cell: cell.clone(), used: AtomicU64::new(self.next_use()) });
+        }
+        true
     }
 
     fn insert(
