@@ -108,6 +108,9 @@ pub struct ResilientExecutor<E> {
 /// Says whether the breaker ignores an error of the user's.
 type Predicate<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 
+/// How an error is said in words.
+type Words<E> = Arc<OnceLock<fn(&E) -> String>>;
+
 /// What an executor was built of.
 struct Parts<E> {
     limiter: Option<AnyLimiter>,
@@ -125,7 +128,7 @@ struct Parts<E> {
     /// Whether more is to be asked, or to be known of a run, than a limiter and a closed circuit.
     asks_more: bool,
     /// Says an error in words, for those who listen: set by the first of them.
-    words: Arc<OnceLock<fn(&E) -> String>>,
+    words: Words<E>,
     /// Where errors may be values in truth.
     sight: Option<Sight<E>>,
     plan: Plan,

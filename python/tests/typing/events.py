@@ -6,6 +6,7 @@ from limitpal import (
     AsyncCompositeLimiter,
     AsyncResilientExecutor,
     AsyncTokenBucket,
+    AttemptFailed,
     BreakerStats,
     CircuitBreaker,
     CompositeLimiter,
@@ -16,6 +17,7 @@ from limitpal import (
     NearLimit,
     Refused,
     ResilientExecutor,
+    RunEnded,
     Subscription,
     TokenBucket,
 )
@@ -40,8 +42,22 @@ def awaited(limiter: AsyncTokenBucket, composite: AsyncCompositeLimiter) -> None
     assert_type(composite.observe(print), Subscription)
 
 
+def story(executor: ResilientExecutor, awaited: AsyncResilientExecutor) -> None:
+    events: list[Event] = []
+    assert_type(executor.observe(events.append), Subscription)
+    assert_type(awaited.observe(print), Subscription)
+    for event in events:
+        if isinstance(event, RunEnded):
+            assert_type(event.lasted, float | None)
+            assert_type((event.run, event.attempts), tuple[int, int])
+        elif isinstance(event, AttemptFailed):
+            assert_type((event.error, event.words, event.retryable), tuple[str, str, bool])
+    executor.observe(None)  # type: ignore[arg-type]
+
+
 def counted(executor: ResilientExecutor, awaited: AsyncResilientExecutor) -> None:
     assert_type(executor.stats(), ExecutorStats)
+    assert_type(executor.stats().in_flight, int)
     assert_type(awaited.stats().retry_success, float | None)
     assert_type(awaited.stats().refusals, int)
 
@@ -57,4 +73,5 @@ def counts(
     assert_type(breaker.observe(print), Subscription)
     assert_type(breaker.stats().successes, int | None)
     assert_type(breakers.stats().trips, int)
+    assert_type(breakers.snapshot(), bytes)
     assert_type(breakers.stats_by_key(), dict[str, BreakerStats])

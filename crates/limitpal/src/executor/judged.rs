@@ -3,7 +3,7 @@
 use std::any::type_name;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::error::{RetryExhausted, RunError};
 use super::{Light, Parts, Predicate, ResilientExecutor};
@@ -74,8 +74,11 @@ pub(super) struct Sight<E> {
     pub(super) verdict: fn(&E) -> Option<Verdict>,
     pub(super) is_own_refusal: fn(&E) -> bool,
     /// Says what it is, and in words.
-    pub(super) describe: Box<dyn Fn(&E) -> Option<(&'static str, String)> + Send + Sync>,
+    pub(super) describe: Describe<E>,
 }
+
+/// The name of a type, and words.
+type Describe<E> = Box<dyn Fn(&E) -> Option<(&'static str, String)> + Send + Sync>;
 
 impl<E: 'static> ResilientExecutor<E> {
     /// Returns an executor for which values deserve another attempt too: those that `is_bad` is true
@@ -311,7 +314,7 @@ impl<E: 'static> Parts<E> {
             breakers: self.breakers.clone(),
             clock: self.clock.clone(),
             ignore,
-            words: Arc::new(OnceLock::new()),
+            words: Arc::default(),
             sight: Some(sight),
             light: Light::of(&self.plan, self.breakers.is_some()),
             asks_more: self.asks_more,
