@@ -75,12 +75,14 @@ from ._limitpal import (
     TokenBucket,
     WarmUpBucket,
 )
+from ._meant import hint as _hint
 from ._registry import Registry
 from ._stats import BreakerStats, CacheStats, ExecutorStats, KeyedBreakerStats, LimiterStats
 from ._strict import async_strict, strict
 from ._warm_up import AsyncWarmUpBucket
 from ._windows import AsyncFixedWindow, AsyncSlidingWindowCounter, AsyncSlidingWindowLog
 
+_hint(tuple(globals().values()))
 __version__ = _version("limitpal")
 
 __all__ = [

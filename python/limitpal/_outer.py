@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from reprlib import repr as shorten
 from typing import TYPE_CHECKING, Any
 
 from ._cache import Cache, Cached
@@ -24,7 +25,8 @@ class Outer:
     # `Any`: whoever runs no type checker may give anything.
     def __init__(self, fallback: Any, cache: Any, clock: Clock) -> None:
         if fallback is not None and not isinstance(fallback, Fallback):
-            advice = "give a Fallback, such as Fallback([]), or None"
+            what = "func=that" if callable(fallback) else shorten(fallback)
+            advice = f"give Fallback({what}) to have that in place of an error, or None"
             raise _invalid_config("fallback", fallback, advice)
         if cache is not None and not isinstance(cache, Cache):
             raise _invalid_config("cache", cache, "give a Cache, such as Cache(ttl=60), or None")

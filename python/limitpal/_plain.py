@@ -238,12 +238,12 @@ def _shape(
     cls: Callable[..., Any], options: dict[str, Any], path: str
 ) -> tuple[Callable[..., Any], list[str], list[str]]:
     """Return what makes one of these options, which options that knows, and which it needs."""
-    known, needed = _parameters(cls)
+    known, needed = parameters(cls)
     if "rate" not in options or "rate" in known:
         return cls, known, needed
     in_words = getattr(cls, "per", None)
     if callable(in_words):
-        first, _ = _parameters(in_words)
+        first, _ = parameters(in_words)
         return in_words, [*first, *(name for name in known if name not in needed)], ["rate"]
     if {"limit", "per"} <= set(known):
         rate = rate_at(f"{path}.rate", options.pop("rate"))
@@ -252,13 +252,13 @@ def _shape(
     return cls, known, needed
 
 
-def _parameters(make: Callable[..., Any]) -> tuple[list[str], list[str]]:
+def parameters(make: Callable[..., Any]) -> tuple[list[str], list[str]]:
     each = inspect.signature(make).parameters.values()
     known = [one.name for one in each if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     needed = [one.name for one in each if one.name in known and one.default is one.empty]
     if any(one.kind is one.VAR_KEYWORD for one in each):
         # Those of the class below, or of what `strict` makes.
         base: Any = getattr(make, "__base__", None)
-        more = BucketOptions.__optional_keys__ if base is None else _parameters(base)[0]
+        more = BucketOptions.__optional_keys__ if base is None else parameters(base)[0]
         known += [name for name in sorted(more) if name not in known]
     return known, needed

@@ -14,7 +14,7 @@ use crate::exception_types::{Failure, is_one_of, tuple_of};
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::retry::seed_of;
-use crate::{errors, seconds};
+use crate::{errors, seconds, unknown};
 
 /// Lets as many calls be in flight as the other side bears, and finds out how many that is.
 ///
@@ -62,7 +62,7 @@ impl AdaptiveConcurrency {
 #[pymethods]
 impl AdaptiveConcurrency {
     #[new]
-    #[pyo3(signature = (algorithm=Given::LEFT_OUT, *, min=Given::LEFT_OUT, max=Given::LEFT_OUT, initial=Given::LEFT_OUT, drop_on=Given::LEFT_OUT, partitions=None, seed=None, clock=None), text_signature = "(algorithm='gradient2', *, min=1, max=200, initial=20, drop_on=(), partitions=None, seed=None, clock=None)")]
+    #[pyo3(signature = (algorithm=Given::LEFT_OUT, *, min=Given::LEFT_OUT, max=Given::LEFT_OUT, initial=Given::LEFT_OUT, drop_on=Given::LEFT_OUT, partitions=None, seed=None, clock=None, **unknown), text_signature = "(algorithm='gradient2', *, min=1, max=200, initial=20, drop_on=(), partitions=None, seed=None, clock=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -74,7 +74,9 @@ impl AdaptiveConcurrency {
         partitions: Option<&Bound<'_, PyAny>>,
         seed: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(py, unknown)?;
         let number = |name, value: &Given<'_>| {
             let advice = "give a whole number from 1 to 4294967295";
             value.get().map(|value| count::<u32>(name, value, advice)).transpose()

@@ -17,7 +17,7 @@ use crate::coroutine::callable;
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::observe::Subscription;
-use crate::{errors, stats};
+use crate::{errors, stats, unknown};
 
 /// Stops calling what keeps failing, and finds out by itself when it is back.
 ///
@@ -69,7 +69,7 @@ pub(crate) struct CircuitBreaker {
 #[pymethods]
 impl CircuitBreaker {
     #[new]
-    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None, count_successes=false), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None, count_successes=False)")]
+    #[pyo3(signature = (failure_threshold=Given::LEFT_OUT, recovery_timeout=Given::LEFT_OUT, half_open_success_threshold=Given::LEFT_OUT, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=Given::LEFT_OUT, max_recovery_timeout=None, recovery_jitter=Given::LEFT_OUT, seed=None, failure_on=Given::LEFT_OUT, ignore=Given::LEFT_OUT, failure_on_result=None, count_successes=false, **unknown), text_signature = "(failure_threshold=5, recovery_timeout=5.0, half_open_success_threshold=1, clock=None, *, trip_on=None, half_open_timeout=None, ramp=None, ramp_step=None, recovery_backoff=1.0, max_recovery_timeout=None, recovery_jitter=0.0, seed=None, failure_on=..., ignore=(), failure_on_result=None, count_successes=False)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -89,7 +89,9 @@ impl CircuitBreaker {
         ignore: Given<'_>,
         failure_on_result: Option<&Bound<'_, PyAny>>,
         count_successes: bool,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(py, unknown)?;
         let arguments = Arguments {
             failure_threshold: failure_threshold.get(),
             recovery_timeout: recovery_timeout.get(),

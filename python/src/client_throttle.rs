@@ -16,7 +16,7 @@ use crate::exception_types::{Failure, is_one_of, tuple_of};
 use crate::given::Given;
 use crate::limiter::unpicklable;
 use crate::retry::seed_of;
-use crate::{errors, seconds};
+use crate::{errors, seconds, unknown};
 
 /// Sends a server that rejects requests few more than it accepts, and refuses the rest here.
 ///
@@ -80,7 +80,7 @@ impl ClientThrottle {
 #[pymethods]
 impl ClientThrottle {
     #[new]
-    #[pyo3(signature = (k=Given::LEFT_OUT, window=Given::LEFT_OUT, *, max_rejection=Given::LEFT_OUT, reject_on=Given::LEFT_OUT, seed=None, clock=None), text_signature = "(k=2.0, window=120.0, *, max_rejection=1.0, reject_on=..., seed=None, clock=None)")]
+    #[pyo3(signature = (k=Given::LEFT_OUT, window=Given::LEFT_OUT, *, max_rejection=Given::LEFT_OUT, reject_on=Given::LEFT_OUT, seed=None, clock=None, **unknown), text_signature = "(k=2.0, window=120.0, *, max_rejection=1.0, reject_on=..., seed=None, clock=None)")]
     fn new(
         py: Python<'_>,
         k: Given<'_>,
@@ -89,7 +89,9 @@ impl ClientThrottle {
         reject_on: Given<'_>,
         seed: Option<&Bound<'_, PyAny>>,
         clock: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(py, unknown)?;
         let number = |parameter: &str, value: &Given<'_>, default: f64| match value.get() {
             Some(value) => seconds::number(parameter, value, "give a number"),
             None => Ok(default),

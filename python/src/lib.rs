@@ -58,6 +58,7 @@ mod story;
 mod timing;
 mod token_bucket;
 mod trip_rules;
+mod unknown;
 mod warm_up_bucket;
 mod windows;
 

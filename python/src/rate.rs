@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::ask::count;
 use crate::given::Given;
-use crate::{errors, seconds};
+use crate::{errors, seconds, unknown};
 
 /// How many in how long, kept as an exact fraction; given wherever a rate is, as a float is.
 ///
@@ -137,8 +137,13 @@ impl Rate {
 #[pymethods]
 impl Rate {
     #[new]
-    #[pyo3(signature = (count, per = Given::LEFT_OUT), text_signature = "(count, per=1.0)")]
-    fn new(count: &Bound<'_, PyAny>, per: Given<'_>) -> PyResult<Self> {
+    #[pyo3(signature = (count, per = Given::LEFT_OUT, **unknown), text_signature = "(count, per=1.0)")]
+    fn new(
+        count: &Bound<'_, PyAny>,
+        per: Given<'_>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        unknown::refuse::<Self>(count.py(), unknown)?;
         const COUNT: &str = "give a whole number from 1 to 4294967295";
         const PER: &str = "give a finite time in seconds above 0";
         const RANGE: &str = "give a count and a per with count / per from 1e-9 to 1e6 per second";

@@ -22,7 +22,7 @@ use crate::ask::whole;
 use crate::coroutine::callable;
 use crate::exception_types::{Failure, tuple_of};
 use crate::given::Given;
-use crate::{errors, seconds};
+use crate::{errors, seconds, unknown};
 
 /// Which errors deserve another attempt, how many attempts there are, and the delays between them.
 ///
@@ -87,7 +87,7 @@ impl RetryPolicy {
 #[pymethods]
 impl RetryPolicy {
     #[new]
-    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None, before_attempt=None, after_attempt=None, before_wait=None), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None, before_attempt=None, after_attempt=None, before_wait=None)")]
+    #[pyo3(signature = (max_attempts=Given::LEFT_OUT, base_delay=Given::LEFT_OUT, max_delay=Given::LEFT_OUT, backoff=Given::LEFT_OUT, jitter=Given::LEFT_OUT, retry_on=Given::LEFT_OUT, *, delays=None, min_delay=Given::LEFT_OUT, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=Given::LEFT_OUT, seed=None, before_attempt=None, after_attempt=None, before_wait=None, **unknown), text_signature = "(max_attempts=3, base_delay=0.1, max_delay=5.0, backoff=2.0, jitter=0.0, retry_on=..., *, delays=None, min_delay=0.0, delays_for=None, retry_if=None, retry_on_result=None, max_elapsed=None, delay_from=None, max_server_delay=60.0, seed=None, before_attempt=None, after_attempt=None, before_wait=None)")]
     #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
@@ -109,7 +109,9 @@ impl RetryPolicy {
         before_attempt: Option<&Bound<'_, PyAny>>,
         after_attempt: Option<&Bound<'_, PyAny>>,
         before_wait: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(py, unknown)?;
         let function = |name, given: Option<&Bound<'_, PyAny>>| match given {
             Some(given) => callable(name, given).map(|()| Some(given.clone().unbind())),
             None => Ok(None),

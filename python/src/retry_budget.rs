@@ -7,11 +7,12 @@ use limitpal::TimeSource;
 use limitpal::parts::{BudgetCell, BudgetSettings};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::clock::PyClock;
 use crate::given::Given;
 use crate::limiter::unpicklable;
-use crate::{errors, seconds};
+use crate::{errors, seconds, unknown};
 
 /// Keeps retries a share of the calls: in an outage an executor does not multiply its traffic.
 ///
@@ -52,14 +53,16 @@ impl RetryBudget {
 #[pymethods]
 impl RetryBudget {
     #[new]
-    #[pyo3(signature = (ratio=Given::LEFT_OUT, minimum_per_second=Given::LEFT_OUT, window=Given::LEFT_OUT, *, clock=None), text_signature = "(ratio=0.1, minimum_per_second=1.0, window=10.0, *, clock=None)")]
+    #[pyo3(signature = (ratio=Given::LEFT_OUT, minimum_per_second=Given::LEFT_OUT, window=Given::LEFT_OUT, *, clock=None, **unknown), text_signature = "(ratio=0.1, minimum_per_second=1.0, window=10.0, *, clock=None)")]
     fn new(
         py: Python<'_>,
         ratio: Given<'_>,
         minimum_per_second: Given<'_>,
         window: Given<'_>,
         clock: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(py, unknown)?;
         let number = |parameter: &str, value: &Given<'_>, default: f64| match value.get() {
             Some(value) => seconds::number(parameter, value, "give a number"),
             None => Ok(default),

@@ -2,10 +2,10 @@
 
 use limitpal::TripRule;
 use pyo3::prelude::*;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::ask::count;
-use crate::{errors, seconds};
+use crate::{errors, seconds, unknown};
 
 const CALLS: &str = "give a whole number from 1 to 1000000";
 const COUNT: &str = "give a whole number from 1 to 4294967295";
@@ -132,7 +132,9 @@ impl LookBack<'_, '_> {
 #[pymethods]
 impl ConsecutiveFailures {
     #[new]
-    fn new(failures: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (failures, **unknown), text_signature = "(failures)")]
+    fn new(failures: &Bound<'_, PyAny>, unknown: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        unknown::refuse::<Self>(failures.py(), unknown)?;
         Ok(Self { failures: count("failures", failures, COUNT)? })
     }
 
@@ -152,13 +154,15 @@ impl ConsecutiveFailures {
 #[pymethods]
 impl FailureRate {
     #[new]
-    #[pyo3(signature = (share, calls=None, window=None, minimum_calls=None))]
+    #[pyo3(signature = (share, calls=None, window=None, minimum_calls=None, **unknown), text_signature = "(share, calls=None, window=None, minimum_calls=None)")]
     fn new(
         share: &Bound<'_, PyAny>,
         calls: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
         minimum_calls: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(share.py(), unknown)?;
         let look_back = LookBack { calls, window, minimum_calls };
         let number = seconds::number("share", share, SHARE)?;
         let (calls, window, minimum) =
@@ -188,14 +192,16 @@ impl FailureRate {
 #[pymethods]
 impl SlowCallRate {
     #[new]
-    #[pyo3(signature = (share, slower_than, calls=None, window=None, minimum_calls=None))]
+    #[pyo3(signature = (share, slower_than, calls=None, window=None, minimum_calls=None, **unknown), text_signature = "(share, slower_than, calls=None, window=None, minimum_calls=None)")]
     fn new(
         share: &Bound<'_, PyAny>,
         slower_than: &Bound<'_, PyAny>,
         calls: Option<&Bound<'_, PyAny>>,
         window: Option<&Bound<'_, PyAny>>,
         minimum_calls: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        unknown::refuse::<Self>(share.py(), unknown)?;
         let look_back = LookBack { calls, window, minimum_calls };
         let number = seconds::number("share", share, SHARE)?;
         let slower_than = seconds::positive("slower_than", slower_than)?;
