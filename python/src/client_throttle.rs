@@ -81,6 +81,7 @@ impl ClientThrottle {
 impl ClientThrottle {
     #[new]
     #[pyo3(signature = (k=Given::LEFT_OUT, window=Given::LEFT_OUT, *, max_rejection=Given::LEFT_OUT, reject_on=Given::LEFT_OUT, seed=None, clock=None, **unknown), text_signature = "(k=2.0, window=120.0, *, max_rejection=1.0, reject_on=..., seed=None, clock=None)")]
+    #[expect(clippy::too_many_arguments, reason = "the signature is Python's")]
     fn new(
         py: Python<'_>,
         k: Given<'_>,

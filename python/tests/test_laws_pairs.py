@@ -182,7 +182,8 @@ class World:
         well = [(at, value) for at, value in answers if at >= self.ends + self.bound]
         assert len(well) >= 8
         for at, value in well:
-            assert isinstance(value, float) and value != INSTEAD, (at, value)
+            assert isinstance(value, float), (at, value)
+            assert value != INSTEAD, at
             assert value >= at - TTL - 1e-6, "it is fresh"
 
 
@@ -194,8 +195,8 @@ def test_two_sync_stages_stand_an_outage(pair, options, arrivals):
     world = World(pair, options, is_async=False)
     answers = []
 
-    for by, (comes, lasts, _) in enumerate(world.arrivals(arrivals)):
-        world.clock.advance(max(comes - world.clock.now(), 0.0))
+    for by, (planned, lasts, _) in enumerate(world.arrivals(arrivals)):
+        world.clock.advance(max(planned - world.clock.now(), 0.0))
         comes = world.clock.now()
         try:
             answers.append((comes, world.executor.run("key", world.call, by, lasts)))
