@@ -161,7 +161,7 @@ def test_bad_input_is_refused():
         with pytest.raises(InvalidConfigError, match="on is"):
             Fallback(1, on=on)
     for flavour in BOTH:
-        with pytest.raises(InvalidConfigError, match="fallback is 3; give a Fallback"):
+        with pytest.raises(InvalidConfigError, match="fallback is 3; give Fallback"):
             flavour.ResilientExecutor(fallback=3)
 
 
