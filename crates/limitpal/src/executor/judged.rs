@@ -154,7 +154,6 @@ impl<T: 'static, E: 'static> JudgedExecutor<T, E> {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let executor = ResilientExecutor::<std::io::Error>::builder()
     ///     .retry_policy(RetryPolicy::default())
-    ///     .clock(limitpal::MonotonicClock::new())
     ///     .build()?
     ///     .retry_on_result(|page: &String| page.is_empty());
     /// let page = executor.run("api", || async { Ok("a page".to_owned()) }).await;
