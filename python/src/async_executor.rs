@@ -66,7 +66,7 @@ impl ExecutorCore {
             timeout,
             attempt_timeout,
             hedge,
-            stack_level: 2,
+            stack_level: 3,
         };
         let settings = Settings::new(py, &arguments, has_limiter, limiter_clock.as_ref())?;
         let behind = || match limiter {

@@ -182,7 +182,7 @@ impl CompositeLimiter {
         let Parts { limiters: given, keyed, pools, own } = Parts::sort(limiters)?;
         let clocks = own.clocks(limiters.py());
         let known = Own { exists: !own.is_empty(), clocks: &clocks };
-        let core = CompositeCore::join(limiters, (keyed, pools), known, clock, 1)?;
+        let core = CompositeCore::join(limiters, (keyed, pools), known, clock, 2)?;
         let inner = Inner { limiters: given.unbind(), core, own };
         let again = |_| PyTypeError::new_err("__init__() was called before; make another limiter");
         self.inner.set(inner).map_err(again)

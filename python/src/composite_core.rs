@@ -145,7 +145,7 @@ impl CompositeCore {
         let resolve = |clock: &Bound<'_, PyAny>| PyClock::resolve(Some(clock));
         let clocks = own_clocks.iter().map(resolve).collect::<PyResult<Vec<_>>>()?;
         let own = Own { exists: has_own, clocks: &clocks };
-        Self::join(given, (limiters, pools), own, clock, 2)
+        Self::join(given, (limiters, pools), own, clock, 3)
     }
 
     /// Take from all, or from none; return what can be given back, or None.

@@ -254,7 +254,7 @@ impl ResilientExecutor {
             timeout,
             attempt_timeout,
             hedge,
-            stack_level: 1,
+            stack_level: 2,
         };
         let settings = Settings::new(py, &arguments, limiter.is_some(), limiter_clock.as_ref())?;
         let limiter = QuotaSource::behind(py, limiter, &settings)?;

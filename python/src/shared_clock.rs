@@ -10,7 +10,8 @@ use crate::clock::PyClock;
 /// Returns the clock that was given, else the one the parts share, else the monotonic one.
 ///
 /// Warns where a mock clock and a real one are mixed: then one part's time stands still. The
-/// warning points as many frames up as `stack_level` says: 1 is whoever called into Rust.
+/// warning points as many frames up as `stack_level` says: 1 is whoever called into Rust, which for a
+/// constructor is `_meant.py`, around which stands whoever wants the object.
 pub(crate) fn resolve(
     py: Python<'_>,
     given: Option<&Bound<'_, PyAny>>,

@@ -363,8 +363,10 @@ def test_mixing_a_mock_and_a_real_clock_warns(flavour: Flavour):
     """A part on a mock clock beside one on the real clock is hardly meant: UserWarning."""
     mocked, real = flavour.TokenBucket(1, 1, clock=MockClock()), flavour.TokenBucket(1, 1)
 
-    with pytest.warns(UserWarning, match="clock"):
+    with pytest.warns(UserWarning, match="clock") as told:
         flavour.CompositeLimiter([mocked, real])
+
+    assert [warning.filename for warning in told] == [__file__]
 
 
 def test_parts_on_different_mock_clocks_are_told_so(flavour: Flavour):

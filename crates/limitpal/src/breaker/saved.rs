@@ -6,6 +6,7 @@ use super::probes::Probes;
 use super::ramp::Course;
 use super::window::{Calls, Counts, PARTS, Parts, Window};
 use super::{Breaker, BreakerMode, MoveReason, State};
+use crate::refusal::{OpenReason, Stood};
 use crate::time::{Instant, nanos};
 
 /// Stands for an instant that there is none of.
@@ -44,6 +45,7 @@ impl Breaker {
             }
         };
         let mut numbers = vec![self.mode as i64, self.trips.into(), nanos(self.next_span)];
+        numbers.push(self.failures.into());
         numbers.extend(state);
         numbers.push(self.tally.failures.into());
         for window in &mut self.tally.windows {
@@ -73,6 +75,7 @@ impl Breaker {
         let mode = modes[numbers.within(0, 3)? as usize];
         let trips = numbers.count(u32::MAX)?;
         let next_span = numbers.span(settings.growth.most)?;
+        let failures = numbers.count(u32::MAX)?;
         let at = |from_now: i64| Instant::from_nanos(now.as_nanos().saturating_add(from_now));
         let state = match numbers.within(0, 3)? {
             0 => {
@@ -110,7 +113,8 @@ impl Breaker {
         numbers.0.next().is_none().then_some(())?;
         let before = self.word();
         (self.mode, self.state, self.tally) = (mode, state, tally);
-        (self.trips, self.next_span) = (trips, next_span);
+        (self.trips, self.failures, self.next_span) = (trips, failures, next_span);
+        self.stood = Stood::new(OpenReason::Open, trips, failures);
         self.number += 1;
         self.note(before, MoveReason::Restored);
         Some(())

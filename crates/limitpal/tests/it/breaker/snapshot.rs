@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use limitpal::{
     BreakerError, CircuitBreaker, CircuitState, ConsecutiveFailures, FailureRate, Instant,
-    MockClock,
+    MockClock, OpenReason,
 };
 use proptest::prelude::*;
 
@@ -42,6 +42,24 @@ fn refused_for(breaker: &CircuitBreaker) -> Option<Duration> {
         Err(BreakerError::CircuitBreakerOpen(refusal)) => refusal.retry_after(),
         _ => None,
     }
+}
+
+#[test]
+fn a_refusal_says_after_a_restart_how_the_circuit_stood_before() {
+    let (before, clock) = built(100);
+    (0..3).for_each(|_| before.record_failure());
+    clock.advance(20 * SECOND);
+    assert!(before.allow(), "a probe");
+    before.record_failure();
+    let (after, _clock) = built(0);
+    after.restore(&before.snapshot()).unwrap();
+
+    let stood = |breaker: &CircuitBreaker| match breaker.call_blocking(|| Ok::<_, ()>(())) {
+        Err(BreakerError::CircuitBreakerOpen(it)) => (it.reason(), it.trips(), it.failures()),
+        answer => panic!("{answer:?}"),
+    };
+    assert_eq!((OpenReason::Open, 2, 3), stood(&before));
+    assert_eq!(stood(&before), stood(&after));
 }
 
 #[test]

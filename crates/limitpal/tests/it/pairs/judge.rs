@@ -1,6 +1,6 @@
 //! What has to be true of any two stages, told from outside: from who called what, and when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use limitpal::{Charge, CircuitState, Instant, RunError};
@@ -102,11 +102,14 @@ impl World {
         }
         let stats = self.stats();
         let log = self.service.log.borrow();
+        let mut firsts = BTreeMap::new();
         let mut first_is_left = BTreeSet::new();
-        let mut known = BTreeSet::new();
         for called in log.iter() {
+            let first = *firsts.entry(called.by).or_insert(called);
+            // A hedge of the first attempt began before its first try had failed.
+            let is_of_first = first.ended.is_none_or(|(at, _)| called.began < at);
             let is_left = matches!(called.ended, Some((_, End::Left)));
-            if known.insert(called.by) && is_left {
+            if is_left && (std::ptr::eq(first, called) || is_of_first) {
                 first_is_left.insert(called.by);
             }
         }
