@@ -15,8 +15,9 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Line<T> {
     row: Row<Waiter>,
-    /// How many of them cannot be moved.
+    /// How many of them cannot be moved, and how many can.
     fixed: usize,
+    movable: usize,
     /// Whether all who came while somebody waited came with a ticket, and can be moved; then they
     /// stand in the order of their tickets.
     ticketed: bool,
@@ -111,7 +112,7 @@ pub(crate) struct Freed<T> {
 
 impl<T: Copy + Ord> Line<T> {
     pub(crate) fn new() -> Self {
-        Self { row: Row::new(), fixed: 0, ticketed: true, freed: Vec::new() }
+        Self { row: Row::new(), fixed: 0, movable: 0, ticketed: true, freed: Vec::new() }
     }
 
     /// Returns those who wait.
@@ -125,7 +126,7 @@ impl<T: Copy + Ord> Line<T> {
 
     /// Adds one who waits, before another or behind all. No two have the same number.
     pub(crate) fn join(&mut self, waiter: Waiter, number: u32, before: Option<Spot>) -> Spot {
-        self.fixed += usize::from(waiter.fixed);
+        *self.count_of(&waiter) += 1;
         let is_ticketed = waiter.ticket.is_some() && !waiter.fixed;
         self.ticketed = is_ticketed && (self.ticketed || self.row.is_empty());
         self.row.insert(waiter, number, before)
@@ -134,8 +135,12 @@ impl<T: Copy + Ord> Line<T> {
     /// Takes one out of the line, wherever it stands.
     pub(crate) fn remove(&mut self, spot: Spot) -> Waiter {
         let waiter = self.row.remove(spot);
-        self.fixed -= usize::from(waiter.fixed);
+        *self.count_of(&waiter) -= 1;
         waiter
+    }
+
+    fn count_of(&mut self, waiter: &Waiter) -> &mut usize {
+        if waiter.fixed { &mut self.fixed } else { &mut self.movable }
     }
 
     /// Moves all behind one, so that the next stands so far behind it.
@@ -157,7 +162,17 @@ impl<T: Copy + Ord> Line<T> {
         self.fixed > 0
     }
 
-    /// Returns the waker of the first in line if it sleeps longer than it has to.
+    /// Returns the first who can be moved; where all or none can, in one step.
+    pub(crate) fn first_movable(&self) -> Option<Spot> {
+        let first = self.row.first().filter(|_| self.movable > 0)?;
+        if self.fixed == 0 {
+            return Some(first);
+        }
+        self.row.from(Some(first)).find(|spot| !self.row.get(*spot).fixed)
+    }
+
+    /// Returns the waker of the first in line, of all or of those who can be moved, if it sleeps
+    /// longer than it has to.
     ///
     /// Only the first needs to know: when it goes, the next is asked in its turn, so that a place
     /// given up costs one further wake for each that moves, and none at once.

@@ -121,10 +121,12 @@ impl Lineup {
         (waiter, position)
     }
 
-    /// Returns the waker of the first in line if it sleeps longer than it has to.
+    /// Returns the waker of the first who can be moved if it sleeps longer than it has to.
+    ///
+    /// Ahead of it may be sleepers that cannot be moved: behind them one may be due before they go.
     #[must_use = "wake it once the lock is released"]
     pub(super) fn oversleeper(&mut self, bucket: &Bucket) -> Option<Waker> {
-        let first = self.line.row().first()?;
+        let first = self.line.first_movable()?;
         let due = self.position(bucket, first).due;
         self.line.oversleeper(first, due)
     }

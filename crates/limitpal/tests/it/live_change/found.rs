@@ -109,3 +109,25 @@ fn nobody_owes_more_for_going_in_the_place_of_another() {
     ];
     run(made(Kind::Debt(1), 2, 24), events.into());
 }
+
+/// It was not woken, since only the first in line was, and slept on past when it was counted.
+#[test]
+fn who_moves_up_behind_a_sleeper_that_cannot_be_moved_goes_when_it_is_counted() {
+    let events = [
+        Event::Change(false, limits(Some(1), Some(32)), Carry::Proportional),
+        Event::Take(1),
+        join(1, false),
+        join(1, false),
+        Event::Pass(12_379),
+        join(1, true),
+        join(1, true),
+        Event::Change(true, limits(Some(7), Some(10)), Carry::Proportional),
+        join(2, false),
+        Event::Pass(6_107),
+        join(1, false),
+        Event::Leave(2),
+        Event::Pass(69_529),
+        Event::Unconfigure(Carry::Proportional),
+    ];
+    run(made(Kind::Token, 3, 1), events.into());
+}

@@ -340,7 +340,8 @@ impl Eager {
     }
 
     fn wake_oversleeper(&mut self) {
-        let Some(first) = self.waiters.front_mut() else { return };
+        let movable = |other: &&mut Waiting| !other.fixed;
+        let Some(first) = self.waiters.iter_mut().find(movable) else { return };
         if first.armed > first.due {
             first.armed = first.due;
             self.woken.extend(first.has_waker.then_some(first.who));
