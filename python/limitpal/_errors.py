@@ -94,15 +94,19 @@ class CircuitBreakerOpen(LimitPalError):
     had opened since it last recovered, `failures` how many in a row there were when it did.
     """
 
-    reason: str | None = None
-    trips: int | None = None
-    failures: int | None = None
-
     def __init__(
-        self, message: str = "circuit breaker is open", retry_after: float | None = None
+        self,
+        message: str = "circuit breaker is open",
+        retry_after: float | None = None,
+        reason: str | None = None,
+        trips: int | None = None,
+        failures: int | None = None,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reason = reason
+        self.trips = trips
+        self.failures = failures
 
 
 class RetryExhausted(LimitPalError):

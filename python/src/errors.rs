@@ -1,7 +1,8 @@
 //! The one place that makes exceptions. Their classes are Python's, in `_errors.py`.
 
 use limitpal::parts::{Door, Part};
-use limitpal::{CircuitBreakerOpen, InvalidConfig, RetryAfter, TimeoutExceeded};
+use limitpal::{CircuitBreakerOpen, InvalidConfig, OpenReason, RetryAfter, TimeoutExceeded};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -191,24 +192,24 @@ pub(crate) fn no_place(py: Python<'_>, limit: u32) -> PyErr {
     by(py, make(py, &RATE_LIMIT_EXCEEDED, message, []), "AdaptiveConcurrency")
 }
 
-/// The circuit refuses.
+/// The circuit refuses. All is handed over by position: refusals are to be cheap, and neither names
+/// nor a dict of them are made for it.
 pub(crate) fn circuit_breaker_open(py: Python<'_>, refusal: CircuitBreakerOpen) -> PyErr {
-    let Some(wait) = refusal.retry_after() else {
-        let message = "the circuit was forced open; nobody can say until when".to_owned();
-        return stood(py, make(py, &CIRCUIT_BREAKER_OPEN, message, []), refusal);
+    let wait = refusal.retry_after();
+    let message = match wait {
+        Some(wait) => {
+            format!("the circuit is open; it may admit in {}s", seconds::for_people(wait))
+        }
+        None => "the circuit was forced open; nobody can say until when".to_owned(),
     };
-    let message = format!("the circuit is open; it may admit in {}s", seconds::for_people(wait));
-    let retry_after = pyo3::types::PyFloat::new(py, wait.as_secs_f64()).into_any();
-    stood(py, make(py, &CIRCUIT_BREAKER_OPEN, message, [("retry_after", retry_after)]), refusal)
-}
-
-/// Says of a refusal how the circuit stood.
-fn stood(py: Python<'_>, error: PyErr, refusal: CircuitBreakerOpen) -> PyErr {
-    let value = error.value(py);
-    drop(value.setattr("reason", refusal.reason().as_str()));
-    drop(value.setattr("trips", refusal.trips()));
-    drop(value.setattr("failures", refusal.failures()));
-    error
+    let reason = match refusal.reason() {
+        OpenReason::Open => intern!(py, "open").clone(),
+        other => pyo3::types::PyString::new(py, other.as_str()),
+    };
+    let wait = wait.map(|wait| wait.as_secs_f64());
+    let arguments = (message, wait, reason, refusal.trips(), refusal.failures());
+    let make = || CIRCUIT_BREAKER_OPEN.get(py)?.call1(arguments);
+    make().map_or_else(|error| error, PyErr::from_value)
 }
 
 /// The time of a run is over, or that of an attempt.

@@ -123,7 +123,7 @@ SIGNATURES = {
     "ResilientExecutor": [*EXECUTOR, "on_threads"],
     "MockClock": ["start_time", "autojump"],
     "RateLimitExceeded": ["message", "key", "retry_after"],
-    "CircuitBreakerOpen": ["message", "retry_after"],
+    "CircuitBreakerOpen": ["message", "retry_after", "reason", "trips", "failures"],
     "RetryExhausted": ["message", "attempts", "last_error", "reason", "last_result"],
     "UnknownName": ["message", "name", "nearest"],
     "InvalidConfigError": ["message", "parameter", "value", "reason"],
