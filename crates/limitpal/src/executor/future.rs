@@ -18,13 +18,11 @@ use crate::store::Turn;
 type Begun = (Option<Permit>, Option<Turn<()>>);
 
 /// What there is of a run so far.
-enum SoFar<'p, E> {
-    /// The circuit is closed, and there is more to be asked than a limiter.
-    Staged(&'p Light, Option<Permit>),
+enum SoFar<E> {
     /// It is to go through its key's own breaker, or somebody listens.
     PerKey,
-    /// The breaker has lent it a permit.
-    Lent(Option<Permit>),
+    /// The breaker lets it try, and there is more to be asked than a limiter.
+    Lent(Lent),
     /// It is admitted, and this is what the limiter says.
     Admitted(Option<Permit>, Option<Turn<()>>),
     /// One attempt has failed.
@@ -80,11 +78,9 @@ impl<E: 'static> ResilientExecutor<E> {
             }
             Some((permit, turn)) => SoFar::Admitted(permit, turn),
             None if parts.breakers.is_some() || parts.is_heard() => SoFar::PerKey,
-            None => match (&parts.light, parts.admit()) {
-                (Some(light), Ok(Lent::Shared(permit))) => SoFar::Staged(light, permit),
-                (None, Ok(Lent::Shared(permit))) => SoFar::Lent(permit),
-                (_, Ok(Lent::Own(permit))) => SoFar::Lent(Some(permit)),
-                (_, Err(refusal)) => return Err(parts.shut(refusal)),
+            None => match parts.admit() {
+                Ok(lent) => SoFar::Lent(lent),
+                Err(refusal) => return Err(parts.shut(refusal)),
             },
         };
         let mut rest = pin!(self.run_on(key, function, so_far));
@@ -96,7 +92,7 @@ impl<E: 'static> ResilientExecutor<E> {
         &self,
         key: &str,
         mut function: F,
-        so_far: SoFar<'_, E>,
+        so_far: SoFar<E>,
     ) -> Result<T, RunError<E>>
     where
         F: FnMut() -> Answer,
@@ -106,42 +102,42 @@ impl<E: 'static> ResilientExecutor<E> {
         let own;
         let mut held = CompositePermit::default();
         let (mut call, entry, last) = match so_far {
-            SoFar::Staged(light, permit) => {
-                let mut start = parts.start(light, permit);
-                match parts.come_in(light, &mut start, key) {
-                    Ok(None) => {
-                        let attempt = OnlyAttempt::of(&parts.plan);
-                        let answer = {
-                            let answer = pin!(function());
-                            race::until(start.ends(), &parts.clock, answer).await
-                        };
-                        attempt.ended();
-                        let error = match answer {
-                            Some(Ok(value)) => {
-                                parts.started_well(&start);
-                                return Ok(value);
-                            }
-                            Some(Err(error)) => Some(error),
-                            None => None,
-                        };
-                        let (call, last) = parts.started_badly(&start, error);
-                        held = start.keep();
-                        (call, Entry::NotAsked, last)
-                    }
-                    Ok(Some(entry)) => (start.admitted(&parts.plan), entry, Last::Nothing),
-                    Err(denied) => return Err(parts.turned_away(denied)),
-                }
-            }
             SoFar::PerKey => {
                 own = parts.plan_of(key);
                 let mut call = Call::new(own.as_ref().unwrap_or(&parts.plan));
                 parts.begin_story(&mut call, key);
                 (call, Entry::NotAsked, Last::Nothing)
             }
-            SoFar::Lent(permit) => {
-                let Ok(call) = Call::lent(&parts.plan, permit, parts);
-                (call, Entry::NotAsked, Last::Nothing)
-            }
+            SoFar::Lent(lent) => match (&parts.light, lent) {
+                (Some(light), Lent::Shared(permit)) => {
+                    let mut start = parts.start(light, permit);
+                    match parts.come_in(light, &mut start, key) {
+                        Ok(None) => {
+                            let attempt = OnlyAttempt::of(&parts.plan);
+                            let answer = {
+                                let answer = pin!(function());
+                                race::until(start.ends(), &parts.clock, answer).await
+                            };
+                            attempt.ended();
+                            let error = match answer {
+                                Some(Ok(value)) => {
+                                    parts.started_well(&start);
+                                    return Ok(value);
+                                }
+                                Some(Err(error)) => Some(error),
+                                None => None,
+                            };
+                            let (call, last) = parts.started_badly(&start, error);
+                            held = start.keep();
+                            (call, Entry::NotAsked, last)
+                        }
+                        Ok(Some(entry)) => (start.admitted(&parts.plan), entry, Last::Nothing),
+                        Err(denied) => return Err(parts.turned_away(denied)),
+                    }
+                }
+                (None, Lent::Shared(permit)) => parts.lent(permit),
+                (_, Lent::Own(permit)) => parts.lent(Some(permit)),
+            },
             SoFar::Admitted(permit, turn) => {
                 let entry = turn.map_or(Entry::NotAsked, Entry::Known);
                 (Call::admitted(&parts.plan, permit), entry, Last::Nothing)
@@ -344,6 +340,12 @@ impl<E> Parts<E> {
             },
             entry => entry,
         }
+    }
+
+    /// Begins a run of which something is to be kept, under a permit that was lent.
+    fn lent(&self, permit: Option<Permit>) -> (Call<&Plan>, Entry<Turn<()>>, Last<E>) {
+        let Ok(call) = Call::lent(&self.plan, permit, self);
+        (call, Entry::NotAsked, Last::Nothing)
     }
 
     /// Asks for what the first attempt of a run needs; none: all of it was there at once.
