@@ -372,7 +372,7 @@ impl<E> Parts<E> {
     }
 
     /// Begins a run while the circuit is closed: what the limiter says, if it is not to be awaited.
-    #[inline]
+    #[inline(always)] // returned, the answer would go through memory and be waited for
     fn begin(&self, key: &str) -> Option<Begun> {
         let permit = self.closed_permit()?;
         let turn = match &self.limiter {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::ask::Ask;
 use super::keyed::Keyed;
-use super::part::Part;
 use super::quota::Quota;
 use super::turn::{come_blocking, request};
 use super::{AnyLimiter, Kind, sure};
@@ -15,7 +14,7 @@ use crate::store::{Place, Turn};
 impl AnyLimiter {
     /// Takes, now or later, for whoever gives nothing back of what is there at once; none for a
     /// limiter that is to be awaited.
-    #[inline]
+    #[inline(always)] // as `enter` below
     pub(crate) fn enter(&self, ask: Ask<'_>, timeout: Option<Duration>) -> Option<Turn<()>> {
         Some(enter(self.unheard()?, ask, timeout, false))
     }
@@ -55,15 +54,34 @@ impl AnyLimiter {
     }
 }
 
-/// Asks as any limiter is asked: by steps that are laid out once, and in one piece.
-#[inline]
+/// Asks a limiter that is told from others already.
+#[inline(always)] // so that it is known to be there without a look at the answer
 fn enter(
     keyed: &Keyed<SharedClock>,
     ask: Ask<'_>,
     timeout: Option<Duration>,
     fixed: bool,
 ) -> Turn<()> {
-    sure(Part::enter(keyed, ask.key(), request(ask, timeout, fixed)))
+    let mut later = None;
+    match is_there(keyed, ask, timeout, fixed, &mut later) {
+        true => Turn::Now(()),
+        false => later.expect("what is not there at once is told"),
+    }
+}
+
+/// Returns whether it is there at once: in a register, since any other answer goes through memory
+/// and is waited for. If it is not, `later` is what there is to say.
+#[inline(never)] // it need not be laid out in every run
+fn is_there(
+    keyed: &Keyed<SharedClock>,
+    ask: Ask<'_>,
+    timeout: Option<Duration>,
+    fixed: bool,
+    later: &mut Option<Turn<()>>,
+) -> bool {
+    let key = sure(keyed.fingerprint(ask.key()));
+    let read = || crate::clock::TimeSource::now(keyed.source());
+    sure(keyed.store().enter_or(later, key, request(ask, timeout, fixed), read))
 }
 
 /// Blocks the thread until a turn comes that has not come at once.

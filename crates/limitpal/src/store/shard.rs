@@ -175,7 +175,7 @@ impl<A: Stored> Shard<A> {
     }
 
     /// Takes, now or later; refuses what would wait longer than the timeout, without taking.
-    #[inline]
+    #[inline(always)] // an answer of this size goes through memory wherever it is returned
     pub(super) fn reserve_as<T>(
         &mut self,
         settings: &Settings<A>,
@@ -194,7 +194,7 @@ impl<A: Stored> Shard<A> {
     }
 
     /// Answers for a bucket that is remembered where one need not wait, or may not and nobody does.
-    #[inline]
+    #[inline(always)] // as `reserve_as`
     pub(super) fn at_once<T>(
         &mut self,
         settings: &Settings<A>,

@@ -30,10 +30,35 @@ impl<A: Stored> Store<A> {
         request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Turn<()>, E> {
-        self.reserve_as(key, request, read, drop)
+        let mut later = None;
+        let is_there = self.enter_or(&mut later, key, request, read)?;
+        Ok(if is_there { Turn::Now(()) } else { later.expect("what is not there is told") })
     }
 
-    #[inline]
+    /// As `enter`: whether it is there at once, which a register says. Any other answer goes
+    /// through memory, and would be waited for: it is in `later`.
+    #[inline(always)] // so that it is written and read once
+    pub fn enter_or<E>(
+        &self,
+        later: &mut Option<Turn<()>>,
+        key: Fingerprint,
+        request: Request,
+        mut read: impl FnMut() -> Result<Instant, E>,
+    ) -> Result<bool, E> {
+        if self.direct.is_none() {
+            let enter =
+                |shard: &mut Shard<A>, now| shard.enter(&self.settings, key, request, now, later);
+            if let Ok(is_there) = self.with(key, &mut read, enter)? {
+                return Ok(is_there);
+            }
+        }
+        let turn = self.reserve_as(key, request, read, drop)?;
+        let is_there = matches!(turn, Turn::Now(()));
+        *later = Some(turn);
+        Ok(is_there)
+    }
+
+    #[inline(never)] // or it would be laid out wherever `enter` is
     fn reserve_as<T, E>(
         &self,
         key: Fingerprint,
@@ -197,6 +222,26 @@ impl<A: Stored> Store<A> {
 }
 
 impl<A: Stored> Shard<A> {
+    /// As `reserve_as`, for whoever gives nothing back of what is there at once: whether it is, is
+    /// said in a register, and what else there is to say in `later`.
+    #[inline(never)] // as `allow`
+    fn enter(
+        &mut self,
+        settings: &Settings<A>,
+        key: Fingerprint,
+        request: Request,
+        now: Instant,
+        later: &mut Option<Turn<()>>,
+    ) -> Result<bool, Full> {
+        match self.reserve_as(settings, key, request, now, drop)? {
+            Turn::Now(()) => Ok(true),
+            turn => {
+                *later = Some(turn);
+                Ok(false)
+            }
+        }
+    }
+
     /// Takes one out of the line whose turn would come too late by now.
     fn turn_out(
         &mut self,
