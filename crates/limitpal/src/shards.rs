@@ -57,7 +57,13 @@ impl<T> Shards<T> {
 
     #[inline]
     pub(crate) fn lock(&self, index: usize) -> LockGuard<'_, T> {
-        self.shards[index].lock()
+        self.lock_or(index, || ())
+    }
+
+    /// As `lock`; whoever finds it held says so before it waits.
+    #[inline]
+    pub(crate) fn lock_or(&self, index: usize, met: impl FnOnce()) -> LockGuard<'_, T> {
+        self.shards[index].lock(met)
     }
 }
 

@@ -14,6 +14,7 @@ mod direct;
 mod evict;
 mod feedback;
 mod forgetting;
+mod front;
 mod leaving;
 mod lineup;
 mod moving;
@@ -38,10 +39,13 @@ mod timeline;
 mod turns;
 mod voids;
 mod windows;
+mod word;
 
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::Duration;
 
+use self::access::Way;
 pub use self::answer::{Grant, Pending, Place, Request, Turn};
 pub use self::options::{Evict, Scope, StoreOptions};
 use self::shard::{Settings, Shard};
@@ -58,7 +62,7 @@ use crate::decision::Decision;
 use crate::retry_after::RetryAfter;
 use crate::shards::{self, Fingerprint, Shards};
 use crate::sync::Mutex;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::Instant;
 
 /// The largest store that is one shard, so that looking for a bucket to forget is exact.
@@ -75,6 +79,12 @@ pub struct Store<A: Stored = Bucket> {
     settings: Settings<A>,
     /// The only bucket, where there is one for everybody and nothing else to know of it.
     direct: Option<A::Shortcut>,
+    /// Whether there is a way past the locks: one look for those who have none.
+    has_past: AtomicBool,
+    /// Places in front of the locks, once two threads have met at one.
+    front: OnceLock<A::Front>,
+    /// Whether there may be: nothing is ever forgotten then but by name, and no clock steps back.
+    may_have_front: bool,
     one_bucket: bool,
     /// Held by whoever changes the limits of all.
     changing: Mutex<()>,
@@ -93,13 +103,22 @@ impl<A: Stored> Store<A> {
         let shard = || Shard::new(&options, scope.steady_clock);
         let is_direct = scope.one_bucket && scope.steady_clock && options.ttl.is_none();
         let direct = is_direct.then(|| A::Shortcut::new(&bucket)).flatten();
-        Ok(Self {
+        let forgets = options.ttl.is_some() || options.max_buckets.is_some();
+        let has_past = AtomicBool::new(direct.is_some());
+        let store = Self {
             shards: Shards::new(shards, shard),
             settings: Settings::new(bucket, options),
             direct,
+            has_past,
+            front: OnceLock::new(),
+            may_have_front: scope.steady_clock && !scope.one_bucket && !forgets,
             one_bucket: scope.one_bucket,
             changing: Mutex::new(()),
-        })
+        };
+        if cfg!(always_in_front) {
+            store.open_front();
+        }
+        Ok(store)
     }
 
     /// Returns what its buckets are now, but for keys that have a quota of their own.
@@ -149,7 +168,7 @@ impl<A: Stored> Store<A> {
     ) -> Result<Option<Grant>, E> {
         let settings = &self.settings;
         let step = move |shard: &mut Shard<A>, now| shard.take(settings, key, cost, now);
-        self.take_as(key, cost, read, step, |grant| grant)
+        self.take_as(self.way(), (key, cost), read, step, |grant| grant)
     }
 
     /// As `take`, for whoever gives nothing back.
@@ -161,20 +180,24 @@ impl<A: Stored> Store<A> {
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<bool, E> {
         let settings = &self.settings;
+        let way = self.way();
+        if let Way::Front(front) = way {
+            return self.allow_in_front(front, key, cost, read);
+        }
         let step = move |shard: &mut Shard<A>, now| shard.allow(settings, key, cost, now);
-        Ok(self.take_as(key, cost, read, step, drop)?.is_some())
+        Ok(self.take_as(way, (key, cost), read, step, drop)?.is_some())
     }
 
     #[inline]
     fn take_as<T, E>(
         &self,
-        key: Fingerprint,
-        cost: u64,
+        way: Way<'_, A>,
+        (key, cost): (Fingerprint, u64),
         mut read: impl FnMut() -> Result<Instant, E>,
         step: impl Fn(&mut Shard<A>, Instant) -> Result<Option<T>, Full> + Copy,
         make: impl FnOnce(Grant) -> T,
     ) -> Result<Option<T>, E> {
-        let Some(direct) = &self.direct else {
+        let Way::Direct(direct) = way else {
             return Ok(self.with_room(key, read, step)?.flatten());
         };
         let now = read()?;

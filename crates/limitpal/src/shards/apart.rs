@@ -23,16 +23,19 @@ impl<T> Apart<T> {
     }
 
     #[cfg(loom)]
-    pub(super) fn lock(&self) -> LockGuard<'_, T> {
+    pub(super) fn lock(&self, _met: impl FnOnce()) -> LockGuard<'_, T> {
         self.0.lock().expect("nothing panics under it")
     }
 
     #[cfg(not(loom))]
     #[inline]
-    pub(super) fn lock(&self) -> LockGuard<'_, T> {
+    pub(super) fn lock(&self, met: impl FnOnce()) -> LockGuard<'_, T> {
         match self.0.try_lock() {
             Some(shard) => shard,
-            None => waiting::lock(&self.0),
+            None => {
+                met();
+                waiting::lock(&self.0)
+            }
         }
     }
 }

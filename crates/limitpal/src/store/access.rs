@@ -4,10 +4,11 @@ use std::ops::{Deref, DerefMut};
 
 use super::answer::Outcome;
 use super::shard::Shard;
-use super::stored::{Shortcut, Stored};
+use super::stored::{Front, Shortcut, Stored};
 use super::timeline::Reading;
 use super::{Full, Store};
 use crate::shards::{Fingerprint, LockGuard};
+use crate::sync::atomic::Ordering;
 use crate::time::Instant;
 
 impl<A: Stored> Store<A> {
@@ -46,18 +47,19 @@ impl<A: Stored> Store<A> {
         }
     }
 
+    /// Runs `step` for a key under its shard's lock, at a time that is not older than the shard's own.
     #[inline]
     pub(super) fn with<T, E>(
         &self,
         key: Fingerprint,
-        read: impl FnMut() -> Result<Instant, E>,
+        mut read: impl FnMut() -> Result<Instant, E>,
         step: impl FnMut(&mut Shard<A>, Instant) -> T,
     ) -> Result<T, E> {
-        self.with_shard(self.index(key), read, step)
+        let now = read()?;
+        Self::at_that_time(|| self.shard(key), now, read, step)
     }
 
-    /// Runs `step` under the lock, at a time that is not older than the shard's own.
-    #[inline]
+    /// As `with`, for all keys of a shard.
     pub(super) fn with_shard<T, E>(
         &self,
         index: usize,
@@ -74,12 +76,25 @@ impl<A: Stored> Store<A> {
         &self,
         index: usize,
         now: Instant,
+        read: impl FnMut() -> Result<Instant, E>,
+        step: impl FnMut(&mut Shard<A>, Instant) -> T,
+    ) -> Result<T, E> {
+        Self::at_that_time(|| self.lock(index), now, read, step)
+    }
+
+    #[inline]
+    fn at_that_time<'s, T, E>(
+        lock: impl Fn() -> Locked<'s, A>,
+        now: Instant,
         mut read: impl FnMut() -> Result<Instant, E>,
         mut step: impl FnMut(&mut Shard<A>, Instant) -> T,
-    ) -> Result<T, E> {
+    ) -> Result<T, E>
+    where
+        A: 's,
+    {
         let mut reading = Reading::first(now);
         loop {
-            let mut shard = self.lock(index);
+            let mut shard = lock();
             match shard.time.at(reading) {
                 Ok(now) => return Ok(step(&mut shard, now)),
                 Err(stale) => {
@@ -97,8 +112,13 @@ impl<A: Stored> Store<A> {
         shard.time.at(Reading::first(now)).unwrap_or_else(|_| shard.time.now())
     }
 
+    /// Locks the shard of a key that is to be looked at or changed, and of no other.
+    #[inline(always)] // a call would cost as much as the lock
     pub(super) fn shard(&self, key: Fingerprint) -> Locked<'_, A> {
-        self.lock(self.index(key))
+        let mut shard = self.shards.lock_or(self.index(key), || self.open_front());
+        // Only now: a front is there before any key of this shard has a place in it.
+        let direct = if self.has_past() { self.hold_past(&mut shard, key) } else { None };
+        Locked { shard, direct }
     }
 
     /// Returns the rank of a key's shard, so that a model knows what it models.
@@ -112,22 +132,75 @@ impl<A: Stored> Store<A> {
         self.shards.index(key)
     }
 
-    #[inline]
+    /// Locks a shard of which all keys may be looked at or changed.
     pub(super) fn lock(&self, index: usize) -> Locked<'_, A> {
-        let mut shard = self.shards.lock(index);
-        let direct = self.direct.as_ref();
-        if direct.is_some() {
-            self.hold_direct(&mut shard);
+        let mut shard = self.shards.lock_or(index, || self.open_front());
+        if let Some(direct) = &self.direct {
+            direct.hold(&mut shard, &self.settings);
         }
-        Locked { shard, direct }
+        if let Some(front) = self.front.get() {
+            front.hold_all(&mut shard, index);
+        }
+        Locked { shard, direct: self.direct.as_ref() }
     }
 
-    #[inline(never)] // stores without such a bucket do not prepare for it
-    fn hold_direct(&self, shard: &mut Shard<A>) {
-        if let Some(direct) = &self.direct {
-            direct.hold(shard, &self.settings);
+    /// Has all who come for a key go through the lock.
+    #[inline(never)] // where all do in any case nobody prepares for it
+    fn hold_past(&self, shard: &mut Shard<A>, key: Fingerprint) -> Option<&A::Shortcut> {
+        match self.way() {
+            Way::Lock => None,
+            Way::Front(front) => {
+                front.hold(shard, self.index(key), key);
+                None
+            }
+            Way::Direct(direct) => {
+                direct.hold(shard, &self.settings);
+                Some(direct)
+            }
         }
     }
+
+    /// Returns whether there is a way past the locks.
+    #[inline]
+    fn has_past(&self) -> bool {
+        self.has_past.load(Ordering::Acquire)
+    }
+
+    /// Returns the way of those who take and give nothing back.
+    #[inline(always)] // it is one look where there is nothing but locks
+    pub(super) fn way(&self) -> Way<'_, A> {
+        if !self.has_past() {
+            return Way::Lock;
+        }
+        match (&self.direct, self.front.get()) {
+            (Some(direct), _) => Way::Direct(direct),
+            (None, Some(front)) => Way::Front(front),
+            (None, None) => Way::Lock,
+        }
+    }
+
+    /// Gives keys places in front of the locks from now on, since two have met at one.
+    #[cold]
+    pub fn open_front(&self) {
+        if self.may_have_front && !self.has_past() {
+            let front = || A::Front::new(self.shards.len());
+            if let Some(front) = front()
+                && self.front.set(front).is_ok()
+            {
+                self.has_past.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// How one comes by what a key has.
+pub(super) enum Way<'s, A: Stored> {
+    /// Under its shard's lock.
+    Lock,
+    /// By the word of the only bucket.
+    Direct(&'s A::Shortcut),
+    /// By a place in front of the lock, if it has one.
+    Front(&'s A::Front),
 }
 
 /// A shard under its lock, with the bucket's shortcut held while it lasts.

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::direct::Direct;
+use super::front::Places;
 use super::lineup::Lineup;
 use super::shard::{Settings, Shard};
 use super::stored::Stored;
@@ -40,6 +41,7 @@ impl Store {
 impl Stored for Bucket {
     type Line = Lineup;
     type Shortcut = Direct;
+    type Front = Places;
     const ONE_WORD: bool = true;
 
     fn converted(&self, old: &Self, state: &KeptLevel, now: Instant) -> KeptLevel {

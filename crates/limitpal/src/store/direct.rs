@@ -1,4 +1,5 @@
 //! The one bucket of a limiter that tells no keys apart: a word that a take changes without a lock.
+//! The number in its tag is the last bits of the epoch of the shard's voids.
 //!
 //! While somebody waits, or somebody changes the bucket in another way than by taking, the word is
 //! held: then the shard has the level, and all go through its lock.
@@ -6,23 +7,13 @@
 use super::Grant;
 use super::shard::{Settings, Shard};
 use super::stored::{Held, Shortcut};
+use super::word::{HELD, NEXT, NUMBER, ONE, OURS, level, tag, tagged, taken, word};
 use crate::algorithm::{Bucket, KeptLevel, Level, Mark};
 use crate::shards::Fingerprint;
 use crate::sync::atomic::Ordering;
 use crate::sync::{AtomicU128, Lanes};
 
 const KEY: Fingerprint = Fingerprint::EVERYBODY;
-/// Set in the tag of a word that is held. Below it stands how many have taken since it was last
-/// let go: of which the last that there is room for holds the word, so that the next call counts
-/// them where there is more.
-const HELD: u32 = 1 << 31;
-/// One that has taken.
-const ONE: u32 = 1 << 21;
-/// Below that, the last bits of the epoch of the shard's voids.
-const EPOCH: u32 = (ONE - 1) & !OURS;
-/// Set in the tag of a word whose level the shard has.
-const OURS: u32 = 1;
-
 /// The level and the tag of the only bucket.
 #[derive(Debug)]
 pub struct Direct {
@@ -30,24 +21,6 @@ pub struct Direct {
     /// The level of a bucket that the shard does not remember.
     fresh: Level,
     refused: Lanes,
-}
-
-fn word(level: Level, tag: u32) -> u128 {
-    u128::from(level.whole as u64) | u128::from(level.part) << 64 | u128::from(tag) << 96
-}
-
-fn level(word: u128) -> Level {
-    Level { whole: word as u64 as i64, part: (word >> 64) as u32 }
-}
-
-fn tag(word: u128) -> u32 {
-    (word >> 96) as u32
-}
-
-/// Returns how many have taken.
-fn taken(tag: u32) -> u64 {
-    let all = u64::from(HELD / ONE);
-    if tag & HELD != 0 { all } else { u64::from(tag / ONE) }
 }
 
 impl Direct {
@@ -88,7 +61,7 @@ impl Shortcut<Bucket> for Direct {
             let new = word(after, tag.wrapping_add(ONE));
             match self.word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
-                    let epoch = u64::from((tag & EPOCH) / (2 * OURS));
+                    let epoch = u64::from((tag & NUMBER) / NEXT);
                     return Ok(Some(Grant { key: KEY, cost, after, before, epoch }));
                 }
                 Err(other) => old = other,
@@ -97,8 +70,7 @@ impl Shortcut<Bucket> for Direct {
     }
 
     fn hold(&self, shard: &mut Shard, settings: &Settings) {
-        let held = u128::from(HELD | OURS) << 96;
-        let old = self.word.fetch_or(held, Ordering::AcqRel);
+        let old = self.word.fetch_or(tagged(HELD | OURS), Ordering::AcqRel);
         if tag(old) & OURS != 0 {
             return;
         }
@@ -120,7 +92,7 @@ impl Shortcut<Bucket> for Direct {
 
     fn release(&self, shard: &Shard) {
         if shard.lines.is_empty() && shard.own.is_none() {
-            let epoch = (shard.voids.epoch() as u32).wrapping_mul(2 * OURS) & EPOCH;
+            let epoch = (shard.voids.epoch() as u32).wrapping_mul(NEXT) & NUMBER;
             let slot = shard.table.find(KEY);
             let level = slot.map_or(self.fresh, |slot| slot.state.level());
             self.word.store(word(level, epoch), Ordering::Release);
@@ -130,7 +102,7 @@ impl Shortcut<Bucket> for Direct {
     // Of two epochs that end alike it is the later: no take lasts through a million voids.
     fn epoch(&self, shard: &Shard, told: u64) -> u64 {
         let now = shard.voids.epoch();
-        now - (now.wrapping_sub(told) & u64::from(EPOCH / (2 * OURS)))
+        now - (now.wrapping_sub(told) & u64::from(NUMBER / NEXT))
     }
 
     fn refused(&self) -> u64 {

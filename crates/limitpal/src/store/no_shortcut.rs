@@ -1,9 +1,10 @@
-//! The shortcut that there is not: windows are always changed under the lock.
+//! The shortcuts that there are not: windows are always changed under the lock.
 
 use super::answer::Grant;
 use super::shard::{Settings, Shard};
-use super::stored::{Held, Shortcut};
+use super::stored::{Front, Held, Shortcut};
 use crate::algorithm::{Mark, Window};
+use crate::shards::Fingerprint;
 
 /// There is none of it.
 #[derive(Debug)]
@@ -36,6 +37,33 @@ impl<W: Window> Shortcut<W> for NoShortcut {
     }
 
     fn refused(&self) -> u64 {
+        match *self {}
+    }
+}
+
+impl<W: Window> Front<W> for NoShortcut {
+    fn new(_shards: usize) -> Option<Self> {
+        None
+    }
+
+    fn take(
+        &self,
+        _key: Fingerprint,
+        _shard: usize,
+        _take: impl FnOnce(&mut W::State) -> Option<Mark>,
+    ) -> bool {
+        match *self {}
+    }
+
+    fn hold(&self, _shard: &mut Shard<W>, _index: usize, _key: Fingerprint) {
+        match *self {}
+    }
+
+    fn hold_all(&self, _shard: &mut Shard<W>, _index: usize) {
+        match *self {}
+    }
+
+    fn settle(&self, _shard: &mut Shard<W>, _index: usize, _key: Fingerprint) {
         match *self {}
     }
 }

@@ -19,7 +19,9 @@ pub trait Stored: Saved + Sized {
     type Line: fmt::Debug + Send + 'static;
     /// The only bucket, where there is one for everybody.
     type Shortcut: Shortcut<Self>;
-    /// Whether there is such a thing.
+    /// Places in front of the locks.
+    type Front: Front<Self>;
+    /// Whether there is such a shortcut.
     const ONE_WORD: bool;
 
     /// Returns what went from a key for which somebody waits, where its state does not say.
@@ -179,6 +181,30 @@ pub trait Shortcut<A: Stored>: fmt::Debug + Send + Sync + Sized {
 
     /// Returns how many were refused without the lock.
     fn refused(&self) -> u64;
+}
+
+/// Places in front of the shards' locks, of which each has one for some of its keys. Nothing is
+/// known of such a key but its state.
+pub trait Front<A: Stored>: fmt::Debug + Send + Sync + Sized {
+    /// Makes places that are nobody's, if there is such a thing.
+    fn new(shards: usize) -> Option<Self>;
+
+    /// Takes from a key that has a place, if `take` finds room and nobody else comes between.
+    fn take(
+        &self,
+        key: Fingerprint,
+        shard: usize,
+        take: impl FnOnce(&mut A::State) -> Option<Mark>,
+    ) -> bool;
+
+    /// Gives the shard the state of one key, and counts who took: all go through its lock now.
+    fn hold(&self, shard: &mut Shard<A>, index: usize, key: Fingerprint);
+
+    /// Gives the shard the states of all its keys.
+    fn hold_all(&self, shard: &mut Shard<A>, index: usize);
+
+    /// Gives a key that has just been asked for a place, or not yet.
+    fn settle(&self, shard: &mut Shard<A>, index: usize, key: Fingerprint);
 }
 
 /// It is held: go through the lock.

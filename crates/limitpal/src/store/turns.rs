@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use super::access::Way;
 use super::answer::{Grant, Pending, Place, Request, Turn};
 use super::shard::{Settings, Shard};
 use super::stored::{Shortcut, Stored};
@@ -45,12 +46,17 @@ impl<A: Stored> Store<A> {
         request: Request,
         mut read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<bool, E> {
-        if self.direct.is_none() {
-            let enter =
-                |shard: &mut Shard<A>, now| shard.enter(&self.settings, key, request, now, later);
-            if let Ok(is_there) = self.with(key, &mut read, enter)? {
-                return Ok(is_there);
+        match self.way() {
+            Way::Front(front) => return self.enter_in_front(front, later, (key, request), read),
+            Way::Lock => {
+                let enter = |shard: &mut Shard<A>, now| {
+                    shard.enter(&self.settings, key, request, now, later)
+                };
+                if let Ok(is_there) = self.with(key, &mut read, enter)? {
+                    return Ok(is_there);
+                }
             }
+            Way::Direct(_) => {}
         }
         let turn = self.reserve_as(key, request, read, drop)?;
         let is_there = matches!(turn, Turn::Now(()));
@@ -225,7 +231,7 @@ impl<A: Stored> Shard<A> {
     /// As `reserve_as`, for whoever gives nothing back of what is there at once: whether it is, is
     /// said in a register, and what else there is to say in `later`.
     #[inline(never)] // as `allow`
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         settings: &Settings<A>,
         key: Fingerprint,

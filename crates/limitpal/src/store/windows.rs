@@ -108,6 +108,7 @@ impl<W: Window> Shard<W> {
 impl<W: Window> Stored for W {
     type Line = Queue<W>;
     type Shortcut = NoShortcut;
+    type Front = NoShortcut;
     const ONE_WORD: bool = false;
 
     fn converted(&self, old: &W, state: &W::State, now: Instant) -> W::State {

@@ -37,7 +37,7 @@ impl AtomicU128 {
         self.rank.store(self.rank(value), order);
     }
 
-    pub(crate) fn compare_exchange_weak(
+    pub(crate) fn compare_exchange(
         &self,
         old: u128,
         new: u128,
@@ -47,6 +47,16 @@ impl AtomicU128 {
         let (old, new) = (self.rank(old), self.rank(new));
         let exchanged = self.rank.compare_exchange(old, new, success, failure);
         exchanged.map(|rank| self.value(rank)).map_err(|rank| self.value(rank))
+    }
+
+    pub(crate) fn compare_exchange_weak(
+        &self,
+        old: u128,
+        new: u128,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u128, u128> {
+        self.compare_exchange(old, new, success, failure)
     }
 
     pub(crate) fn fetch_or(&self, bits: u128, order: Ordering) -> u128 {

@@ -222,6 +222,31 @@ fn no_call_is_lost_where_threads_ask_together() {
 }
 
 #[test]
+fn no_permit_is_lost_and_none_is_there_twice_where_threads_ask_for_the_same_keys() {
+    // Soon two of them meet at a lock, and keys get places in front of the locks.
+    let rate = Rate::per_second(1.0).unwrap();
+    let limiter = TokenBucket::builder(500, rate).clock(MockClock::new()).build().unwrap();
+    let keys: Vec<_> = (0..300).map(|rank| format!("user:{rank}")).collect();
+    let ask = || {
+        let asks = (0..200).flat_map(|round| keys.iter().map(move |key| (round, key)));
+        let allowed = asks.filter(|(round, key)| match round % 20 {
+            7 => limiter.check(key.as_str()).allowed,
+            _ => limiter.allow(key.as_str()),
+        });
+        allowed.count()
+    };
+    let allowed: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+
+    assert_eq!(300 * 500, allowed);
+    let stats = limiter.stats();
+    assert_eq!((300 * 500, 300 * 300), (stats.admitted, stats.refused));
+    assert!(keys.iter().all(|key| limiter.peek(key.as_str()).remaining == 0));
+}
+
+#[test]
 fn what_a_permit_limits_is_counted_too() {
     let limiter = ConcurrencyLimiter::builder(1).max_waiting(1).build().unwrap();
     let permit = limiter.try_acquire("db");

@@ -22,6 +22,7 @@ mod bells;
 mod breaker;
 mod breakers;
 mod eviction;
+mod front;
 mod gates;
 mod joined;
 mod one_bucket;
