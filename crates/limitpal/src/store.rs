@@ -46,6 +46,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use self::access::Way;
+pub(crate) use self::answer::Entered;
 pub use self::answer::{Grant, Pending, Place, Request, Turn};
 pub use self::options::{Evict, Scope, StoreOptions};
 use self::shard::{Settings, Shard};

@@ -9,7 +9,7 @@ use super::turn::{come_blocking, request};
 use super::{AnyLimiter, Kind, sure};
 use crate::clock::SharedClock;
 use crate::refusal::RateLimitExceeded;
-use crate::store::{Place, Turn};
+use crate::store::{Entered, Place, Turn};
 
 impl AnyLimiter {
     /// Takes, now or later, for whoever gives nothing back of what is there at once; none for a
@@ -49,47 +49,34 @@ impl AnyLimiter {
         };
         match enter(keyed, ask, timeout, !keyed.source().parks()) {
             Turn::Now(()) => Ok(None),
-            turn => turn_blocking(keyed, turn).map(Some),
+            Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
+            Turn::Wait(place, wait) => come_blocking(keyed, place, wait).map(Some),
         }
     }
 }
 
 /// Asks a limiter that is told from others already.
-#[inline(always)] // so that it is known to be there without a look at the answer
+#[inline(always)] // so that the answer stays in registers
 fn enter(
     keyed: &Keyed<SharedClock>,
     ask: Ask<'_>,
     timeout: Option<Duration>,
     fixed: bool,
 ) -> Turn<()> {
-    let mut later = None;
-    match is_there(keyed, ask, timeout, fixed, &mut later) {
-        true => Turn::Now(()),
-        false => later.expect("what is not there at once is told"),
-    }
+    let mut waits = None;
+    asked(keyed, ask, timeout, fixed, &mut waits).turn(waits)
 }
 
-/// Returns whether it is there at once: in a register, since any other answer goes through memory
-/// and is waited for. If it is not, `later` is what there is to say.
+/// Asks, and is answered in registers.
 #[inline(never)] // it need not be laid out in every run
-fn is_there(
+fn asked(
     keyed: &Keyed<SharedClock>,
     ask: Ask<'_>,
     timeout: Option<Duration>,
     fixed: bool,
-    later: &mut Option<Turn<()>>,
-) -> bool {
+    waits: &mut Option<(Place, Duration)>,
+) -> Entered {
     let key = sure(keyed.fingerprint(ask.key()));
     let read = || crate::clock::TimeSource::now(keyed.source());
-    sure(keyed.store().enter_or(later, key, request(ask, timeout, fixed), read))
-}
-
-/// Blocks the thread until a turn comes that has not come at once.
-#[cold]
-fn turn_blocking(keyed: &Keyed<SharedClock>, turn: Turn<()>) -> Result<Quota, RateLimitExceeded> {
-    match turn {
-        Turn::Now(()) => unreachable!("what is there is not waited for"),
-        Turn::Refused(retry_after) => Err(RateLimitExceeded::new(retry_after)),
-        Turn::Wait(place, wait) => come_blocking(keyed, place, wait),
-    }
+    sure(keyed.store().enter_or(waits, key, request(ask, timeout, fixed), read))
 }

@@ -165,7 +165,46 @@ pub enum Turn<T = Grant> {
     Refused(RetryAfter),
 }
 
+/// A turn as it fits in registers: what else there is to say of one who is to wait stands elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entered {
+    /// Go.
+    Now,
+    /// It would take too long. Nothing was taken.
+    Refused(RetryAfter),
+    /// Sleep, then claim the place.
+    Waits,
+}
+
+impl Entered {
+    /// Returns it as a turn.
+    #[inline(always)] // so that it stays in registers where nobody waits
+    pub(crate) fn turn(self, waits: Option<(Place, Duration)>) -> Turn<()> {
+        match self {
+            Self::Now => Turn::Now(()),
+            Self::Refused(retry_after) => Turn::Refused(retry_after),
+            Self::Waits => {
+                let (place, wait) = waits.expect("who waits is told where");
+                Turn::Wait(place, wait)
+            }
+        }
+    }
+}
+
 impl<T> Turn<T> {
+    /// Returns what fits in registers, and writes down what does not.
+    #[inline]
+    pub(super) fn entered(self, waits: &mut Option<(Place, Duration)>) -> Entered {
+        match self {
+            Self::Now(_) => Entered::Now,
+            Self::Refused(retry_after) => Entered::Refused(retry_after),
+            Self::Wait(place, wait) => {
+                *waits = Some((place, wait));
+                Entered::Waits
+            }
+        }
+    }
+
     /// Returns the turn with something else for one who goes.
     pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Turn<U> {
         match self {

@@ -8,14 +8,16 @@
 //! that two fight for is better off behind the lock.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use super::Store;
-use super::answer::{Request, Turn};
+use super::answer::{Entered, Place, Request};
 use super::shard::Shard;
 use super::stored::{Front, Stored};
 use super::timeline::bounded;
 use super::word::{HELD, NEXT, NUMBER, ONE, OURS, level, tag, tagged, taken, word};
 use crate::algorithm::{Bucket, KeptLevel, Mark};
+use crate::retry_after::RetryAfter;
 use crate::shards::Fingerprint;
 use crate::sync::AtomicU128;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -126,25 +128,25 @@ impl<A: Stored> Store<A> {
     pub(super) fn enter_in_front<E>(
         &self,
         front: &A::Front,
-        later: &mut Option<Turn<()>>,
+        waits: &mut Option<(Place, Duration)>,
         (key, request): (Fingerprint, Request),
         mut read: impl FnMut() -> Result<Instant, E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Entered, E> {
         let (settings, index, now) = (&self.settings, self.index(key), read()?);
         let take =
             |state: &mut A::State| settings.bucket.take_in_turn(state, request.cost, bounded(now));
         if front.take(key, index, take) {
-            return Ok(true);
+            return Ok(Entered::Now);
         }
         let mut first = Some(now);
         let read = || first.take().map_or_else(&mut read, Ok);
-        let is_there = self.with(key, read, |shard, now| {
-            let is_there = shard.enter(settings, key, request, now, later);
+        let entered = self.with(key, read, |shard, now| {
+            let entered = shard.enter(settings, key, request, now, waits);
             front.settle(shard, index, key);
-            is_there
+            entered
         })?;
-        // Where keys have places, there is always room.
-        Ok(is_there.unwrap_or(false))
+        // Where keys have places, there is room for any number of them.
+        Ok(entered.unwrap_or(Entered::Refused(RetryAfter::Unknown)))
     }
 }
 

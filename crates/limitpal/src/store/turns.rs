@@ -1,9 +1,10 @@
 //! Taking now or later: the calls of those who are ready to wait, and what they may give back.
 
 use std::task::Waker;
+use std::time::Duration;
 
 use super::access::Way;
-use super::answer::{Grant, Pending, Place, Request, Turn};
+use super::answer::{Entered, Grant, Pending, Place, Request, Turn};
 use super::shard::{Settings, Shard};
 use super::stored::{Shortcut, Stored};
 use super::timeline::bounded;
@@ -31,37 +32,33 @@ impl<A: Stored> Store<A> {
         request: Request,
         read: impl FnMut() -> Result<Instant, E>,
     ) -> Result<Turn<()>, E> {
-        let mut later = None;
-        let is_there = self.enter_or(&mut later, key, request, read)?;
-        Ok(if is_there { Turn::Now(()) } else { later.expect("what is not there is told") })
+        let mut waits = None;
+        Ok(self.enter_or(&mut waits, key, request, read)?.turn(waits))
     }
 
-    /// As `enter`: whether it is there at once, which a register says. Any other answer goes
-    /// through memory, and would be waited for: it is in `later`.
+    /// As `enter`: answered in registers, since what goes through memory is waited for; but where
+    /// and for how long one waits stands in `waits`.
     #[inline(always)] // so that it is written and read once
-    pub fn enter_or<E>(
+    pub(crate) fn enter_or<E>(
         &self,
-        later: &mut Option<Turn<()>>,
+        waits: &mut Option<(Place, Duration)>,
         key: Fingerprint,
         request: Request,
         mut read: impl FnMut() -> Result<Instant, E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Entered, E> {
         match self.way() {
-            Way::Front(front) => return self.enter_in_front(front, later, (key, request), read),
+            Way::Front(front) => return self.enter_in_front(front, waits, (key, request), read),
             Way::Lock => {
                 let enter = |shard: &mut Shard<A>, now| {
-                    shard.enter(&self.settings, key, request, now, later)
+                    shard.enter(&self.settings, key, request, now, waits)
                 };
-                if let Ok(is_there) = self.with(key, &mut read, enter)? {
-                    return Ok(is_there);
+                if let Ok(entered) = self.with(key, &mut read, enter)? {
+                    return Ok(entered);
                 }
             }
             Way::Direct(_) => {}
         }
-        let turn = self.reserve_as(key, request, read, drop)?;
-        let is_there = matches!(turn, Turn::Now(()));
-        *later = Some(turn);
-        Ok(is_there)
+        Ok(self.reserve_as(key, request, read, drop)?.entered(waits))
     }
 
     #[inline(never)] // or it would be laid out wherever `enter` is
@@ -228,8 +225,8 @@ impl<A: Stored> Store<A> {
 }
 
 impl<A: Stored> Shard<A> {
-    /// As `reserve_as`, for whoever gives nothing back of what is there at once: whether it is, is
-    /// said in a register, and what else there is to say in `later`.
+    /// As `reserve_as`, for whoever gives nothing back of what is there at once; answered as
+    /// `enter_or` is.
     #[inline(never)] // as `allow`
     pub(super) fn enter(
         &mut self,
@@ -237,15 +234,9 @@ impl<A: Stored> Shard<A> {
         key: Fingerprint,
         request: Request,
         now: Instant,
-        later: &mut Option<Turn<()>>,
-    ) -> Result<bool, Full> {
-        match self.reserve_as(settings, key, request, now, drop)? {
-            Turn::Now(()) => Ok(true),
-            turn => {
-                *later = Some(turn);
-                Ok(false)
-            }
-        }
+        waits: &mut Option<(Place, Duration)>,
+    ) -> Result<Entered, Full> {
+        Ok(self.reserve_as(settings, key, request, now, drop)?.entered(waits))
     }
 
     /// Takes one out of the line whose turn would come too late by now.
