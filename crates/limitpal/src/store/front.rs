@@ -244,6 +244,7 @@ mod tests {
         let spots = all.map(|(shard, low)| {
             std::ptr::from_ref(places.spot(Fingerprint::chosen(low, 0), shard))
         });
+        assert_eq!(256 << 10, size_of::<Spot>() * PLACES * crate::shards::MANY);
         assert_eq!(4 * PLACES, spots.collect::<std::collections::HashSet<_>>().len());
     }
 
